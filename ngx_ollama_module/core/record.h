@@ -1,0 +1,402 @@
+
+/*
+ * The wire format between the module and the daemon, defined once.
+ *
+ * Both sides are connected by one unix stream socket.  What goes over it is
+ * a row of frames:
+ *
+ *     0         4      5    6       8        12          16    24       28
+ *     +---------+------+----+-------+--------+-----------+-----+--------+----
+ *     | magic   | ver. |type| zero  | length | payload's | seq | bytes  | pay-
+ *     | ff o l f|      |    |       |        | crc32     |     | 0-23's | load
+ *     |         |      |    |       |        |           |     | crc32  |
+ *     +---------+------+----+-------+--------+-----------+-----+--------+----
+ *
+ * All numbers are little endian.  Strings are a 16-bit length and bytes,
+ * of any encoding, without a terminating zero.  Times of day are
+ * milliseconds since 1970 (UTC), durations are milliseconds, a minute is
+ * seconds since 1970 divided by 60.
+ *
+ * A conversation:
+ *
+ *     module                                daemon
+ *     HELLO  instance, versions
+ *     KEY    one per configured key
+ *     READY
+ *                                           WELCOME  last number committed
+ *                                           USAGE    one per key with usage
+ *                                           PENALTY  one per standing penalty
+ *                                           READY
+ *     REQUEST, BODY, PENALTY, ... (numbered)
+ *                                           ACK      last number committed
+ *     OUTBOX, KEYSTATE (not numbered, about once a second)
+ *
+ * Numbers (seq).  Frames that must be kept (REQUEST, BODY, PENALTY sent by
+ * the module) carry a number which grows by one within an instance and
+ * begins with 1.  An instance is one life of the module's shared memory: a
+ * random 64-bit value, chosen when the zone is created and kept over a
+ * reload.  The daemon writes a batch and the last number of the instance in
+ * one transaction, and acknowledges after that.  So a frame may be freed
+ * when ACK (or WELCOME) names its number or a greater one; all others are
+ * sent again, in order, over the next connection, and what had been
+ * committed is dropped by its number.  A gap in the numbers is allowed (the
+ * outbox had to drop its oldest), counted, and shown.  Everything else
+ * carries number 0 and is never acknowledged.
+ *
+ * Keys are named by their fingerprint: the first 8 hex digits of the key's
+ * SHA-256, here as the number these digits spell (printf "%08x").  0 is
+ * "no key".  No key's value is ever in a frame.
+ *
+ * Using it.  Nothing here allocates, locks, or keeps state.
+ *
+ *   - Encoders write a whole sealed frame into the caller's buffer and
+ *     return its size, or 0 when the buffer is too small.  A buffer of
+ *     OLLAMA_RECORD_MAX bytes is enough for every type but BODY.  Strings
+ *     are cut at the lengths given at the fields.
+ *   - A frame is encoded with number 0; ollama_frame_number() puts the
+ *     number in afterwards (under the outbox's lock, say) for the price of
+ *     24 bytes of checksum.
+ *   - BODY is laid out in three steps, so that the bytes are copied once:
+ *     ollama_record_body_begin() writes what comes before the bytes and
+ *     says where they go, the caller copies them there, and
+ *     ollama_frame_seal() finishes the frame.
+ *   - ollama_frame_next() finds the next frame in what has been received.
+ *     It trusts nothing: magic, version, length and both checksums are
+ *     looked at before a frame is handed out; after a damaged one it goes
+ *     on with the next whole one.
+ *   - Decoders return 0, or -1 for a payload that does not hold what its
+ *     type says.  Decoded strings point into the payload.  A payload that is
+ *     longer than expected is accepted: later versions may append fields.
+ */
+
+
+#ifndef _OLLAMA_RECORD_H_INCLUDED_
+#define _OLLAMA_RECORD_H_INCLUDED_
+
+
+#include <stddef.h>
+#include <stdint.h>
+
+
+#define OLLAMA_FRAME_VERSION     1
+#define OLLAMA_FRAME_HEADER      28
+#define OLLAMA_FRAME_MAX         (16 * 1024 * 1024)   /* payload, bytes */
+
+#define OLLAMA_RECORD_MAX        4096                 /* frame, but BODY */
+#define OLLAMA_RECORD_ATTEMPTS   16
+#define OLLAMA_RECORD_MINUTES    121                  /* 2 h and the current */
+#define OLLAMA_RECORD_NO_TIME    0xffffffffu          /* did not come to it */
+
+#define OLLAMA_RECORD_BODY_HEAD  64     /* room for what precedes a body */
+
+
+typedef enum {
+    OLLAMA_FRAME_HELLO = 1,
+    OLLAMA_FRAME_KEY,
+    OLLAMA_FRAME_READY,
+    OLLAMA_FRAME_WELCOME,
+    OLLAMA_FRAME_ACK,
+    OLLAMA_FRAME_USAGE,
+    OLLAMA_FRAME_REQUEST,
+    OLLAMA_FRAME_BODY,
+    OLLAMA_FRAME_PENALTY,
+    OLLAMA_FRAME_OUTBOX,
+    OLLAMA_FRAME_KEYSTATE
+} ollama_frame_type_e;
+
+
+/* how sure the token numbers are */
+
+typedef enum {
+    OLLAMA_RECORD_NONE = 0,          /* the answer has no tokens to count */
+    OLLAMA_RECORD_EXACT,             /* as the cloud said */
+    OLLAMA_RECORD_PARTIAL,           /* the cloud said a part of it */
+    OLLAMA_RECORD_ESTIMATED          /* from bytes, nobody said */
+} ollama_record_certainty_e;
+
+
+/* how a request ended */
+
+typedef enum {
+    OLLAMA_RECORD_DONE = 0,          /* the whole answer was passed on */
+    OLLAMA_RECORD_LOCAL,             /* answered or refused by the proxy */
+    OLLAMA_RECORD_CLIENT_GONE,       /* the client hung up */
+    OLLAMA_RECORD_UPSTREAM_GONE,     /* the cloud hung up, or timed out */
+    OLLAMA_RECORD_STREAM_ERROR       /* an error inside a 200 */
+} ollama_record_end_e;
+
+
+/* why an attempt ended without the answer that the client got */
+
+typedef enum {
+    OLLAMA_ATTEMPT_ANSWERED = 0,     /* look at its status */
+    OLLAMA_ATTEMPT_CONNECT,          /* no connection */
+    OLLAMA_ATTEMPT_TIMEOUT,
+    OLLAMA_ATTEMPT_CLOSED,           /* closed or garbage before the answer */
+    OLLAMA_ATTEMPT_STALE,            /* a kept connection had been closed */
+    OLLAMA_ATTEMPT_ABORTED           /* the client hung up meanwhile */
+} ollama_attempt_cause_e;
+
+
+typedef struct {
+    const unsigned char         *data;
+    size_t                       len;
+} ollama_text_t;
+
+
+typedef struct {
+    uint8_t                      version;
+    uint8_t                      type;          /* ollama_frame_type_e */
+    uint64_t                     seq;
+    const unsigned char         *payload;
+    size_t                       len;
+} ollama_frame_t;
+
+
+typedef struct {
+    uint64_t                     instance;
+    uint64_t                     started;       /* time of day */
+    uint32_t                     pid;
+    uint32_t                     keys;          /* KEY frames that follow */
+    ollama_text_t                version;       /* of the module, 64 */
+    ollama_text_t                server;        /* "nginx/1.22.1", 64 */
+} ollama_record_hello_t;
+
+
+typedef struct {
+    uint32_t                     key;           /* fingerprint */
+    uint32_t                     index;         /* position in the list */
+    uint32_t                     max_concurrent;    /* 0: not limited */
+    uint32_t                     weight;
+    uint8_t                      enabled;
+    ollama_text_t                name;          /* 128 */
+    ollama_text_t                account;       /* 128 */
+} ollama_record_key_t;
+
+
+typedef struct {
+    uint64_t                     instance;
+    uint64_t                     seq;           /* last number committed */
+    uint64_t                     time;          /* time of day */
+    ollama_text_t                version;       /* of the daemon, 64 */
+} ollama_record_welcome_t;
+
+
+typedef struct {
+    uint64_t                     seq;           /* last number committed */
+} ollama_record_ack_t;
+
+
+typedef struct {
+    uint32_t                     minute;
+    uint64_t                     tokens;
+} ollama_record_minute_t;
+
+
+typedef struct {
+    uint32_t                     key;
+    uint32_t                     n;
+    ollama_record_minute_t       minutes[OLLAMA_RECORD_MINUTES];
+} ollama_record_usage_t;
+
+
+typedef struct {
+    uint32_t                     key;
+    uint32_t                     ms;            /* spent on this attempt */
+    uint16_t                     status;        /* 0: none came */
+    uint8_t                      cause;         /* ollama_attempt_cause_e */
+} ollama_record_attempt_t;
+
+
+typedef struct {
+    uint64_t                     id;            /* unique in the instance */
+    uint64_t                     time;          /* when it began */
+
+    uint64_t                     prompt;        /* tokens, cached included */
+    uint64_t                     completion;
+    uint64_t                     cached;
+    uint64_t                     bytes_in;      /* request body, as it came */
+    uint64_t                     bytes_out;     /* answer to the client */
+
+    uint32_t                     key;           /* of the last attempt, or 0 */
+    uint32_t                     queue;         /* durations, ms, or NO_TIME */
+    uint32_t                     connect;
+    uint32_t                     first_token;   /* from the beginning on */
+    uint32_t                     total;
+
+    uint16_t                     status;        /* what the client got */
+    uint8_t                      certainty;     /* ollama_record_certainty_e */
+    uint8_t                      end;           /* ollama_record_end_e */
+    uint8_t                      streamed;
+    uint8_t                      has_body;      /* a BODY was written for it */
+
+    uint8_t                      nattempts;
+    ollama_record_attempt_t      attempts[OLLAMA_RECORD_ATTEMPTS];
+
+    ollama_text_t                client;        /* address, 64 */
+    ollama_text_t                client_name;   /* 128 */
+    ollama_text_t                method;        /* 16 */
+    ollama_text_t                endpoint;      /* normalised path, 256 */
+    ollama_text_t                model;         /* as asked, 256 */
+    ollama_text_t                model_answered;    /* 256 */
+    ollama_text_t                upstream_id;   /* x-request-id, 128 */
+    ollama_text_t                user_agent;    /* 256 */
+    ollama_text_t                reason;        /* of a failure, words, 256 */
+} ollama_record_request_t;
+
+
+typedef struct {
+    uint64_t                     id;            /* the request's */
+    uint64_t                     time;          /* the request's */
+    uint64_t                     size;          /* original size, bytes */
+    uint8_t                      truncated;     /* data is less than size */
+    ollama_text_t                data;          /* as it came */
+} ollama_record_body_t;
+
+
+/*
+ * What is held against a key, or against a key with one model.  The daemon
+ * keeps the last one of each (key, model) until its deadline and gives it
+ * back as it came; until == 0 takes it away.  state, level and extra are the
+ * module's own numbers, status and reason are for people.
+ */
+
+typedef struct {
+    uint32_t                     key;
+    uint64_t                     time;          /* of the change */
+    uint64_t                     until;         /* deadline, time of day */
+    uint64_t                     extra;
+    uint32_t                     max_concurrent;    /* learned, 0: unknown */
+    uint16_t                     http;          /* status that caused it */
+    uint8_t                      state;
+    uint8_t                      level;         /* of the ladder */
+    ollama_text_t                model;         /* empty: every model, 256 */
+    ollama_text_t                status;        /* 64 */
+    ollama_text_t                reason;        /* 256 */
+} ollama_record_penalty_t;
+
+
+typedef struct {
+    uint64_t                     time;
+    uint64_t                     size;          /* of the ring, bytes */
+    uint64_t                     used;
+    uint64_t                     last_seq;      /* last number given out */
+    uint64_t                     acked;
+    uint64_t                     dropped_records;
+    uint64_t                     dropped_bodies;
+    uint64_t                     resent;        /* frames */
+    uint32_t                     lag;           /* age of the oldest, ms */
+    uint32_t                     running;       /* requests in flight */
+    uint32_t                     waiting;       /* requests in the queue */
+    uint32_t                     workers;
+} ollama_record_outbox_t;
+
+
+typedef struct {
+    uint32_t                     key;
+    uint32_t                     in_flight;
+    uint32_t                     slots;         /* 0: not limited */
+    uint64_t                     usage;         /* tokens, 2 h */
+    uint64_t                     reserved;      /* tokens, in flight */
+    uint64_t                     until;         /* of the penalty, or 0 */
+    uint8_t                      state;
+    uint8_t                      eligible;
+    ollama_text_t                status;        /* 64 */
+    ollama_text_t                reason;        /* 256 */
+} ollama_record_keystate_t;
+
+
+/* encoders: bytes written, 0 if they do not fit */
+
+size_t ollama_record_hello_encode(unsigned char *buf, size_t size,
+    const ollama_record_hello_t *r);
+size_t ollama_record_key_encode(unsigned char *buf, size_t size,
+    const ollama_record_key_t *r);
+size_t ollama_record_ready_encode(unsigned char *buf, size_t size);
+size_t ollama_record_welcome_encode(unsigned char *buf, size_t size,
+    const ollama_record_welcome_t *r);
+size_t ollama_record_ack_encode(unsigned char *buf, size_t size,
+    const ollama_record_ack_t *r);
+size_t ollama_record_usage_encode(unsigned char *buf, size_t size,
+    const ollama_record_usage_t *r);
+size_t ollama_record_request_encode(unsigned char *buf, size_t size,
+    const ollama_record_request_t *r);
+size_t ollama_record_penalty_encode(unsigned char *buf, size_t size,
+    const ollama_record_penalty_t *r);
+size_t ollama_record_outbox_encode(unsigned char *buf, size_t size,
+    const ollama_record_outbox_t *r);
+size_t ollama_record_keystate_encode(unsigned char *buf, size_t size,
+    const ollama_record_keystate_t *r);
+
+/*
+ * r->data.data is not looked at; r->data.len is how many bytes will follow.
+ * Returns the offset in buf at which they go (at most
+ * OLLAMA_RECORD_BODY_HEAD), or 0 if frame and bytes do not fit into size.
+ * The frame is then sealed with ollama_frame_seal(buf, OLLAMA_FRAME_BODY,
+ * offset + r->data.len).
+ */
+
+size_t ollama_record_body_begin(unsigned char *buf, size_t size,
+    const ollama_record_body_t *r);
+
+
+/* decoders: 0, or -1 for a payload that does not fit its type */
+
+int ollama_record_hello_decode(const ollama_frame_t *f,
+    ollama_record_hello_t *r);
+int ollama_record_key_decode(const ollama_frame_t *f, ollama_record_key_t *r);
+int ollama_record_welcome_decode(const ollama_frame_t *f,
+    ollama_record_welcome_t *r);
+int ollama_record_ack_decode(const ollama_frame_t *f, ollama_record_ack_t *r);
+int ollama_record_usage_decode(const ollama_frame_t *f,
+    ollama_record_usage_t *r);
+int ollama_record_request_decode(const ollama_frame_t *f,
+    ollama_record_request_t *r);
+int ollama_record_body_decode(const ollama_frame_t *f,
+    ollama_record_body_t *r);
+int ollama_record_penalty_decode(const ollama_frame_t *f,
+    ollama_record_penalty_t *r);
+int ollama_record_outbox_decode(const ollama_frame_t *f,
+    ollama_record_outbox_t *r);
+int ollama_record_keystate_decode(const ollama_frame_t *f,
+    ollama_record_keystate_t *r);
+
+
+/* size is that of the whole frame, header included; its number becomes 0 */
+
+void ollama_frame_seal(unsigned char *frame, ollama_frame_type_e type,
+    size_t size);
+void ollama_frame_number(unsigned char *frame, uint64_t seq);
+
+/* the whole size of a sealed frame that begins at frame */
+
+size_t ollama_frame_size(const unsigned char *frame);
+
+
+/*
+ * The next frame in buf, which holds len received bytes.  *used is how many
+ * bytes of buf are done with after the call (and, for OLLAMA_FRAME_GOT, after
+ * the frame has been looked at: its payload points into buf).
+ *
+ * A damaged header is skipped byte by byte to the next whole one.  With a
+ * good header and a damaged payload its length is believed only if another
+ * header stands behind it, so that bytes lost on the way cost one frame.
+ */
+
+typedef enum {
+    OLLAMA_FRAME_GOT = 0,            /* a frame */
+    OLLAMA_FRAME_AGAIN,              /* more bytes are needed */
+    OLLAMA_FRAME_DAMAGED,            /* bytes were skipped: call again */
+    OLLAMA_FRAME_FOREIGN             /* a frame of another version, skipped */
+} ollama_frame_result_e;
+
+ollama_frame_result_e ollama_frame_next(const unsigned char *buf, size_t len,
+    size_t *used, ollama_frame_t *frame);
+
+
+/* the usual CRC-32 (as in zlib); crc is 0 to begin with */
+
+uint32_t ollama_crc32(uint32_t crc, const unsigned char *data, size_t len);
+
+
+#endif /* _OLLAMA_RECORD_H_INCLUDED_ */
