@@ -1,0 +1,51 @@
+/*
+ * Tokens of the last two hours, by the minute.
+ *
+ * A fixed-size struct without pointers, for shared memory; the caller holds the
+ * lock.  All zeroes is an empty window.  Times are epoch seconds.  The window
+ * is the running minute and the 119 before it.
+ *
+ * Each call moves the window to "now" first, at most 120 steps and normally
+ * none, so that the sum is always at hand.  A bucket holds up to 2^32 - 1
+ * tokens and then stays there: more than a key can use in a minute, and half of
+ * what 64 bits would cost with 10,000 keys (496 bytes a key).
+ *
+ * A clock that goes back by less than the window counts into the newest
+ * minute and drops nothing; one that goes back further takes the window with
+ * it, so that it ages from there.
+ */
+
+#ifndef OLLAMA_WINDOW_H_INCLUDED
+#define OLLAMA_WINDOW_H_INCLUDED
+
+#include <stdint.h>
+
+#define OLLAMA_WINDOW_MINUTES  120
+
+
+typedef struct {
+    uint64_t   sum;
+    uint32_t   minute;                          /* of the newest bucket */
+    uint32_t   newest;                          /* its index */
+    uint32_t   bucket[OLLAMA_WINDOW_MINUTES];   /* a ring */
+} ollama_window_t;
+
+
+void ollama_window_add(ollama_window_t *w, int64_t now, uint64_t tokens);
+uint64_t ollama_window_sum(ollama_window_t *w, int64_t now);
+
+/* moves the window; returns the tokens that have left it */
+uint64_t ollama_window_expire(ollama_window_t *w, int64_t now);
+
+/*
+ * History from elsewhere: the minute that begins at "minute" (epoch seconds,
+ * any second of it) had so many tokens.  A bucket that holds more already keeps
+ * them, so that telling the same twice, or about a minute that is counted here
+ * too, adds nothing.  Returns by how much the sum has grown; minutes outside
+ * the window are ignored.
+ */
+uint64_t ollama_window_set_minute(ollama_window_t *w, int64_t now,
+    int64_t minute, uint64_t tokens);
+
+
+#endif /* OLLAMA_WINDOW_H_INCLUDED */
