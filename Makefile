@@ -1,0 +1,145 @@
+# ngx_ollama_module: many ollama.com keys behind one local endpoint.
+# `make help` says what there is.
+
+SHELL = /bin/bash
+
+PORT     = 11434
+UPSTREAM = https://ollama.com
+CONFIG   = conf/config.yaml
+DATA     = data
+
+# make SANITIZE=1 ..: all of it with AddressSanitizer and UBSan, in build-asan.
+# make NGINX_SRC=/path ..: built from that source instead of Debian's nginx-dev.
+
+SANITIZE  =
+NGINX_SRC =
+BUILD     = $(if $(SANITIZE),build-asan,build)
+CC        = gcc
+CFLAGS    = $(if $(SANITIZE),-O1,-O2) -g
+JOBS      = 2
+
+PREFIX  = /usr
+DESTDIR =
+
+TESTS =
+
+# For the parts' own makefiles (*.mk): what each C file here is compiled with.
+
+WARNINGS = -Wall -Wextra -Werror
+COMMA   := ,
+SAN      = $(if $(SANITIZE),-fsanitize=address$(COMMA)undefined \
+               -fno-sanitize-recover=all -fno-omit-frame-pointer)
+
+override BUILD := $(abspath $(BUILD))
+override DATA := $(abspath $(DATA))
+
+export CC SANITIZE NGINX_SRC BUILD
+
+
+# Debian packages. `command:package` is satisfied by the command alone.
+
+PACKAGES_BUILD = $(notdir $(firstword $(CC))):$(notdir $(firstword $(CC))) \
+    libc6-dev libyajl-dev libyaml-dev libsqlite3-dev zlib1g-dev libevent-dev \
+    $(if $(NGINX_SRC)$(SANITIZE),libpcre2-dev libssl-dev,nginx-dev)
+PACKAGES_RUN   = $(if $(NGINX_SRC)$(SANITIZE),,nginx:nginx) ca-certificates
+PACKAGES_DEMO  = curl
+PACKAGES_TEST  = libcmocka-dev perl curl openssl
+PACKAGES_FUZZ  = clang libclang-rt-dev
+
+ifneq ($(SANITIZE),)
+PACKAGES_BUILD += $(if $(NGINX_SRC),,nginx:nginx) \
+                  $(if $(findstring clang,$(CC)),libclang-rt-dev)
+endif
+
+
+# The nginx whose module is built: with SANITIZE=1 a whole one of our own.
+
+TREE   = $(BUILD)/nginx-tree
+SOURCE = $(abspath $(if $(NGINX_SRC),$(NGINX_SRC),$(if $(SANITIZE),$(BUILD)/nginx-source)))
+MODULE = $(BUILD)/ngx_ollama_module.so
+NGINX  = $(if $(SOURCE),$(BUILD)/nginx)
+
+MODULE_FILES = config $(wildcard ngx_ollama_module/*.[ch] \
+                                 ngx_ollama_module/core/*.[ch])
+
+QUIET    = $(if $(V),,-s)
+PARALLEL = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
+SUBMAKE  = +@$(MAKE) $(PARALLEL) --no-print-directory
+
+-include stats-daemon/statsd.mk t/cloud/cloud.mk t/unit/unit.mk t/fuzz/fuzz.mk
+
+DAEMON = $(if $(wildcard stats-daemon/statsd.mk),$(BUILD)/ollama-statsd)
+CLOUD  = $(if $(wildcard t/cloud/cloud.mk),$(BUILD)/cloud-sim)
+
+.DEFAULT_GOAL = build
+.PHONY: help build run demo test bench install clean nginx FORCE
+
+
+build:
+	@mk/packages $(PACKAGES_BUILD) $(PACKAGES_RUN)
+	$(SUBMAKE) $(MODULE) $(DAEMON) $(NGINX)
+
+run: build
+	@exec env PORT='$(PORT)' UPSTREAM='$(UPSTREAM)' CONFIG='$(CONFIG)' \
+	    DATA='$(DATA)' conf/run
+
+demo: build
+	@mk/packages $(PACKAGES_DEMO)
+	$(SUBMAKE) $(CLOUD)
+	@exec env PORT='$(PORT)' DATA='$(DATA)' conf/run --demo
+
+test: build
+	@mk/packages $(PACKAGES_TEST)
+	$(SUBMAKE) $(CLOUD) $(UNIT)
+	@mk/test $(TESTS)
+
+bench: build
+	@mk/packages $(PACKAGES_TEST)
+	$(SUBMAKE) $(CLOUD)
+	@t/bench/run
+
+clean:
+	rm -rf build build-asan
+
+help:
+	@sed 's/^    //' mk/help
+
+
+# The module. configure runs again only when something it looks at has changed;
+# nginx's own makefile knows which objects are out of date.
+
+$(BUILD)/nginx-source/src/core/nginx.c:
+	@mkdir -p $(BUILD)
+	@mk/nginx-source $(BUILD)/nginx-source
+
+$(TREE)/objs/Makefile: FORCE $(if $(NGINX_SRC),,$(if $(SANITIZE),$(BUILD)/nginx-source/src/core/nginx.c))
+	@mkdir -p $(BUILD)
+	@NGINX_SRC='$(SOURCE)' mk/nginx-tree $(TREE)
+
+# UBSan for the module only: nginx itself hands null pointers of length 0 to
+# memcpy, by habit, which is what nonnull-attribute would report in here too.
+
+MODULE_CFLAGS = $(if $(SANITIZE),"CFLAGS=`sed -n 's/^CFLAGS = *//p' \
+    $(TREE)/objs/Makefile` -fsanitize=undefined \
+    -fno-sanitize=nonnull-attribute -fno-sanitize-recover=all")
+
+$(MODULE): $(TREE)/objs/Makefile $(MODULE_FILES)
+	+@$(MAKE) $(PARALLEL) --no-print-directory $(QUIET) -C $(TREE) \
+	    -f objs/Makefile modules $(MODULE_CFLAGS)
+	@install -m 644 $(TREE)/objs/ngx_ollama_module.so $@
+	@echo "Built $@"
+
+
+# A whole nginx from NGINX_SRC, for tests against another version.
+
+nginx:
+	@mk/packages $(PACKAGES_BUILD)
+	$(if $(SOURCE),,$(error make nginx needs NGINX_SRC=/path/to/nginx-source))
+	$(SUBMAKE) $(BUILD)/nginx
+
+$(BUILD)/nginx: $(TREE)/objs/Makefile
+	+@$(MAKE) $(PARALLEL) --no-print-directory $(QUIET) -C $(TREE) \
+	    -f objs/Makefile binary
+	@install -m 755 $(TREE)/objs/nginx $@
+
+FORCE:
