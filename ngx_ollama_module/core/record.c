@@ -661,7 +661,7 @@ ollama_record_request_decode(const ollama_frame_t *f,
 
     if (in.bad
         || r->nattempts > OLLAMA_RECORD_ATTEMPTS
-        || r->certainty > OLLAMA_RECORD_ESTIMATED
+        || r->certainty > OLLAMA_RECORD_EXACT
         || r->end > OLLAMA_RECORD_STREAM_ERROR)
     {
         return -1;

@@ -105,13 +105,13 @@ typedef enum {
 } ollama_frame_type_e;
 
 
-/* how sure the token numbers are */
+/* how sure the token numbers are: the values of ollama_certainty_e, usage.h */
 
 typedef enum {
-    OLLAMA_RECORD_NONE = 0,          /* the answer has no tokens to count */
-    OLLAMA_RECORD_EXACT,             /* as the cloud said */
-    OLLAMA_RECORD_PARTIAL,           /* the cloud said a part of it */
-    OLLAMA_RECORD_ESTIMATED          /* from bytes, nobody said */
+    OLLAMA_RECORD_NONE = 0,          /* no tokens are due */
+    OLLAMA_RECORD_ESTIMATED,         /* complete, but nobody said */
+    OLLAMA_RECORD_PARTIAL,           /* broke off before the final count */
+    OLLAMA_RECORD_EXACT              /* as the cloud said */
 } ollama_record_certainty_e;
 
 
