@@ -32,8 +32,8 @@
  * The `usage` of zeros in every other chunk of /v1/completions stays.
  */
 
-#ifndef OLLAMA_SSE_CUT_H
-#define OLLAMA_SSE_CUT_H
+#ifndef OLLAMA_SSE_CUT_H_INCLUDED
+#define OLLAMA_SSE_CUT_H_INCLUDED
 
 #include <stddef.h>
 #include <stdint.h>
@@ -65,4 +65,4 @@ size_t ollama_sse_cut_held(const ollama_sse_cut_t *c);
 uint64_t ollama_sse_cut_dropped(const ollama_sse_cut_t *c);
 
 
-#endif /* OLLAMA_SSE_CUT_H */
+#endif /* OLLAMA_SSE_CUT_H_INCLUDED */

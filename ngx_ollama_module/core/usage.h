@@ -54,8 +54,8 @@
  * bytes of text that were streamed; the record marks it as one.
  */
 
-#ifndef OLLAMA_USAGE_H
-#define OLLAMA_USAGE_H
+#ifndef OLLAMA_USAGE_H_INCLUDED
+#define OLLAMA_USAGE_H_INCLUDED
 
 #include <stddef.h>
 #include <stdint.h>
@@ -149,4 +149,4 @@ ollama_usage_format_e ollama_usage_format(const char *content_type, size_t n);
 const char *ollama_certainty_name(ollama_certainty_e certainty);
 
 
-#endif /* OLLAMA_USAGE_H */
+#endif /* OLLAMA_USAGE_H_INCLUDED */

@@ -1,0 +1,590 @@
+#include "scan.h"
+
+#include <string.h>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+
+enum {
+    scan_start = 0,
+    scan_value,
+    scan_first_value,
+    scan_name,
+    scan_first_name,
+    scan_colon,
+    scan_after,
+    scan_string,
+    scan_escape,
+    scan_hex,
+    scan_literal,
+    scan_minus,
+    scan_zero,
+    scan_int,
+    scan_point,
+    scan_fraction,
+    scan_e,
+    scan_sign,
+    scan_exponent,
+    scan_done,
+    scan_broken
+};
+
+
+#define scan_space(c)  ((c) == ' ' || (c) == '\n' || (c) == '\r' || (c) == '\t')
+#define scan_digit(c)  ((unsigned) ((c) - '0') < 10)
+
+
+static int scan_hex_digit(unsigned c);
+
+
+void
+ollama_scan_init(ollama_scan_t *s)
+{
+    /* the stack needs no clearing: a level is written before it is read */
+
+    memset(s, 0, offsetof(ollama_scan_t, stack));
+    s->report = 1;
+}
+
+
+ollama_scan_token_e
+ollama_scan_next(ollama_scan_t *s, const unsigned char **pp,
+    const unsigned char *end)
+{
+    int                   digit;
+    unsigned              c, state, reported;
+    const unsigned char  *p, *q, *from;
+    ollama_scan_token_e   token;
+
+    from = *pp;
+    p = from;
+    state = s->state;
+    reported = s->depth <= s->report;
+    token = OLLAMA_SCAN_MORE;
+
+    while (p != end) {
+
+        c = *p;
+
+        switch (state) {
+
+        case scan_start:
+            p++;
+
+            if (scan_space(c)) {
+                continue;
+            }
+
+            if (c != '{') {
+                goto broken;
+            }
+
+            s->object = 1;
+            s->start = s->offset + (p - from) - 1;
+            s->end = s->start + 1;
+            s->depth = 1;
+            state = scan_first_name;
+            token = OLLAMA_SCAN_OBJECT;
+            goto done;
+
+        case scan_first_value:
+            if (c == ']') {
+                goto close;
+            }
+
+            /* fall through */
+
+        case scan_value:
+
+            switch (c) {
+
+            case '"':
+                s->start = s->offset + (p - from);
+                s->key = 0;
+                state = scan_string;
+                p++;
+                continue;
+
+            case '{':
+            case '[':
+                if (s->depth == OLLAMA_SCAN_DEPTH) {
+                    goto broken;
+                }
+
+                s->start = s->offset + (p - from);
+                s->end = s->start + 1;
+
+                if (s->object) {
+                    s->stack[s->depth / 64] |= 1ULL << s->depth % 64;
+                } else {
+                    s->stack[s->depth / 64] &= ~(1ULL << s->depth % 64);
+                }
+
+                s->depth++;
+                s->object = (c == '{');
+                state = (c == '{') ? scan_first_name : scan_first_value;
+                p++;
+
+                if (reported) {
+                    token = (c == '{') ? OLLAMA_SCAN_OBJECT : OLLAMA_SCAN_ARRAY;
+                    goto done;
+                }
+
+                continue;
+
+            case 't':
+                s->literal = "rue";
+                s->literal_token = OLLAMA_SCAN_TRUE;
+                break;
+
+            case 'f':
+                s->literal = "alse";
+                s->literal_token = OLLAMA_SCAN_FALSE;
+                break;
+
+            case 'n':
+                s->literal = "ull";
+                s->literal_token = OLLAMA_SCAN_NULL;
+                break;
+
+            case '-':
+                s->start = s->offset + (p - from);
+                s->zero = 1;
+                state = scan_minus;
+                p++;
+                continue;
+
+            case ' ':
+            case '\n':
+            case '\r':
+            case '\t':
+                p++;
+                continue;
+
+            default:
+                if (!scan_digit(c)) {
+                    goto broken;
+                }
+
+                s->start = s->offset + (p - from);
+                s->zero = (c == '0');
+                state = (c == '0') ? scan_zero : scan_int;
+                p++;
+                continue;
+            }
+
+            s->start = s->offset + (p - from);
+            state = scan_literal;
+            p++;
+            continue;
+
+        case scan_first_name:
+            if (c == '}') {
+                goto close;
+            }
+
+            /* fall through */
+
+        case scan_name:
+            if (c == '"') {
+                s->start = s->offset + (p - from);
+                s->key = 1;
+                state = scan_string;
+
+            } else if (!scan_space(c)) {
+                goto broken;
+            }
+
+            p++;
+            continue;
+
+        case scan_colon:
+            if (c == ':') {
+                state = scan_value;
+
+            } else if (!scan_space(c)) {
+                goto broken;
+            }
+
+            p++;
+            continue;
+
+        case scan_after:
+            if (c == ',') {
+                state = s->object ? scan_name : scan_value;
+                p++;
+                continue;
+            }
+
+            if (c == (s->object ? '}' : ']')) {
+                goto close;
+            }
+
+            if (!scan_space(c)) {
+                goto broken;
+            }
+
+            p++;
+            continue;
+
+        case scan_string:
+            q = ollama_scan_plain(p, end);
+
+            if (q != p && reported && (s->key || s->want_text)) {
+                s->text = p;
+                s->text_len = q - p;
+                s->text_start = s->offset + (p - from);
+                p = q;
+                token = OLLAMA_SCAN_TEXT;
+                goto done;
+            }
+
+            p = q;
+
+            if (p == end) {
+                goto done;
+            }
+
+            if (*p == '"') {
+                p++;
+                state = s->key ? scan_colon : scan_after;
+
+                if (reported) {
+                    s->end = s->offset + (p - from);
+                    s->want_text = 0;
+                    token = s->key ? OLLAMA_SCAN_KEY : OLLAMA_SCAN_STRING;
+                    goto done;
+                }
+
+                continue;
+            }
+
+            if (*p != '\\') {
+                goto broken;
+            }
+
+            s->text_start = s->offset + (p - from);
+            state = scan_escape;
+            p++;
+            continue;
+
+        case scan_escape:
+            p++;
+            state = scan_string;
+
+            switch (c) {
+            case '"':
+            case '\\':
+            case '/':
+                s->unit = c;
+                break;
+            case 'b':
+                s->unit = '\b';
+                break;
+            case 'f':
+                s->unit = '\f';
+                break;
+            case 'n':
+                s->unit = '\n';
+                break;
+            case 'r':
+                s->unit = '\r';
+                break;
+            case 't':
+                s->unit = '\t';
+                break;
+            case 'u':
+                s->unit = 0;
+                s->hex = 4;
+                state = scan_hex;
+                continue;
+            default:
+                goto broken;
+            }
+
+            goto escape;
+
+        case scan_hex:
+            digit = scan_hex_digit(c);
+
+            if (digit < 0) {
+                goto broken;
+            }
+
+            p++;
+            s->unit = s->unit << 4 | digit;
+
+            if (--s->hex) {
+                continue;
+            }
+
+            state = scan_string;
+
+        escape:
+
+            if (reported && (s->key || s->want_text)) {
+                token = OLLAMA_SCAN_ESCAPE;
+                goto done;
+            }
+
+            continue;
+
+        case scan_literal:
+            if (c != (unsigned char) *s->literal) {
+                goto broken;
+            }
+
+            p++;
+            s->literal++;
+
+            if (*s->literal) {
+                continue;
+            }
+
+            state = scan_after;
+
+            if (reported) {
+                s->end = s->offset + (p - from);
+                token = s->literal_token;
+                goto done;
+            }
+
+            continue;
+
+        case scan_minus:
+            if (!scan_digit(c)) {
+                goto broken;
+            }
+
+            state = (c == '0') ? scan_zero : scan_int;
+            s->zero = (c == '0');
+            p++;
+            continue;
+
+        case scan_int:
+            if (scan_digit(c)) {
+                do {
+                    p++;
+                } while (p != end && scan_digit(*p));
+
+                continue;
+            }
+
+            /* fall through */
+
+        case scan_zero:
+            if (c == '.') {
+                state = scan_point;
+                p++;
+                continue;
+            }
+
+            if (c == 'e' || c == 'E') {
+                state = scan_e;
+                p++;
+                continue;
+            }
+
+            goto number;
+
+        case scan_point:
+            if (!scan_digit(c)) {
+                goto broken;
+            }
+
+            state = scan_fraction;
+
+            /* fall through */
+
+        case scan_fraction:
+            if (scan_digit(c)) {
+                do {
+                    s->zero &= (*p++ == '0');
+                } while (p != end && scan_digit(*p));
+
+                continue;
+            }
+
+            if (c == 'e' || c == 'E') {
+                state = scan_e;
+                p++;
+                continue;
+            }
+
+            goto number;
+
+        case scan_e:
+            if (c == '+' || c == '-') {
+                state = scan_sign;
+                p++;
+                continue;
+            }
+
+            /* fall through */
+
+        case scan_sign:
+            if (!scan_digit(c)) {
+                goto broken;
+            }
+
+            state = scan_exponent;
+
+            /* fall through */
+
+        case scan_exponent:
+            if (scan_digit(c)) {
+                p++;
+                continue;
+            }
+
+        number:
+
+            /* the byte that ends a number is read again as what it is */
+
+            state = scan_after;
+
+            if (reported) {
+                s->end = s->offset + (p - from);
+                token = OLLAMA_SCAN_NUMBER;
+                goto done;
+            }
+
+            continue;
+
+        case scan_done:
+            if (!scan_space(c)) {
+                goto broken;
+            }
+
+            p++;
+            continue;
+
+        default:
+            goto broken;
+        }
+
+    close:
+
+        p++;
+        s->empty = (state != scan_after);
+        s->depth--;
+        reported = s->depth <= s->report;
+        s->end = s->offset + (p - from);
+        token = s->object ? OLLAMA_SCAN_OBJECT_END : OLLAMA_SCAN_ARRAY_END;
+
+        if (s->depth == 0) {
+            s->done = 1;
+            state = scan_done;
+
+        } else {
+            s->object = s->stack[s->depth / 64] >> s->depth % 64 & 1;
+            state = scan_after;
+        }
+
+        if (reported) {
+            goto done;
+        }
+
+        token = OLLAMA_SCAN_MORE;
+    }
+
+    goto done;
+
+broken:
+
+    state = scan_broken;
+    s->done = 0;
+    token = OLLAMA_SCAN_ERROR;
+
+done:
+
+    s->state = state;
+    s->offset += p - from;
+    *pp = p;
+
+    if (token == OLLAMA_SCAN_MORE && state == scan_broken) {
+        return OLLAMA_SCAN_ERROR;
+    }
+
+    return token;
+}
+
+
+const unsigned char *
+ollama_scan_plain(const unsigned char *p, const unsigned char *end)
+{
+#if defined(__SSE2__)
+
+    int      mask;
+    __m128i  chunk, quote, backslash, control;
+
+    quote = _mm_set1_epi8('"');
+    backslash = _mm_set1_epi8('\\');
+    control = _mm_set1_epi8(0x1f);
+
+    while (end - p >= 16) {
+        chunk = _mm_loadu_si128((const __m128i *) p);
+
+        mask = _mm_movemask_epi8(
+                   _mm_or_si128(
+                       _mm_or_si128(_mm_cmpeq_epi8(chunk, quote),
+                                    _mm_cmpeq_epi8(chunk, backslash)),
+                       _mm_cmpeq_epi8(_mm_min_epu8(chunk, control), chunk)));
+
+        if (mask) {
+            return p + __builtin_ctz(mask);
+        }
+
+        p += 16;
+    }
+
+#else
+
+    uint64_t  w, x, y, z;
+
+    const uint64_t  ones = 0x0101010101010101, tops = 0x8080808080808080;
+
+    while (end - p >= 8) {
+        memcpy(&w, p, 8);
+
+        x = w ^ (ones * '"');
+        y = w ^ (ones * '\\');
+        z = w & (ones * 0xe0);
+
+        /* a zero byte in any of them: what was looked for is in this word */
+
+        if ((((x - ones) & ~x) | ((y - ones) & ~y) | ((z - ones) & ~z)) & tops)
+        {
+            break;
+        }
+
+        p += 8;
+    }
+
+#endif
+
+    while (p != end && *p != '"' && *p != '\\' && *p >= 0x20) {
+        p++;
+    }
+
+    return p;
+}
+
+
+static int
+scan_hex_digit(unsigned c)
+{
+    if (scan_digit(c)) {
+        return c - '0';
+    }
+
+    c |= 0x20;
+
+    if (c >= 'a' && c <= 'f') {
+        return c - 'a' + 10;
+    }
+
+    return -1;
+}

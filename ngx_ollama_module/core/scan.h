@@ -1,0 +1,100 @@
+/*
+ * scan.h - the tokens of one JSON object that arrives in pieces.
+ *
+ * For large documents of which a few members at the top matter, and where it
+ * matters at which byte they stand.  Everything is checked, as strictly as
+ * Go's encoding/json does it; reported is only what lies at depth `report` or
+ * above.  What lies deeper, and the text of strings nobody asked for, is
+ * passed over 16 bytes at a time.  Nothing is copied, nothing is allocated.
+ *
+ *     ollama_scan_init(&s);
+ *     while ((token = ollama_scan_next(&s, &p, end)) > OLLAMA_SCAN_ERROR) ...
+ *
+ * next() reads from *p on, moves *p behind what it has read, and returns at
+ * the next token to report; OLLAMA_SCAN_MORE when the piece is used up.  A
+ * token may be split over any number of pieces.  After OLLAMA_SCAN_ERROR every
+ * call gives it again.  Once `done` is set, the object is complete, and only
+ * white space may follow.
+ *
+ * Depth is the number of brackets that are open: 1 at the members of the
+ * outermost object.  OBJECT and ARRAY count their own bracket, .._END does not,
+ * so that both are reported if the members around them are.
+ *
+ * Text of strings: before KEY (and before STRING, if the caller has set
+ * `want_text` at the KEY) come TEXT, raw bytes that mean themselves, and
+ * ESCAPE, one UTF-16 unit; in any number and order.
+ *
+ * Offsets count from the first byte of the document.  All fields under "the
+ * token" hold until the next call.
+ *
+ * request.h says what this costs, and why it is not yajl.
+ */
+
+#ifndef OLLAMA_SCAN_H_INCLUDED
+#define OLLAMA_SCAN_H_INCLUDED
+
+#include <stddef.h>
+#include <stdint.h>
+
+
+#define OLLAMA_SCAN_DEPTH  10000      /* Go's limit */
+
+
+typedef enum {
+    OLLAMA_SCAN_MORE = 0,
+    OLLAMA_SCAN_ERROR,
+    OLLAMA_SCAN_TEXT,
+    OLLAMA_SCAN_ESCAPE,
+    OLLAMA_SCAN_KEY,                  /* a member's name has ended */
+    OLLAMA_SCAN_STRING,               /* a string has ended */
+    OLLAMA_SCAN_NUMBER,
+    OLLAMA_SCAN_TRUE,
+    OLLAMA_SCAN_FALSE,
+    OLLAMA_SCAN_NULL,
+    OLLAMA_SCAN_OBJECT,
+    OLLAMA_SCAN_ARRAY,
+    OLLAMA_SCAN_OBJECT_END,
+    OLLAMA_SCAN_ARRAY_END
+} ollama_scan_token_e;
+
+
+typedef struct {
+    unsigned              report;     /* the caller's to change */
+    unsigned              want_text;
+
+    /* the token */
+
+    unsigned              depth;      /* of the token, if it is reported */
+    uint64_t              start;      /* of a key, string, literal, number */
+    uint64_t              end;        /* behind it; behind the bracket */
+    const unsigned char  *text;       /* TEXT */
+    size_t                text_len;
+    uint64_t              text_start; /* TEXT, ESCAPE */
+    unsigned              unit;       /* ESCAPE */
+    unsigned              empty;      /* .._END: nothing was inside */
+    unsigned              zero;       /* NUMBER: all digits are 0 */
+    unsigned              done;
+
+    /* its own */
+
+    uint64_t              offset;
+    unsigned              state;
+    unsigned              key;
+    unsigned              object;
+    unsigned              hex;
+    const char           *literal;
+    ollama_scan_token_e   literal_token;
+    uint64_t              stack[OLLAMA_SCAN_DEPTH / 64 + 1];
+} ollama_scan_t;
+
+
+void ollama_scan_init(ollama_scan_t *s);
+ollama_scan_token_e ollama_scan_next(ollama_scan_t *s, const unsigned char **p,
+    const unsigned char *end);
+
+/* The first byte from p on that is a quote, a backslash or below 0x20. */
+const unsigned char *ollama_scan_plain(const unsigned char *p,
+    const unsigned char *end);
+
+
+#endif /* OLLAMA_SCAN_H_INCLUDED */

@@ -1,0 +1,41 @@
+# The unit tests of the pure C parts: every t/unit/test_*.c is a program of its
+# own, linked with all of ngx_ollama_module/core.
+#
+#     make -f t/unit/unit.mk unit        build them
+#     make -f t/unit/unit.mk check-unit  and run them
+#
+# Read by the root Makefile too, which gives BUILD, CFLAGS, WARNINGS, SAN.
+
+BUILD    ?= build
+CFLAGS   ?= -O2 -g
+WARNINGS ?= -Wall -Wextra -Werror
+
+CORE_SRC  = $(wildcard ngx_ollama_module/core/*.c)
+CORE_HDR  = $(wildcard ngx_ollama_module/core/*.h)
+CORE_OBJ  = $(CORE_SRC:ngx_ollama_module/core/%.c=$(BUILD)/unit/core/%.o)
+UNIT_SRC  = $(wildcard t/unit/test_*.c)
+UNIT_HDR  = $(wildcard t/unit/*.h)
+UNIT      = $(UNIT_SRC:t/unit/%.c=$(BUILD)/unit/%)
+UNIT_CC   = $(CC) -std=c11 -D_GNU_SOURCE -Ingx_ollama_module/core \
+            $(CFLAGS) $(WARNINGS) $(SAN)
+UNIT_LIBS = -lcmocka -lyajl -lyaml -lcrypto
+
+.PHONY: unit check-unit
+
+unit: $(UNIT)
+
+check-unit: unit
+	@failed=0; for t in $(UNIT); do $$t || failed=1; done; exit $$failed
+
+$(BUILD)/unit/core/%.o: ngx_ollama_module/core/%.c $(CORE_HDR)
+	@mkdir -p $(@D)
+	$(UNIT_CC) -c -o $@ $<
+
+# Made anew each time, so that an object whose source is gone leaves it.
+
+$(BUILD)/unit/core.a: $(CORE_OBJ)
+	@rm -f $@
+	ar -rcs $@ $(CORE_OBJ)
+
+$(UNIT): $(BUILD)/unit/%: t/unit/%.c $(UNIT_HDR) $(BUILD)/unit/core.a
+	$(UNIT_CC) -o $@ $< $(BUILD)/unit/core.a $(UNIT_LIBS)
