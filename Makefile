@@ -77,23 +77,23 @@ CLOUD  = $(if $(wildcard t/cloud/cloud.mk),$(BUILD)/cloud-sim)
 
 build:
 	@mk/packages $(PACKAGES_BUILD) $(PACKAGES_RUN)
-	$(SUBMAKE) $(MODULE) $(DAEMON) $(NGINX)
+	$(SUBMAKE) $(MODULE) $(DAEMON) $(if $(SANITIZE),$(NGINX))
 
-run: build
+run: build $(NGINX)
 	@exec env PORT='$(PORT)' UPSTREAM='$(UPSTREAM)' CONFIG='$(CONFIG)' \
 	    DATA='$(DATA)' conf/run
 
-demo: build
+demo: build $(NGINX)
 	@mk/packages $(PACKAGES_DEMO)
 	$(SUBMAKE) $(CLOUD)
 	@exec env PORT='$(PORT)' DATA='$(DATA)' conf/run --demo
 
-test: build
+test: build $(NGINX)
 	@mk/packages $(PACKAGES_TEST)
 	$(SUBMAKE) $(CLOUD) $(UNIT)
 	@mk/test $(TESTS)
 
-bench: build
+bench: build $(NGINX)
 	@mk/packages $(PACKAGES_TEST)
 	$(SUBMAKE) $(CLOUD)
 	@t/bench/run
