@@ -1,0 +1,395 @@
+
+#include "path.h"
+#include "route.h"
+
+#include <string.h>
+
+
+typedef enum {
+    OLLAMA_TOP_NONE = 0,
+    OLLAMA_TOP_API,
+    OLLAMA_TOP_V1
+} ollama_top_e;
+
+
+static int ollama_path_bad(const unsigned char *raw, size_t len,
+    const unsigned char *once, size_t once_len, const unsigned char *twice,
+    size_t twice_len);
+static int ollama_path_bad_raw(const unsigned char *p, size_t len);
+static int ollama_path_bad_bytes(const unsigned char *p, size_t len);
+static int ollama_path_dots(const unsigned char *p, size_t len);
+static int ollama_path_mine(const unsigned char *p, size_t len, int resolve,
+    int loose);
+static int ollama_path_separator(unsigned char c, int loose);
+static ollama_top_e ollama_path_top(const unsigned char *segment, size_t len);
+static int ollama_path_hex(unsigned char c);
+
+
+ollama_path_e
+ollama_path_normalize(const unsigned char *raw, size_t len, unsigned char *out,
+    size_t *out_len)
+{
+    size_t                 once_len, twice_len, n;
+    const char            *prefix;
+    unsigned char          once[OLLAMA_PATH_MAX], twice[OLLAMA_PATH_MAX + 8];
+    const unsigned char   *p, *end, *last, *slash;
+    ollama_top_e           top, next;
+    const ollama_route_t  *route;
+
+    if (len == 0 || raw[0] != '/') {
+        return OLLAMA_PATH_FOREIGN;
+    }
+
+    if (len > OLLAMA_PATH_MAX) {
+        return OLLAMA_PATH_REJECTED;
+    }
+
+    once_len = ollama_path_decode(raw, len, once);
+    twice_len = ollama_path_decode(once, once_len, twice);
+
+    if (ollama_path_bad(raw, len, once, once_len, twice, twice_len)) {
+
+        if (ollama_path_mine(raw, len, 0, 1)
+            || ollama_path_mine(raw, len, 1, 1)
+            || ollama_path_mine(once, once_len, 0, 1)
+            || ollama_path_mine(once, once_len, 1, 1)
+            || ollama_path_mine(twice, twice_len, 0, 1)
+            || ollama_path_mine(twice, twice_len, 1, 1))
+        {
+            return OLLAMA_PATH_REJECTED;
+        }
+
+        return OLLAMA_PATH_FOREIGN;
+    }
+
+    p = raw;
+    end = raw + len;
+    top = OLLAMA_TOP_NONE;
+
+    for ( ;; ) {
+
+        while (p < end && *p == '/') {
+            p++;
+        }
+
+        slash = memchr(p, '/', end - p);
+        last = slash ? slash : end;
+
+        once_len = ollama_path_decode(p, last - p, once);
+        next = ollama_path_top(once, once_len);
+
+        if (next == OLLAMA_TOP_NONE) {
+            break;
+        }
+
+        top = next;
+        p = last;
+    }
+
+    /* once holds the decoded segment the run has ended at */
+
+    if (top != OLLAMA_TOP_NONE) {
+        slash = memchr(once, '/', once_len);
+
+        if (slash != NULL
+            && (slash == once
+                || ollama_path_top(once, slash - once) != OLLAMA_TOP_NONE))
+        {
+            return OLLAMA_PATH_REJECTED;
+        }
+    }
+
+    last = end;
+
+    while (last > p && last[-1] == '/') {
+        last--;
+    }
+
+    once_len = ollama_path_decode(p, last - p, once);
+
+    if (top == OLLAMA_TOP_NONE) {
+        route = ollama_route_bare(once, once_len);
+
+        if (route == NULL) {
+            once_len = ollama_path_decode(raw, len, once);
+
+            return ollama_path_mine(once, once_len, 0, 0)
+                   ? OLLAMA_PATH_REJECTED : OLLAMA_PATH_FOREIGN;
+        }
+
+        top = (route->family == OLLAMA_FAMILY_NATIVE) ? OLLAMA_TOP_API
+                                                      : OLLAMA_TOP_V1;
+    }
+
+    prefix = (top == OLLAMA_TOP_API) ? "/api" : "/v1";
+    n = strlen(prefix);
+
+    memcpy(twice, prefix, n);
+
+    if (n + 1 + once_len <= sizeof(twice)) {
+        twice[n] = '/';
+        memcpy(twice + n + 1, once, once_len);
+
+        route = ollama_route_known(twice, n + 1 + once_len);
+
+    } else {
+        route = NULL;
+    }
+
+    if (route != NULL && !(route->flags & OLLAMA_ROUTE_UNDER)) {
+        end = last;
+    }
+
+    if (top == OLLAMA_TOP_API) {
+        n = sizeof("experimental/") - 1;
+
+        if ((once_len == n + 10
+             && memcmp(once, "experimental/web_search", n + 10) == 0)
+            || (once_len == n + 9
+                && memcmp(once, "experimental/web_fetch", n + 9) == 0))
+        {
+            p = once + n;
+            end = once + once_len;
+        }
+    }
+
+    n = strlen(prefix);
+    memcpy(twice, prefix, n);
+
+    /* "/api" keeps being without a slash, "/api/" with one */
+
+    if (p < end || raw[len - 1] == '/') {
+        twice[n++] = '/';
+    }
+
+    if (n + (end - p) > OLLAMA_PATH_MAX) {
+        return OLLAMA_PATH_REJECTED;
+    }
+
+    memcpy(out, twice, n);
+    memcpy(out + n, p, end - p);
+    *out_len = n + (end - p);
+
+    if (*out_len == len && memcmp(out, raw, len) == 0) {
+        return OLLAMA_PATH_SAME;
+    }
+
+    return OLLAMA_PATH_CHANGED;
+}
+
+
+size_t
+ollama_path_decode(const unsigned char *in, size_t len, unsigned char *out)
+{
+    int     hi, lo;
+    size_t  i, n;
+
+    n = 0;
+
+    for (i = 0; i < len; i++) {
+
+        if (in[i] == '%' && len - i > 2) {
+            hi = ollama_path_hex(in[i + 1]);
+            lo = ollama_path_hex(in[i + 2]);
+
+            if (hi >= 0 && lo >= 0) {
+                out[n++] = (unsigned char) (hi << 4 | lo);
+                i += 2;
+                continue;
+            }
+        }
+
+        out[n++] = in[i];
+    }
+
+    return n;
+}
+
+
+static int
+ollama_path_bad(const unsigned char *raw, size_t len,
+    const unsigned char *once, size_t once_len, const unsigned char *twice,
+    size_t twice_len)
+{
+    return ollama_path_bad_raw(raw, len)
+           || ollama_path_bad_bytes(once, once_len)
+           || ollama_path_bad_bytes(twice, twice_len)
+           || ollama_path_dots(raw, len)
+           || ollama_path_dots(once, once_len)
+           || ollama_path_dots(twice, twice_len);
+}
+
+
+static int
+ollama_path_bad_raw(const unsigned char *p, size_t len)
+{
+    size_t  i;
+
+    for (i = 0; i < len; i++) {
+
+        if (p[i] <= ' ' || p[i] == 0x7f || p[i] == '#' || p[i] == '?') {
+            return 1;
+        }
+
+        if (p[i] == '%'
+            && (len - i < 3
+                || ollama_path_hex(p[i + 1]) < 0
+                || ollama_path_hex(p[i + 2]) < 0))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* control bytes, and characters written longer than they need to be */
+
+static int
+ollama_path_bad_bytes(const unsigned char *p, size_t len)
+{
+    size_t  i;
+
+    for (i = 0; i < len; i++) {
+
+        if (p[i] < ' ' || p[i] == 0x7f || p[i] == 0xc0 || p[i] == 0xc1) {
+            return 1;
+        }
+
+        if (len - i < 2) {
+            break;
+        }
+
+        if ((p[i] == 0xe0 && p[i + 1] >= 0x80 && p[i + 1] < 0xa0)
+            || (p[i] == 0xf0 && p[i + 1] >= 0x80 && p[i + 1] < 0x90))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static int
+ollama_path_dots(const unsigned char *p, size_t len)
+{
+    size_t  i, start;
+
+    start = 0;
+
+    for (i = 0; i <= len; i++) {
+
+        if (i < len && !ollama_path_separator(p[i], 0)) {
+            continue;
+        }
+
+        if ((i - start == 1 && p[start] == '.')
+            || (i - start == 2 && p[start] == '.' && p[start + 1] == '.'))
+        {
+            return 1;
+        }
+
+        start = i + 1;
+    }
+
+    return 0;
+}
+
+
+/*
+ * Whether somebody who reads the path so would find one of ours: empty segments
+ * are nothing; with "resolve" dot segments are followed; if "loose", whatever
+ * may end a path or a string ends a segment too.
+ */
+
+static int
+ollama_path_mine(const unsigned char *p, size_t len, int resolve, int loose)
+{
+    size_t               i, n, start, size;
+    unsigned char        clean[OLLAMA_PATH_MAX];
+    const unsigned char  *slash;
+
+    n = 0;
+    start = 0;
+
+    for (i = 0; i <= len; i++) {
+
+        if (i < len && !ollama_path_separator(p[i], loose)) {
+            continue;
+        }
+
+        size = i - start;
+
+        if (size == 0 || (resolve && size == 1 && p[start] == '.')) {
+            start = i + 1;
+            continue;
+        }
+
+        if (resolve && size == 2 && p[start] == '.' && p[start + 1] == '.') {
+
+            while (n > 0 && clean[--n] != '/') { /* void */ }
+
+            start = i + 1;
+            continue;
+        }
+
+        if (n > 0) {
+            clean[n++] = '/';
+        }
+
+        memcpy(clean + n, p + start, size);
+        n += size;
+        start = i + 1;
+    }
+
+    slash = memchr(clean, '/', n);
+
+    return ollama_path_top(clean, slash ? (size_t) (slash - clean) : n)
+           != OLLAMA_TOP_NONE
+           || ollama_route_bare(clean, n) != NULL;
+}
+
+
+static int
+ollama_path_separator(unsigned char c, int loose)
+{
+    if (c == '/' || c == '\\') {
+        return 1;
+    }
+
+    return loose && (c <= ' ' || c == 0x7f || c == '?' || c == '#');
+}
+
+
+static ollama_top_e
+ollama_path_top(const unsigned char *segment, size_t len)
+{
+    if (len == 3 && memcmp(segment, "api", 3) == 0) {
+        return OLLAMA_TOP_API;
+    }
+
+    if (len == 2 && memcmp(segment, "v1", 2) == 0) {
+        return OLLAMA_TOP_V1;
+    }
+
+    return OLLAMA_TOP_NONE;
+}
+
+
+static int
+ollama_path_hex(unsigned char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+
+    c |= 0x20;
+
+    if (c >= 'a' && c <= 'f') {
+        return c - 'a' + 10;
+    }
+
+    return -1;
+}
