@@ -30,6 +30,10 @@ COMMA   := ,
 SAN      = $(if $(SANITIZE),-fsanitize=address$(COMMA)undefined \
                -fno-sanitize-recover=all -fno-omit-frame-pointer)
 
+# The demo's numbers do not go where the real ones are.
+
+DEMO_DATA := $(abspath $(if $(filter file,$(origin DATA)),data/demo,$(DATA)))
+
 override BUILD := $(abspath $(BUILD))
 override DATA := $(abspath $(DATA))
 
@@ -79,14 +83,17 @@ build:
 	@mk/packages $(PACKAGES_BUILD) $(PACKAGES_RUN)
 	$(SUBMAKE) $(MODULE) $(DAEMON) $(if $(SANITIZE),$(NGINX))
 
+# setpriv: make passes SIGTERM on, but nobody else would if make were killed.
+
 run: build $(NGINX)
-	@exec env PORT='$(PORT)' UPSTREAM='$(UPSTREAM)' CONFIG='$(CONFIG)' \
-	    DATA='$(DATA)' conf/run
+	@exec setpriv --pdeathsig TERM env PORT='$(PORT)' UPSTREAM='$(UPSTREAM)' \
+	    CONFIG='$(CONFIG)' DATA='$(DATA)' conf/run
 
 demo: build $(NGINX)
 	@mk/packages $(PACKAGES_DEMO)
 	$(SUBMAKE) $(CLOUD)
-	@exec env PORT='$(PORT)' DATA='$(DATA)' conf/run --demo
+	@exec setpriv --pdeathsig TERM env PORT='$(PORT)' DATA='$(DEMO_DATA)' \
+	    conf/run --demo
 
 test: build $(NGINX)
 	@mk/packages $(PACKAGES_TEST)
