@@ -1,0 +1,68 @@
+#!/usr/bin/perl
+
+# Tests for CORS: pages of the origins that a local Ollama lets in by default.
+
+use warnings;
+use strict;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Proxy;
+use Test::More;
+
+my $t = Proxy->new->run;
+
+
+sub preflight {
+    my ($origin, $uri) = @_;
+
+    return $t->request('OPTIONS', $uri // '/api/chat', only => 1, headers =>
+        [ 'Origin' => $origin, 'Access-Control-Request-Method' => 'POST',
+          'Access-Control-Request-Headers' => 'authorization,content-type' ]);
+}
+
+
+my $r = preflight('http://localhost:3000');
+
+is($r->status, 204, 'a preflight needs no token');
+is($r->header('access-control-allow-origin') =~ /^(http:..localhost:3000|\*)$/,
+   1, 'its origin is allowed');
+like($r->header('access-control-allow-methods'), qr/POST/, 'and its method');
+
+for my $name (qw/ Authorization Content-Type User-Agent Accept X-Requested-With
+                  OpenAI-Beta x-stainless-lang x-stainless-retry-count /)
+{
+    like($r->header('access-control-allow-headers'), qr/(^|,\s*)$name(,|$)/i,
+         "$name may be sent");
+}
+
+is(preflight($_)->status, 204, "$_ may come")
+    for qw! http://127.0.0.1:8080 https://localhost http://[::1]:3000
+            app://obsidian.md vscode-webview://abc !;
+
+is(preflight('http://localhost', $_)->status, 204, "preflight of $_")
+    for qw! /v1/chat/completions /v1/messages /api/tags !;
+
+# the answer itself
+
+$r = $t->chat(headers => [ Origin => 'http://localhost:3000' ]);
+
+is($r->status, 200, 'a request of a page');
+is(scalar($r->headers('access-control-allow-origin')), 1,
+   'its answer may be read');
+is($t->chat->header('access-control-allow-origin'), undef,
+   'nothing is said to those who are no page');
+
+# another site
+
+$r = preflight('https://evil.example');
+
+is($r->header('access-control-allow-origin'), undef, 'another site is not let in');
+is($t->chat(headers => [ Origin => 'https://evil.example' ])
+       ->header('access-control-allow-origin'), undef, 'nor may it read');
+
+is_deeply([ grep { $_->{method} eq 'OPTIONS' } $t->cloud->requests ], [],
+          'no preflight goes to the cloud');
+
+finish();

@@ -1,0 +1,83 @@
+#!/usr/bin/perl
+
+# Tests for the return of a key: after its penalty one request goes first, and
+# the others follow when that one has been answered well.
+
+use warnings;
+use strict;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Poll;
+use Proxy;
+use Test::More;
+
+my @k = keys_of(2);
+my $t = Proxy->new(keys => \@k)->run;
+
+
+# key_0 gets a penalty that has just ended
+
+sub penalty_ends {
+    $t->cloud->reset;
+    $t->post("/health/keys/$_/reset", '') for 0, 1;
+    $t->cloud->rules({ match => { key => $k[0] }, times => 1, status => 429,
+                       headers => { 'retry-after' => 1 }, body => '{}' });
+    $t->chat for 1, 2;
+    is($t->health(0)->{state}, 'paused', 'the key is paused');
+    poll { !$t->health(0)->{penalty_active} } 'the penalty ends';
+    $t->cloud->reset;
+}
+
+
+# well
+
+penalty_ends();
+$t->cloud->rules({ match => { key => $k[0] }, times => 1, delay_ms => 500,
+                   status => 200, body => '{"done":true}',
+                   headers => { 'content-type' => 'application/json' } });
+
+my @chats = map { $t->start_chat(sim => { first_delay_ms => 100 }) } 1 .. 10;
+
+Http::until(sub { ($t->cloud->spread(@k))[1] == 9 }, @chats);
+is(join('/', $t->cloud->spread(@k)), '1/9', 'one request goes first');
+Http::finish(@chats);
+is(scalar(grep { $_->status != 200 } @chats), 0, 'the others need not wait');
+
+my %after;
+$after{$_}++ for $t->answered_by(8);
+cmp_ok($after{key_0} // 0, '>=', 4, 'then the others follow');
+is($t->health(0)->{state}, 'healthy', 'the key is well');
+is($t->health(0)->{backoff_level}, 0, 'as if nothing had been');
+
+# badly: the next penalty is longer
+
+penalty_ends();
+$t->cloud->rules({ match => { key => $k[0] }, times => 1, status => 429,
+                   body => '{}' });
+is($t->chat->status, 200, 'a request whose key is not well yet') for 1 .. 3;
+is(($t->cloud->spread(@k))[0], 1, 'is asked once');
+
+my $key = $t->health(0);
+
+is($key->{state}, 'paused', 'the key is paused again');
+cmp_ok($key->{expires_in}, '>', 16, 'for longer');
+cmp_ok($key->{backoff_level}, '>', 0, 'on the next step');
+
+# a client that leaves proves nothing; the key is tried by the next request
+
+penalty_ends();
+$t->cloud->rules({ match => { key => $k[0] }, times => 1,
+                   hold => JSON::PP::true });
+
+@chats = map { $t->start_chat(sim => { first_delay_ms => 50 }) } 1 .. 4;
+Http::until(sub { ($t->cloud->spread(@k))[1] == 3 }, @chats);
+$_->abort for @chats;
+poll { $t->in_flight == 0 } 'the client has left';
+
+%after = ();
+$after{$_}++ for $t->answered_by(6);
+ok($after{key_0}, 'the next request is let through');
+
+finish();

@@ -1,0 +1,129 @@
+#!/usr/bin/perl
+
+# Tests for what the proxy answers itself, as a local Ollama would.
+
+use warnings;
+use strict;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Proxy;
+use Test::More;
+
+my $t = Proxy->new(server => 'ollama_version 0.99.7;')->run;
+my $r;
+
+
+# the front door
+
+$r = $t->get('/');
+
+is($r->status, 200, 'GET /');
+is($r->body, 'Ollama is running', 'says what a local Ollama says');
+like($r->header('content-type'), qr!^text/plain!, 'as plain text');
+
+$r = $t->request('HEAD', '/');
+
+is($r->status, 200, 'HEAD /');
+is($r->header('content-length'), 17, 'of the same length');
+is($r->body, '', 'without a body');
+
+$r = $t->get('/', headers => [ Accept => 'text/html,application/xhtml+xml' ]);
+
+is($r->status, 302, 'a browser is led on');
+like($r->header('location'), qr!^(http://[^/]+)?/dashboard$!, 'to the page');
+
+is($t->get('/', headers => [ Accept => '*/*' ])->status, 200, 'curl is not');
+is($t->request('POST', '/')->status, 405, 'POST / is nothing');
+
+# what is known without the cloud
+
+is_deeply($t->get('/api/version')->json, { version => '0.99.7' },
+          'the version that was configured');
+is($t->request('HEAD', '/api/version')->status, 200, 'HEAD /api/version');
+is_deeply($t->get('/v1/api/version')->json, { version => '0.99.7' },
+          'by a path put right as well');
+is_deeply($t->get('/api/ps')->json, { models => [] }, 'nothing is loaded');
+is_deeply($t->get('/api/status')->json,
+          { cloud => { disabled => JSON::PP::false, source => 'none' } },
+          'the cloud is on');
+is($t->request('HEAD', '/api/tags')->status, 200, 'HEAD /api/tags');
+
+$r = $t->request('POST', '/api/me');
+
+is($r->status, 200, 'POST /api/me');
+like($r->json->{id}, qr/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/,
+     'an id that a client can read');
+ok(length $r->json->{name}, 'a name');
+unlike($r->body, qr/\@/, "and nobody's e-mail");
+
+# the preload of `ollama run`
+
+$r = $t->post('/api/generate', { model => 'gpt-oss:20b' });
+
+is($r->status, 200, 'a generate without a prompt');
+is($r->json->{model}, 'gpt-oss:20b', 'loads the model');
+is($r->json->{done_reason}, 'load', 'as a local daemon says');
+is($r->json->{response}, '', 'and answers nothing');
+ok($r->json->{done}, 'at once');
+like($r->json->{created_at}, qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/, 'and when');
+
+is($t->post('/api/generate', { model => 'm', prompt => '' })->json
+       ->{done_reason}, 'load', 'an empty prompt');
+
+$r = $t->post('/api/chat', { model => 'gpt-oss:20b', messages => [] });
+
+is($r->json->{done_reason}, 'load', 'a chat without messages');
+is_deeply($r->json->{message}, { role => 'assistant', content => '' },
+          'is a message without content');
+
+is($t->post('/api/generate', { model => 'm', keep_alive => 0 })->json
+       ->{done_reason}, 'unload', 'keep_alive 0 unloads');
+is($t->post('/api/generate', { model => 'gpt-oss:20b-cloud' })->json->{model},
+   'gpt-oss:20b-cloud', 'the model is called as the client calls it');
+
+# routes of a machine with models on its disk
+
+$r = $t->post('/api/pull', { model => 'gpt-oss:20b' });
+
+is($r->status, 200, 'POST /api/pull');
+is(($r->lines)[-1]{status}, 'success', 'there is nothing to pull');
+
+for my $route ('POST /api/push', 'POST /api/create', 'POST /api/copy',
+               'DELETE /api/delete', "HEAD /api/blobs/sha256:@{[ 'a' x 64 ]}",
+               "POST /api/blobs/sha256:@{[ 'a' x 64 ]}")
+{
+    $r = $t->request(split(/ /, $route), json => { model => 'x' });
+
+    like($r->status, qr/^(404|501)$/, "$route is refused");
+    like($r->json->{error}, qr/\w/, 'in words') unless $route =~ /HEAD/;
+}
+
+$r = $t->post('/v1/messages/count_tokens',
+              { model => 'gpt-oss:20b',
+                messages => [ { role => 'user', content => 'x' x 4000 } ] });
+
+is($r->status, 200, 'count_tokens');
+cmp_ok($r->json->{input_tokens}, '>', 900, 'is estimated, not less');
+cmp_ok($r->json->{input_tokens}, '<', 1200, 'and not more');
+
+is($t->request('DELETE', '/api/version')->status, 405, 'a wrong method');
+
+is_deeply([ $t->cloud->requests ], [], 'the cloud was not asked for any of it');
+
+# a prompt that is there goes to the cloud
+
+is($t->post('/api/generate', { model => 'gpt-oss:20b', prompt => 'hi',
+                               stream => JSON::PP::false })->json
+       ->{done_reason}, 'stop', 'a generate with a prompt');
+is(scalar $t->cloud->requests, 1, 'is for the cloud');
+
+# what is unknown
+
+$r = $t->get('/nothing');
+
+is($r->status, 404, 'an unknown page');
+like($r->header('content-type'), qr!^application/json!, 'is refused as JSON');
+
+finish();
