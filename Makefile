@@ -105,6 +105,9 @@ bench: build $(NGINX)
 	$(SUBMAKE) $(CLOUD)
 	@t/bench/run
 
+install: build
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' mk/install
+
 clean:
 	rm -rf build build-asan
 
