@@ -18,9 +18,9 @@ static int ollama_path_bad(const unsigned char *raw, size_t len,
 static int ollama_path_bad_raw(const unsigned char *p, size_t len);
 static int ollama_path_bad_bytes(const unsigned char *p, size_t len);
 static int ollama_path_dots(const unsigned char *p, size_t len);
-static int ollama_path_mine(const unsigned char *p, size_t len, int resolve,
-    int loose);
-static int ollama_path_separator(unsigned char c, int loose);
+static int ollama_path_mentions(const unsigned char *p, size_t len);
+static int ollama_path_ours(const unsigned char *p, size_t len);
+static int ollama_path_separator(unsigned char c);
 static ollama_top_e ollama_path_top(const unsigned char *segment, size_t len);
 static int ollama_path_hex(unsigned char c);
 
@@ -49,12 +49,9 @@ ollama_path_normalize(const unsigned char *raw, size_t len, unsigned char *out,
 
     if (ollama_path_bad(raw, len, once, once_len, twice, twice_len)) {
 
-        if (ollama_path_mine(raw, len, 0, 1)
-            || ollama_path_mine(raw, len, 1, 1)
-            || ollama_path_mine(once, once_len, 0, 1)
-            || ollama_path_mine(once, once_len, 1, 1)
-            || ollama_path_mine(twice, twice_len, 0, 1)
-            || ollama_path_mine(twice, twice_len, 1, 1))
+        if (ollama_path_mentions(raw, len)
+            || ollama_path_mentions(once, once_len)
+            || ollama_path_mentions(twice, twice_len))
         {
             return OLLAMA_PATH_REJECTED;
         }
@@ -113,8 +110,8 @@ ollama_path_normalize(const unsigned char *raw, size_t len, unsigned char *out,
         if (route == NULL) {
             once_len = ollama_path_decode(raw, len, once);
 
-            return ollama_path_mine(once, once_len, 0, 0)
-                   ? OLLAMA_PATH_REJECTED : OLLAMA_PATH_FOREIGN;
+            return ollama_path_ours(once, once_len) ? OLLAMA_PATH_REJECTED
+                                                    : OLLAMA_PATH_FOREIGN;
         }
 
         top = (route->family == OLLAMA_FAMILY_NATIVE) ? OLLAMA_TOP_API
@@ -272,21 +269,27 @@ ollama_path_bad_bytes(const unsigned char *p, size_t len)
 }
 
 
+/* "..;x" too: there are servers to which it is ".." */
+
 static int
 ollama_path_dots(const unsigned char *p, size_t len)
 {
-    size_t  i, start;
+    size_t                i, n, start;
+    const unsigned char  *semicolon;
 
     start = 0;
 
     for (i = 0; i <= len; i++) {
 
-        if (i < len && !ollama_path_separator(p[i], 0)) {
+        if (i < len && p[i] != '/' && p[i] != '\\') {
             continue;
         }
 
-        if ((i - start == 1 && p[start] == '.')
-            || (i - start == 2 && p[start] == '.' && p[start + 1] == '.'))
+        semicolon = memchr(p + start, ';', i - start);
+        n = semicolon ? (size_t) (semicolon - p) - start : i - start;
+
+        if ((n == 1 && p[start] == '.')
+            || (n == 2 && p[start] == '.' && p[start + 1] == '.'))
         {
             return 1;
         }
@@ -299,67 +302,59 @@ ollama_path_dots(const unsigned char *p, size_t len)
 
 
 /*
- * Whether somebody who reads the path so would find one of ours: empty segments
- * are nothing; with "resolve" dot segments are followed; if "loose", whatever
- * may end a path or a string ends a segment too.
+ * Whether a bad path could be read as one of ours.  How somebody resolves it
+ * is not worth a guess: it is enough that one of our names stands in it.
  */
 
 static int
-ollama_path_mine(const unsigned char *p, size_t len, int resolve, int loose)
+ollama_path_mentions(const unsigned char *p, size_t len)
 {
-    size_t               i, n, start, size;
-    unsigned char        clean[OLLAMA_PATH_MAX];
-    const unsigned char  *slash;
+    size_t  i, start;
 
-    n = 0;
     start = 0;
 
     for (i = 0; i <= len; i++) {
 
-        if (i < len && !ollama_path_separator(p[i], loose)) {
+        if (i < len && !ollama_path_separator(p[i])) {
             continue;
         }
 
-        size = i - start;
-
-        if (size == 0 || (resolve && size == 1 && p[start] == '.')) {
-            start = i + 1;
-            continue;
+        if (ollama_path_top(p + start, i - start) != OLLAMA_TOP_NONE
+            || ollama_route_bare(p + start, i - start) != NULL
+            || ollama_route_bare(p + start, len - start) != NULL)
+        {
+            return 1;
         }
 
-        if (resolve && size == 2 && p[start] == '.' && p[start + 1] == '.') {
-
-            while (n > 0 && clean[--n] != '/') { /* void */ }
-
-            start = i + 1;
-            continue;
-        }
-
-        if (n > 0) {
-            clean[n++] = '/';
-        }
-
-        memcpy(clean + n, p + start, size);
-        n += size;
         start = i + 1;
     }
 
-    slash = memchr(clean, '/', n);
-
-    return ollama_path_top(clean, slash ? (size_t) (slash - clean) : n)
-           != OLLAMA_TOP_NONE
-           || ollama_route_bare(clean, n) != NULL;
+    return 0;
 }
 
 
-static int
-ollama_path_separator(unsigned char c, int loose)
-{
-    if (c == '/' || c == '\\') {
-        return 1;
-    }
+/* whether nginx, which decodes and merges slashes, takes the path for ours */
 
-    return loose && (c <= ' ' || c == 0x7f || c == '?' || c == '#');
+static int
+ollama_path_ours(const unsigned char *p, size_t len)
+{
+    size_t  i, start;
+
+    for (start = 0; start < len && p[start] == '/'; start++) { /* void */ }
+
+    for (i = start; i < len && p[i] != '/'; i++) { /* void */ }
+
+    return ollama_path_top(p + start, i - start) != OLLAMA_TOP_NONE;
+}
+
+
+/* of anything that may end a segment, a path or a string for anybody */
+
+static int
+ollama_path_separator(unsigned char c)
+{
+    return c <= ' ' || c == '/' || c == '\\' || c == '?' || c == '#'
+           || c == ';' || c == 0x7f;
 }
 
 

@@ -26,9 +26,10 @@
  *    REJECTED  to be answered with 400: see below; nothing is written
  *    FOREIGN   the top level is not ours, left alone; nothing is written
  *
- * A path is rejected if it is ours, or would be once somebody resolves it, and
+ * A path is rejected if it is ours, or one of our names stands anywhere in it
+ * (so that it might be ours once somebody resolves it), and it
  *  - has a segment "." or "..", as sent or after decoding once or twice, where
- *    "/", "\" and "%2f" separate segments;
+ *    "/", "\" and "%2f" separate segments, and ";" ends what is looked at;
  *  - holds NUL, a control byte or DEL, as sent or decoded once or twice;
  *  - holds a raw space, "#" or "?", a broken escape, or an overlong UTF-8 form;
  *  - hides a slash of the prefix in an escape ("/api%2fchat");

@@ -18,7 +18,7 @@
 
 
 static unsigned ollama_route_method(const char *method, size_t len);
-static int ollama_route_match(const ollama_route_t *route,
+static int ollama_route_match(const ollama_route_t *route, size_t skip,
     const unsigned char *path, size_t len);
 static int ollama_route_ours(const unsigned char *path, size_t len);
 static int ollama_route_begins(const unsigned char *path, size_t len,
@@ -221,7 +221,7 @@ ollama_route_find(const char *method, size_t method_len,
 
     for (i = 0; i < OLLAMA_ROUTES; i++) {
 
-        if (!ollama_route_match(&ollama_routes[i], path, len)) {
+        if (!ollama_route_match(&ollama_routes[i], 0, path, len)) {
             continue;
         }
 
@@ -251,7 +251,7 @@ ollama_route_known(const unsigned char *path, size_t len)
     size_t  i;
 
     for (i = 0; i < OLLAMA_ROUTES; i++) {
-        if (ollama_route_match(&ollama_routes[i], path, len)) {
+        if (ollama_route_match(&ollama_routes[i], 0, path, len)) {
             return &ollama_routes[i];
         }
     }
@@ -263,8 +263,7 @@ ollama_route_known(const unsigned char *path, size_t len)
 const ollama_route_t *
 ollama_route_bare(const unsigned char *path, size_t len)
 {
-    size_t           i, skip;
-    ollama_route_t   bare;
+    size_t  i, skip;
 
     for (i = 0; i < OLLAMA_ROUTES; i++) {
 
@@ -275,11 +274,7 @@ ollama_route_bare(const unsigned char *path, size_t len)
         skip = (ollama_routes[i].family == OLLAMA_FAMILY_NATIVE)
                ? sizeof("/api/") - 1 : sizeof("/v1/") - 1;
 
-        bare = ollama_routes[i];
-        bare.path += skip;
-        bare.len -= skip;
-
-        if (ollama_route_match(&bare, path, len)) {
+        if (ollama_route_match(&ollama_routes[i], skip, path, len)) {
             return &ollama_routes[i];
         }
     }
@@ -342,15 +337,21 @@ ollama_route_method(const char *method, size_t len)
 }
 
 
+/* with the row's path from "skip" on */
+
 static int
-ollama_route_match(const ollama_route_t *route, const unsigned char *path,
-    size_t len)
+ollama_route_match(const ollama_route_t *route, size_t skip,
+    const unsigned char *path, size_t len)
 {
+    size_t  n;
+
+    n = route->len - skip;
+
     if (route->flags & OLLAMA_ROUTE_UNDER) {
-        return len > route->len && memcmp(path, route->path, route->len) == 0;
+        return len > n && memcmp(path, route->path + skip, n) == 0;
     }
 
-    return len == route->len && memcmp(path, route->path, len) == 0;
+    return len == n && memcmp(path, route->path + skip, n) == 0;
 }
 
 

@@ -97,7 +97,7 @@ const ollama_route_t *ollama_route_find(const char *method, size_t method_len,
 /* the table's row for a path, whatever the method; NULL if there is none */
 const ollama_route_t *ollama_route_known(const unsigned char *path, size_t len);
 
-/* the row an endpoint without prefix ("chat", "models/x") stands for, or NULL */
+/* the row that "chat", "models/x" .., without a prefix, stand for, or NULL */
 const ollama_route_t *ollama_route_bare(const unsigned char *path, size_t len);
 
 /* the shape of errors for any path: those not under /v1 are native */

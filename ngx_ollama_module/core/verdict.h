@@ -5,27 +5,29 @@
  * held against the key and what becomes of the request.  It knows no clock, no
  * pool and no request; whoever calls it applies the result.
  *
- *   outcome                          key, scope                    request
- *   429 "session usage limit"        EXHAUSTED ACCOUNT, to the     NEXT_KEY
- *                                    next multiple of 18000 s
- *   429 "hourly usage limit"         .. to the next full hour      NEXT_KEY
- *   429 "weekly usage limit"         .. to Monday 00:00 UTC        NEXT_KEY
- *   429 "monthly", other "usage      .. Retry-After, else ladder   NEXT_KEY
- *       limit"                       15 m, 1, 2, 6, 12, 24 h
- *   429 "concurrent"                 SLOTS ACCOUNT, Retry-After    NEXT_KEY
- *                                    (else 10 s, at most 60 s);
- *                                    slots learned from the header
- *   429 other text                   PAUSED KEY, Retry-After, else NEXT_KEY
- *                                    15 s doubling to 15 m
- *   401                              INVALID KEY, 1 h              NEXT_KEY
- *   402, 403                         MODEL_BLOCKED KEY_MODEL, 1 h  NEXT_KEY
- *   5xx (not 501, 505), HTML in      none                          OTHER_KEY_ONCE
- *     place of 401, 402, 403, 429,
+ *   outcome                         key, scope                   request
+ *   429 "session usage limit"       EXHAUSTED ACCOUNT, to the    NEXT_KEY
+ *                                   next multiple of 18000 s
+ *   429 "hourly usage limit"        .. to the next full hour     NEXT_KEY
+ *   429 "weekly usage limit"        .. to Monday 00:00 UTC       NEXT_KEY
+ *   429 "monthly", other "usage     .. Retry-After, else ladder  NEXT_KEY
+ *       limit"                      15 m, 1, 2, 6, 12, 24 h
+ *   429 "concurrent"                SLOTS ACCOUNT, Retry-After   NEXT_KEY
+ *                                   (else 10 s, at most 60 s);
+ *                                   slots learned from the
+ *                                   header
+ *   429 other text                  PAUSED KEY, Retry-After (at  NEXT_KEY
+ *                                   most 24 h), else 15 s
+ *                                   doubling to 15 m
+ *   401                             INVALID KEY, 1 h             NEXT_KEY
+ *   402, 403                        MODEL_BLOCKED KEY_MODEL, 1 h NEXT_KEY
+ *   5xx (not 501, 505); HTML in     none                         OTHER_KEY_
+ *     place of 401, 402, 403, 429;                               ONCE
  *     400 "Internal Server Error"
- *   no connection, silence, EOF or   none                          OTHER_KEY_ONCE
- *     reset before the headers
- *   stale keepalive connection       none                          SAME_KEY
- *   anything else                    none                          RETURN
+ *   no connection, silence, EOF or  none                         OTHER_KEY_
+ *     reset before the headers                                   ONCE
+ *   stale keepalive connection      none                         SAME_KEY
+ *   anything else                   none                         RETURN
  *
  * OTHER_KEY_ONCE becomes RETURN when other_failed is set: the caller sets it
  * once a verdict of this request has been OTHER_KEY_ONCE.  A second key that
@@ -36,9 +38,9 @@
  * nothing against the key there, and one other key is tried.  The same goes for
  * 402 and 403 of a request without a model.
  *
- * The cloud's windows are fixed, so "to the next window" would be a whole window
- * too much for a clock that is a little ahead: within OLLAMA_WINDOW_GRACE
- * seconds of a window's beginning its end is not believed, and the penalty is
+ * The cloud's windows are fixed, so that a clock a little ahead of the cloud's
+ * would wait for a whole window too much: within OLLAMA_WINDOW_GRACE seconds of
+ * a window's beginning its end is not believed, and the penalty lasts for
  * OLLAMA_WINDOW_RECHECK seconds.
  *
  * level is the key's place on its ladder: 0 at first, the verdict's level is to
@@ -110,7 +112,7 @@ typedef struct {
     ollama_key_effect_e       key;
     ollama_scope_e            scope;
     ollama_request_effect_e   request;
-    int64_t                   until;         /* epoch seconds, 0 without effect */
+    int64_t                   until;         /* epoch seconds, or 0 */
     unsigned                  level;         /* the next one */
     unsigned                  slots;         /* learned, 0: nothing */
     unsigned                  proves:1;      /* the key has worked */

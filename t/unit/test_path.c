@@ -169,7 +169,9 @@ test_foreign(void **state)
         "/dashboard", "/API/chat", "/V1/models", "/apix/chat", "/v10/x",
         "/foo/api/chat", "/chat/x", "/blobs/", "/v2/models", "/chat%20room",
         "/docs/../index.html", "/docs/./x", "/a%00b", "/x%zz",
-        "/%252e%252e/other", "/api.html", "/v1.2"
+        "/%252e%252e/other", "/api.html", "/v1.2",
+        "/\\api/chat", "/api\\chat", "/apix/../v1x", "/%2fapix",
+        "/blobs\\..\\x"
     };
 
     (void) state;
@@ -191,17 +193,20 @@ test_rejected(void **state)
         "/v1/models/../../x", "/api/%2e%2e/x", "/api/.%2E/x",
         "/api/%252e%252e/x", "/api/..%2fx", "/api/x%2f..%2f..%2fy",
         "/api/..%252fx", "/api/x%252f..%252fy", "/api/..\\x", "/api\\..\\x",
-        "/api/%5c..%5cx", "/v1/%2e", "/models/../x", "/models/..",
+        "/api/%5c..%5cx", "/v1/%2e", "/api/..;/x", "/api/..%3bx", "/api/.;",
+         "/models/../x", "/models/..",
         "/blobs/../../etc/passwd",
 
         /* that would become ours */
         "/x/../api/chat", "/x/../chat", "/x/%2e%2e/v1/models",
         "/x%2f..%2fapi/chat", "/%252e/api/chat", "/./api/chat", "/../api",
         "/..\\api\\chat", "/x/..;/../../api",
+        "/a\\b/../api/chat", "/a%20b/../api/chat", "/b/../api/..;/x",
+        "/a%00/%2e%2e/v1",
 
         /* slashes of the prefix in escapes */
         "/api%2fchat", "/%2fapi/chat", "/api/%2fchat", "/api/api%2fchat",
-        "/api/v1%2fmodels", "/\\api/chat", "/api\\chat",
+        "/api/v1%2fmodels", "/%2F%2fv1%2fmodels",
 
         /* bytes */
         "/api/a%00b", "/api%00/x", "/api/a%2500b", "/api/a\x01", "/api/%0d%0a",
