@@ -1,0 +1,236 @@
+
+/*
+ * What the files of the module share: its configuration, what it knows about
+ * a request, and the one or two functions by which each file is entered.
+ *
+ * The way of a request through the files:
+ *
+ *     ngx_http_ollama_uri.c       server rewrite: the path is put right
+ *     ngx_http_ollama_access.c    access: token, origin
+ *     ngx_http_ollama_request.c   precontent: body, model, key
+ *     ngx_http_ollama_local.c       or answered at once, as a local daemon
+ *     ngx_http_ollama_queue.c       or kept waiting for a slot
+ *     ngx_http_ollama_upstream.c  proxy_pass: key of each try, blame
+ *     ngx_http_ollama_filter_module.c   answer: headers, tokens, errors
+ *     ngx_http_ollama_request.c   cleanup: slot and reservation given back
+ *
+ * The context lives in the request's pool and is found through the pool's
+ * cleanups, since an internal redirect forgets the module's own pointer.
+ */
+
+
+#ifndef _NGX_HTTP_OLLAMA_H_INCLUDED_
+#define _NGX_HTTP_OLLAMA_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_ollama_keys.h"
+
+#include "core/request.h"
+#include "core/route.h"
+#include "core/usage.h"
+
+
+#define NGX_HTTP_OLLAMA_VERSION  "0.1.0"
+
+#define NGX_HTTP_OLLAMA_MAX_ATTEMPTS  32
+
+
+typedef struct {
+    ngx_shm_zone_t                  *shm_zone;
+    ngx_http_ollama_keys_t          *keys;
+
+    ngx_str_t                        config;        /* path of config.yaml */
+    ngx_str_t                        env_file;
+    ngx_str_t                        token;
+    ngx_uint_t                       open;          /* no token needed */
+
+    ngx_uint_t                       queue;         /* requests that may wait */
+    ngx_msec_t                       queue_timeout;
+
+    ngx_array_t                     *origins;       /* of ngx_str_t */
+} ngx_http_ollama_main_conf_t;
+
+
+typedef struct {
+    ngx_flag_t                       normalize_uri;     /* of a server{} */
+
+    ngx_uint_t                       tries;             /* of an upstream{} */
+    ngx_http_upstream_init_pt        original_init_upstream;
+    ngx_http_upstream_init_peer_pt   original_init_peer;
+} ngx_http_ollama_srv_conf_t;
+
+
+typedef struct {
+    ngx_flag_t                       enable;
+    ngx_flag_t                       access;
+    ngx_flag_t                       headers;
+    ngx_flag_t                       health;
+    ngx_str_t                        upstream;      /* URL for proxy_pass */
+    ngx_str_t                        host;
+    ngx_str_t                        version;
+} ngx_http_ollama_loc_conf_t;
+
+
+typedef enum {
+    NGX_HTTP_OLLAMA_INIT = 0,
+    NGX_HTTP_OLLAMA_READING,        /* the body */
+    NGX_HTTP_OLLAMA_READ,
+    NGX_HTTP_OLLAMA_WAITING,        /* for a slot */
+    NGX_HTTP_OLLAMA_GRANTED,        /* has a key, or needs none */
+    NGX_HTTP_OLLAMA_REFUSED
+} ngx_http_ollama_state_e;
+
+
+/* one try: what became of it */
+
+typedef struct {
+    uint32_t                         key;           /* fingerprint */
+    ngx_msec_t                       start;
+    ngx_msec_t                       time;
+    ngx_uint_t                       status;        /* 0: none came */
+    ollama_failure_e                 failure;
+} ngx_http_ollama_attempt_t;
+
+
+typedef struct ngx_http_ollama_ctx_s  ngx_http_ollama_ctx_t;
+
+typedef void (*ngx_http_ollama_wake_pt)(ngx_http_ollama_ctx_t *ctx,
+    ngx_int_t rc);
+
+
+struct ngx_http_ollama_ctx_s {
+    ngx_http_request_t              *request;
+    ngx_http_ollama_main_conf_t     *conf;
+    ngx_http_ollama_state_e          state;
+
+    const ollama_route_t            *route;
+
+    /* the body */
+    ollama_request_t                *scanner;
+    off_t                            scanned;
+    off_t                            body;          /* bytes, as it came */
+    ngx_str_t                        model_sent;
+
+    /* the key */
+    ngx_http_ollama_want_t           want;          /* its model: stripped */
+    ngx_http_ollama_hold_t          *hold;
+    ngx_http_ollama_key_t           *key;
+    ngx_str_t                        key_name;      /* a copy */
+
+    void                            *peer;          /* of the balancer */
+
+    ngx_uint_t                       nattempts;
+    ngx_http_ollama_attempt_t        attempts[NGX_HTTP_OLLAMA_MAX_ATTEMPTS];
+
+    /* the queue */
+    ngx_queue_t                      queue;
+    ngx_msec_t                       wait_started;  /* the first time */
+    ngx_msec_t                       wait_since;    /* this time */
+    ngx_msec_t                       waited;
+    ngx_http_ollama_wake_pt          wake;
+
+    /* the answer */
+    ollama_usage_t                  *usage;
+    ngx_str_t                        error;         /* for the client */
+    ngx_str_t                        error_body;    /* the same, as JSON */
+    ngx_uint_t                       error_status;
+
+    unsigned                         route_known:1;
+    unsigned                         streaming:1;
+    unsigned                         model_edited:1;
+    unsigned                         prompt_empty:1;
+    unsigned                         messages_empty:1;
+    unsigned                         keep_alive_zero:1;
+    unsigned                         body_valid:1;
+    unsigned                         queued:1;      /* linked in queue */
+    unsigned                         authenticated:1;
+    unsigned                         basic:1;       /* by ambient Basic */
+    unsigned                         error_sent:1;
+};
+
+
+extern ngx_module_t  ngx_http_ollama_module;
+
+
+/* the context; create makes one and registers the cleanup */
+
+ngx_http_ollama_ctx_t *ngx_http_ollama_get_ctx(ngx_http_request_t *r);
+ngx_http_ollama_ctx_t *ngx_http_ollama_create_ctx(ngx_http_request_t *r);
+const ollama_route_t *ngx_http_ollama_route(ngx_http_ollama_ctx_t *ctx);
+
+/* phases */
+
+ngx_int_t ngx_http_ollama_uri_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_ollama_access_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_ollama_request_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_ollama_health_handler(ngx_http_request_t *r);
+
+/* the body, seen by the request body filter as it arrives */
+
+void ngx_http_ollama_request_scan(ngx_http_ollama_ctx_t *ctx,
+    ngx_chain_t *in);
+
+/* answers of a local daemon: NGX_DECLINED if the request goes to the cloud */
+
+ngx_int_t ngx_http_ollama_local(ngx_http_ollama_ctx_t *ctx);
+
+/* sends the whole answer and returns what finalizes the request */
+
+ngx_int_t ngx_http_ollama_send(ngx_http_request_t *r, ngx_uint_t status,
+    const char *type, u_char *data, size_t len);
+
+/*
+ * Notes what the client is to be told, and returns the status for the phase
+ * engine; the filter turns nginx's page into JSON of the API's shape.
+ * retry: epoch seconds for Retry-After, or 0.
+ */
+
+ngx_int_t ngx_http_ollama_error(ngx_http_request_t *r, ngx_uint_t status,
+    time_t retry, const char *fmt, ...);
+ngx_int_t ngx_http_ollama_refuse(ngx_http_ollama_ctx_t *ctx);
+ngx_int_t ngx_http_ollama_error_body(ngx_http_request_t *r,
+    ngx_http_ollama_ctx_t *ctx, ngx_uint_t status);
+ngx_table_elt_t *ngx_http_ollama_add_header(ngx_http_request_t *r,
+    const char *name, ngx_str_t *value);
+ngx_int_t ngx_http_ollama_add_retry_after(ngx_http_request_t *r,
+    time_t retry);
+
+/* where a browser's request comes from */
+
+ngx_uint_t ngx_http_ollama_origin_allowed(ngx_http_request_t *r,
+    ngx_str_t *origin);
+ngx_uint_t ngx_http_ollama_cross_site(ngx_http_request_t *r);
+ngx_str_t *ngx_http_ollama_find_header(ngx_http_request_t *r,
+    const char *name, size_t len);
+
+/* the queue of this worker */
+
+void ngx_http_ollama_queue_init_process(ngx_http_ollama_keys_t *keys);
+void ngx_http_ollama_queue_add(ngx_http_ollama_ctx_t *ctx,
+    ngx_http_ollama_wake_pt wake);
+void ngx_http_ollama_queue_remove(ngx_http_ollama_ctx_t *ctx);
+void ngx_http_ollama_queue_kick(void);
+
+/* the balancer */
+
+ngx_int_t ngx_http_ollama_init_upstream(ngx_conf_t *cf,
+    ngx_http_upstream_srv_conf_t *us);
+void ngx_http_ollama_set_key(ngx_http_ollama_ctx_t *ctx,
+    ngx_http_ollama_key_t *key);
+
+/* tokens of the answer */
+
+ngx_int_t ngx_http_ollama_usage_start(ngx_http_ollama_ctx_t *ctx);
+void ngx_http_ollama_usage_settle(ngx_http_ollama_ctx_t *ctx);
+
+/* config.yaml and .env */
+
+char *ngx_http_ollama_load_config(ngx_conf_t *cf,
+    ngx_http_ollama_main_conf_t *omcf);
+
+
+#endif /* _NGX_HTTP_OLLAMA_H_INCLUDED_ */

@@ -1,0 +1,293 @@
+
+#include "ngx_http_ollama.h"
+#include "core/envfile.h"
+
+
+static ngx_int_t ngx_http_ollama_read_file(ngx_conf_t *cf, ngx_str_t *name,
+    size_t max, ngx_str_t *content, ngx_uint_t optional);
+static void ngx_http_ollama_free_config(void *data);
+static ngx_int_t ngx_http_ollama_load_env(ngx_conf_t *cf,
+    ngx_http_ollama_main_conf_t *omcf, ollama_envfile_t *env);
+static ngx_int_t ngx_http_ollama_set_access(ngx_conf_t *cf,
+    ngx_http_ollama_main_conf_t *omcf, ollama_envfile_t *env);
+static const char *ngx_http_ollama_getenv(ollama_envfile_t *env,
+    const char *name);
+
+
+char *
+ngx_http_ollama_load_config(ngx_conf_t *cf, ngx_http_ollama_main_conf_t *omcf)
+{
+    char                 err[OLLAMA_CONFIG_ERROR_MAX];
+    ngx_int_t            rc;
+    ngx_str_t            content;
+    ollama_config_t     *config;
+    ollama_envfile_t     env;
+    ngx_pool_cleanup_t  *cln;
+
+    if (ngx_conf_full_name(cf->cycle, &omcf->config, 1) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    cln = ngx_pool_cleanup_add(cf->pool, sizeof(ollama_config_t));
+    if (cln == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    config = cln->data;
+    ngx_memzero(config, sizeof(ollama_config_t));
+
+    if (ngx_http_ollama_read_file(cf, &omcf->config, OLLAMA_CONFIG_BYTES_MAX,
+                                  &content, 0)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    rc = ollama_config_parse(config, content.data, content.len, err,
+                             sizeof(err));
+
+    ngx_explicit_memzero(content.data, content.len);
+    ngx_free(content.data);
+
+    if (rc != 0) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "%V: %s", &omcf->config, err);
+        return NGX_CONF_ERROR;
+    }
+
+    cln->handler = ngx_http_ollama_free_config;
+
+    omcf->keys->config = config;
+
+    ngx_memzero(&env, sizeof(ollama_envfile_t));
+
+    if (omcf->env_file.len
+        && ngx_http_ollama_load_env(cf, omcf, &env) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    rc = ngx_http_ollama_set_access(cf, omcf, &env);
+
+    ollama_envfile_free(&env);
+
+    return (rc == NGX_OK) ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static void
+ngx_http_ollama_free_config(void *data)
+{
+    ollama_config_free(data);
+}
+
+
+static ngx_int_t
+ngx_http_ollama_read_file(ngx_conf_t *cf, ngx_str_t *name, size_t max,
+    ngx_str_t *content, ngx_uint_t optional)
+{
+    ssize_t          n;
+    ngx_file_t       file;
+    ngx_file_info_t  fi;
+
+    ngx_memzero(&file, sizeof(ngx_file_t));
+
+    file.name = *name;
+    file.log = cf->log;
+
+    file.fd = ngx_open_file(name->data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
+
+    if (file.fd == NGX_INVALID_FILE) {
+
+        if (optional && ngx_errno == NGX_ENOENT) {
+            return NGX_DECLINED;
+        }
+
+        ngx_log_error(NGX_LOG_EMERG, cf->log, ngx_errno,
+                      ngx_open_file_n " \"%V\" failed", name);
+        return NGX_ERROR;
+    }
+
+    if (ngx_fd_info(file.fd, &fi) == NGX_FILE_ERROR) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, ngx_errno,
+                      ngx_fd_info_n " \"%V\" failed", name);
+        goto failed;
+    }
+
+    if (!ngx_is_file(&fi)) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"%V\" is not a regular file", name);
+        goto failed;
+    }
+
+    if (fi.st_mode & S_IROTH) {
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "\"%V\" holds secrets and is readable by everybody, "
+                      "use \"chmod 600\" on it", name);
+    }
+
+    if (ngx_file_size(&fi) > (off_t) max) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"%V\" is larger than %uz bytes", name, max);
+        goto failed;
+    }
+
+    content->len = ngx_file_size(&fi);
+    content->data = ngx_alloc(content->len + 1, cf->log);
+
+    if (content->data == NULL) {
+        goto failed;
+    }
+
+    n = ngx_read_file(&file, content->data, content->len, 0);
+
+    if (n != (ssize_t) content->len) {
+
+        if (n != NGX_ERROR) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "\"%V\" has changed while it was read", name);
+        }
+
+        ngx_free(content->data);
+        goto failed;
+    }
+
+    if (ngx_close_file(file.fd) == NGX_FILE_ERROR) {
+        ngx_log_error(NGX_LOG_ALERT, cf->log, ngx_errno,
+                      ngx_close_file_n " \"%V\" failed", name);
+    }
+
+    return NGX_OK;
+
+failed:
+
+    if (ngx_close_file(file.fd) == NGX_FILE_ERROR) {
+        ngx_log_error(NGX_LOG_ALERT, cf->log, ngx_errno,
+                      ngx_close_file_n " \"%V\" failed", name);
+    }
+
+    return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_ollama_load_env(ngx_conf_t *cf, ngx_http_ollama_main_conf_t *omcf,
+    ollama_envfile_t *env)
+{
+    int        rc;
+    char       err[OLLAMA_CONFIG_ERROR_MAX];
+    ngx_int_t  n;
+    ngx_str_t  content;
+
+    if (ngx_conf_full_name(cf->cycle, &omcf->env_file, 1) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    n = ngx_http_ollama_read_file(cf, &omcf->env_file,
+                                  OLLAMA_ENVFILE_BYTES_MAX, &content, 1);
+
+    if (n == NGX_DECLINED) {
+        return NGX_OK;
+    }
+
+    if (n != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    rc = ollama_envfile_parse(env, content.data, content.len, err,
+                              sizeof(err));
+
+    ngx_explicit_memzero(content.data, content.len);
+    ngx_free(content.data);
+
+    if (rc != 0) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "%V: %s",
+                      &omcf->env_file, err);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* the environment goes before .env, .env before config.yaml */
+
+static ngx_int_t
+ngx_http_ollama_set_access(ngx_conf_t *cf, ngx_http_ollama_main_conf_t *omcf,
+    ollama_envfile_t *env)
+{
+    int          open;
+    size_t       len;
+    const char  *value;
+
+    open = omcf->keys->config->allow_unauthenticated;
+
+    value = ngx_http_ollama_getenv(env, "ALLOW_UNAUTHENTICATED_ACCESS");
+
+    if (value) {
+        open = ollama_config_bool(value, ngx_strlen(value));
+
+        if (open == -1) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "ALLOW_UNAUTHENTICATED_ACCESS must be "
+                          "\"true\" or \"false\"");
+            return NGX_ERROR;
+        }
+    }
+
+    value = ngx_http_ollama_getenv(env, "PROXY_AUTH_TOKEN");
+
+    if (value == NULL) {
+        value = omcf->keys->config->auth_token;
+    }
+
+    if (value) {
+        len = ngx_strlen(value);
+
+        if (!ollama_config_token(value, len)) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "PROXY_AUTH_TOKEN must consist of printable "
+                          "characters without spaces, %d at most",
+                          OLLAMA_CONFIG_TOKEN_MAX);
+            return NGX_ERROR;
+        }
+
+        omcf->token.data = ngx_pnalloc(cf->pool, len);
+        if (omcf->token.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(omcf->token.data, value, len);
+        omcf->token.len = len;
+    }
+
+    omcf->open = (open == 1);
+
+    if (omcf->token.len == 0 && !omcf->open) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "nobody may use the proxy: set PROXY_AUTH_TOKEN in the "
+                      "environment or in .env, or \"auth_token\" in %V, "
+                      "or let everybody in with "
+                      "ALLOW_UNAUTHENTICATED_ACCESS=true",
+                      &omcf->config);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static const char *
+ngx_http_ollama_getenv(ollama_envfile_t *env, const char *name)
+{
+    const char  *value;
+
+    value = getenv(name);
+
+    if (value && value[0]) {
+        return value;
+    }
+
+    value = ollama_envfile_get(env, name);
+
+    return (value && value[0]) ? value : NULL;
+}

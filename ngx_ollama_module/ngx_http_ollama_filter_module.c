@@ -1,0 +1,389 @@
+
+/*
+ * Answers on their way to the client: headers are added, the bytes are shown
+ * to the token scanner and go on untouched, and an error page of nginx becomes
+ * JSON in the shape of the API that was asked.
+ */
+
+#include "ngx_http_ollama.h"
+
+
+static ngx_int_t ngx_http_ollama_header_filter(ngx_http_request_t *r);
+static ngx_int_t ngx_http_ollama_cors(ngx_http_request_t *r);
+static ngx_int_t ngx_http_ollama_answer_headers(ngx_http_request_t *r,
+    ngx_http_ollama_ctx_t *ctx);
+static ngx_int_t ngx_http_ollama_error_headers(ngx_http_request_t *r,
+    ngx_http_ollama_ctx_t *ctx);
+static ngx_uint_t ngx_http_ollama_has_header(ngx_http_request_t *r,
+    const char *name, size_t len);
+static ngx_int_t ngx_http_ollama_body_filter(ngx_http_request_t *r,
+    ngx_chain_t *in);
+static ngx_int_t ngx_http_ollama_send_error(ngx_http_request_t *r,
+    ngx_http_ollama_ctx_t *ctx, ngx_chain_t *in);
+static ngx_int_t ngx_http_ollama_request_body_filter(ngx_http_request_t *r,
+    ngx_chain_t *in);
+static ngx_int_t ngx_http_ollama_filter_init(ngx_conf_t *cf);
+
+
+static ngx_http_module_t  ngx_http_ollama_filter_module_ctx = {
+    NULL,                                  /* preconfiguration */
+    ngx_http_ollama_filter_init,           /* postconfiguration */
+
+    NULL,                                  /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    NULL,                                  /* create location configuration */
+    NULL                                   /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_ollama_filter_module = {
+    NGX_MODULE_V1,
+    &ngx_http_ollama_filter_module_ctx,    /* module context */
+    NULL,                                  /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
+static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
+static ngx_http_request_body_filter_pt   ngx_http_next_request_body_filter;
+
+
+static ngx_int_t
+ngx_http_ollama_header_filter(ngx_http_request_t *r)
+{
+    ngx_uint_t                   answered;
+    ngx_http_ollama_ctx_t       *ctx;
+    ngx_http_ollama_loc_conf_t  *olcf;
+
+    if (r != r->main) {
+        return ngx_http_next_header_filter(r);
+    }
+
+    olcf = ngx_http_get_module_loc_conf(r, ngx_http_ollama_module);
+    ctx = ngx_http_ollama_get_ctx(r);
+
+    if (!olcf->enable && !olcf->health && (ctx == NULL || ctx->error.len == 0))
+    {
+        return ngx_http_next_header_filter(r);
+    }
+
+    if (ctx == NULL) {
+        ctx = ngx_http_ollama_create_ctx(r);
+        if (ctx == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (ngx_http_ollama_cors(r) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /* the cloud's own answer, error or not, goes on as it came */
+
+    answered = r->upstream
+               && r->upstream->headers_in.status_n == r->headers_out.status
+               && r->err_status == 0
+               && ctx->error.len == 0;
+
+    if (answered) {
+        if (ngx_http_ollama_answer_headers(r, ctx) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+    } else if (r->headers_out.status >= NGX_HTTP_BAD_REQUEST) {
+        if (ngx_http_ollama_error_headers(r, ctx) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return ngx_http_next_header_filter(r);
+}
+
+
+static ngx_int_t
+ngx_http_ollama_cors(ngx_http_request_t *r)
+{
+    ngx_str_t  *origin, value;
+
+    origin = ngx_http_ollama_find_header(r, "origin", sizeof("origin") - 1);
+
+    if (origin == NULL || !ngx_http_ollama_origin_allowed(r, origin)) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_ollama_add_header(r, "Access-Control-Allow-Origin", origin)
+        == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_str_set(&value, "Origin");
+
+    return ngx_http_ollama_add_header(r, "Vary", &value) ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_ollama_answer_headers(ngx_http_request_t *r,
+    ngx_http_ollama_ctx_t *ctx)
+{
+    time_t                       retry;
+    ngx_str_t                    value;
+    ngx_http_ollama_want_t       want;
+    ngx_http_ollama_hold_t      *hold;
+    ngx_http_ollama_loc_conf_t  *olcf;
+
+    olcf = ngx_http_get_module_loc_conf(r, ngx_http_ollama_module);
+
+    if (olcf->headers) {
+
+        if (ctx->key_name.len
+            && ngx_http_ollama_add_header(r, "X-Ollama-Key", &ctx->key_name)
+               == NULL)
+        {
+            return NGX_ERROR;
+        }
+
+        value.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+        if (value.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        value.len = ngx_sprintf(value.data, "%ui", ctx->nattempts)
+                    - value.data;
+
+        if (ngx_http_ollama_add_header(r, "X-Ollama-Attempts", &value)
+            == NULL)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    /* a proxy in front of us shall not buffer a stream either */
+
+    if (r->headers_out.content_length_n == -1) {
+        ngx_str_set(&value, "no");
+
+        if (ngx_http_ollama_add_header(r, "X-Accel-Buffering", &value)
+            == NULL)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    if (r->headers_out.status == NGX_HTTP_TOO_MANY_REQUESTS
+        && ctx->route
+        && !ngx_http_ollama_has_header(r, "retry-after", 11))
+    {
+        /* the cloud says no time for a quota, but the pool knows one */
+
+        want = ctx->want;
+        want.ntried = 0;
+        hold = NULL;
+        retry = 0;
+
+        if (ngx_http_ollama_keys_reserve(ctx->conf->keys, &want, &hold)
+            == NGX_OK)
+        {
+            ngx_http_ollama_keys_release(ctx->conf->keys, hold, 0, 0, 0);
+            retry = ngx_time() + 1;
+
+        } else {
+            retry = want.retry;
+        }
+
+        if (retry && ngx_http_ollama_add_retry_after(r, retry) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (ctx->route
+        && ctx->route->kind == OLLAMA_ROUTE_INFERENCE
+        && r->headers_out.status == NGX_HTTP_OK
+        && !r->header_only
+        && ngx_http_ollama_usage_start(ctx) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_ollama_has_header(ngx_http_request_t *r, const char *name,
+    size_t len)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *header;
+
+    part = &r->headers_out.headers.part;
+    header = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            header = part->elts;
+            i = 0;
+        }
+
+        if (header[i].hash
+            && header[i].key.len == len
+            && ngx_strncasecmp(header[i].key.data, (u_char *) name, len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_int_t
+ngx_http_ollama_error_headers(ngx_http_request_t *r,
+    ngx_http_ollama_ctx_t *ctx)
+{
+    if (r->header_only && r->method != NGX_HTTP_HEAD) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_ollama_error_body(r, ctx, r->headers_out.status) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_str_set(&r->headers_out.content_type,
+                "application/json; charset=utf-8");
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+    r->headers_out.content_type_lowcase = NULL;
+
+    ngx_http_clear_content_length(r);
+    ngx_http_clear_accept_ranges(r);
+    ngx_http_clear_last_modified(r);
+    ngx_http_clear_etag(r);
+
+    r->headers_out.content_length_n = ctx->error_body.len;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_ollama_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    ngx_buf_t              *b;
+    ngx_chain_t            *cl;
+    ngx_http_ollama_ctx_t  *ctx;
+
+    if (in == NULL || r != r->main) {
+        return ngx_http_next_body_filter(r, in);
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_ollama_module);
+
+    if (ctx == NULL) {
+        return ngx_http_next_body_filter(r, in);
+    }
+
+    if (ctx->error_body.len) {
+        return ngx_http_ollama_send_error(r, ctx, in);
+    }
+
+    if (ctx->usage) {
+
+        for (cl = in; cl; cl = cl->next) {
+            b = cl->buf;
+
+            if (ngx_buf_in_memory(b) && b->last > b->pos) {
+                ollama_usage_feed(ctx->usage, b->pos, b->last - b->pos);
+            }
+        }
+    }
+
+    return ngx_http_next_body_filter(r, in);
+}
+
+
+static ngx_int_t
+ngx_http_ollama_send_error(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx,
+    ngx_chain_t *in)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl, out;
+
+    for (cl = in; cl; cl = cl->next) {
+        cl->buf->pos = cl->buf->last;
+        cl->buf->file_pos = cl->buf->file_last;
+    }
+
+    if (ctx->error_sent) {
+        return NGX_OK;
+    }
+
+    ctx->error_sent = 1;
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->memory = 1;
+    b->pos = ctx->error_body.data;
+    b->last = b->pos + ctx->error_body.len;
+    b->last_buf = 1;
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_next_body_filter(r, &out);
+}
+
+
+static ngx_int_t
+ngx_http_ollama_request_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    ngx_http_ollama_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_ollama_module);
+
+    if (ctx) {
+        ngx_http_ollama_request_scan(ctx, in);
+    }
+
+    return ngx_http_next_request_body_filter(r, in);
+}
+
+
+static ngx_int_t
+ngx_http_ollama_filter_init(ngx_conf_t *cf)
+{
+    ngx_http_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_ollama_header_filter;
+
+    ngx_http_next_body_filter = ngx_http_top_body_filter;
+    ngx_http_top_body_filter = ngx_http_ollama_body_filter;
+
+    ngx_http_next_request_body_filter = ngx_http_top_request_body_filter;
+    ngx_http_top_request_body_filter = ngx_http_ollama_request_body_filter;
+
+    return NGX_OK;
+}

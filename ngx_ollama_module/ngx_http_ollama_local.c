@@ -1,0 +1,407 @@
+
+/*
+ * What a local Ollama answers by itself: clients ask it before their first
+ * request, and the cloud would answer something else, or nothing.
+ */
+
+#include "ngx_http_ollama.h"
+#include "core/json.h"
+
+
+static ngx_int_t ngx_http_ollama_root(ngx_http_request_t *r);
+static ngx_int_t ngx_http_ollama_version(ngx_http_request_t *r);
+static ngx_int_t ngx_http_ollama_preload(ngx_http_ollama_ctx_t *ctx);
+static ngx_int_t ngx_http_ollama_count_tokens(ngx_http_ollama_ctx_t *ctx);
+static ngx_int_t ngx_http_ollama_preflight(ngx_http_request_t *r);
+static ngx_int_t ngx_http_ollama_done(ngx_http_request_t *r, ngx_int_t rc);
+
+static const char  ngx_http_ollama_json[] = "application/json; charset=utf-8";
+
+
+#define ngx_http_ollama_send_literal(r, type, text)                           \
+    ngx_http_ollama_send(r, NGX_HTTP_OK, type, (u_char *) text,               \
+                         sizeof(text) - 1)
+
+
+ngx_int_t
+ngx_http_ollama_local(ngx_http_ollama_ctx_t *ctx)
+{
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    if (ctx->state == NGX_HTTP_OLLAMA_READ) {
+
+        if (ctx->route->kind == OLLAMA_ROUTE_INFERENCE
+            && ctx->route->family == OLLAMA_FAMILY_NATIVE)
+        {
+            return ngx_http_ollama_preload(ctx);
+        }
+
+        return NGX_DECLINED;
+    }
+
+    if (ctx->route->local == OLLAMA_LOCAL_COUNT_TOKENS) {
+        return ngx_http_ollama_count_tokens(ctx);
+    }
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    switch (ctx->route->local) {
+
+    case OLLAMA_LOCAL_ROOT:
+        return ngx_http_ollama_root(r);
+
+    case OLLAMA_LOCAL_VERSION:
+        return ngx_http_ollama_version(r);
+
+    case OLLAMA_LOCAL_PS:
+        return ngx_http_ollama_send_literal(r, ngx_http_ollama_json,
+                                            "{\"models\":[]}");
+
+    case OLLAMA_LOCAL_STATUS:
+        return ngx_http_ollama_send_literal(r, ngx_http_ollama_json,
+                       "{\"cloud\":{\"disabled\":false,\"source\":\"none\"}}");
+
+    case OLLAMA_LOCAL_ME:
+
+        /* the pool has many accounts, and their names are nobody's business */
+
+        return ngx_http_ollama_send_literal(r, ngx_http_ollama_json,
+                       "{\"id\":\"00000000-0000-0000-0000-000000000001\","
+                       "\"name\":\"proxy\",\"email\":\"\",\"plan\":\"max\"}");
+
+    case OLLAMA_LOCAL_PULL:
+        return ngx_http_ollama_send_literal(r, "application/x-ndjson",
+                                            "{\"status\":\"success\"}\n");
+
+    case OLLAMA_LOCAL_TAGS:
+        return ngx_http_ollama_send(r, NGX_HTTP_OK, ngx_http_ollama_json,
+                                    NULL, 0);
+
+    case OLLAMA_LOCAL_PREFLIGHT:
+        return ngx_http_ollama_preflight(r);
+
+    case OLLAMA_LOCAL_METHOD:
+        return ngx_http_ollama_error(r, NGX_HTTP_NOT_ALLOWED, 0,
+                                     "method not allowed");
+
+    default: /* OLLAMA_LOCAL_UNSUPPORTED */
+        return ngx_http_ollama_error(r, NGX_HTTP_NOT_IMPLEMENTED, 0,
+                   "models live in the cloud: this proxy cannot change them");
+    }
+}
+
+
+static ngx_int_t
+ngx_http_ollama_root(ngx_http_request_t *r)
+{
+    ngx_str_t        *accept, location;
+    ngx_table_elt_t  *h;
+
+    accept = ngx_http_ollama_find_header(r, "accept", sizeof("accept") - 1);
+
+    if (accept && ngx_strlcasestrn(accept->data, accept->data + accept->len,
+                                   (u_char *) "text/html", 9 - 1))
+    {
+        ngx_http_clear_location(r);
+
+        ngx_str_set(&location, "/dashboard");
+
+        h = ngx_http_ollama_add_header(r, "Location", &location);
+        if (h == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        return ngx_http_ollama_send(r, NGX_HTTP_MOVED_TEMPORARILY,
+                                    "text/plain; charset=utf-8",
+                                    (u_char *) "/dashboard", 10);
+    }
+
+    return ngx_http_ollama_send_literal(r, "text/plain; charset=utf-8",
+                                        "Ollama is running");
+}
+
+
+static ngx_int_t
+ngx_http_ollama_version(ngx_http_request_t *r)
+{
+    u_char                      *p;
+    size_t                       size;
+    ollama_json_t                json;
+    ngx_http_ollama_loc_conf_t  *olcf;
+
+    olcf = ngx_http_get_module_loc_conf(r, ngx_http_ollama_module);
+
+    size = 6 * olcf->version.len + 32;
+
+    p = ngx_pnalloc(r->pool, size);
+    if (p == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ollama_json_init(&json, p, size);
+    ollama_json_open(&json, '{');
+    ollama_json_key(&json, "version");
+    ollama_json_string(&json, olcf->version.data, olcf->version.len);
+    ollama_json_close(&json, '}');
+
+    return ngx_http_ollama_send(r, NGX_HTTP_OK, ngx_http_ollama_json, p,
+                                ollama_json_len(&json));
+}
+
+
+/*
+ * "ollama run" sends an empty prompt to have the model loaded, and keep_alive
+ * 0 to have it unloaded.  In the cloud there is nothing to load.
+ */
+
+static ngx_int_t
+ngx_http_ollama_preload(ngx_http_ollama_ctx_t *ctx)
+{
+    u_char              *p, stamp[sizeof("1970-01-01T00:00:00.000000000Z")];
+    size_t               size;
+    ngx_tm_t             tm;
+    ngx_time_t          *tp;
+    ngx_uint_t           chat;
+    ollama_json_t        json;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    if (!ctx->body_valid || ctx->model_sent.len == 0) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_strcmp(ctx->route->name, "chat") == 0) {
+        chat = 1;
+
+        if (!ctx->messages_empty) {
+            return NGX_DECLINED;
+        }
+
+    } else if (ngx_strcmp(ctx->route->name, "generate") == 0) {
+        chat = 0;
+
+        if (!ctx->prompt_empty) {
+            return NGX_DECLINED;
+        }
+
+    } else {
+        return NGX_DECLINED;
+    }
+
+    size = 6 * ctx->model_sent.len + 256;
+
+    p = ngx_pnalloc(r->pool, size);
+    if (p == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    tp = ngx_timeofday();
+    ngx_gmtime(tp->sec, &tm);
+
+    (void) ngx_sprintf(stamp, "%4d-%02d-%02dT%02d:%02d:%02d.%03M000000Z%Z",
+                       tm.ngx_tm_year, tm.ngx_tm_mon, tm.ngx_tm_mday,
+                       tm.ngx_tm_hour, tm.ngx_tm_min, tm.ngx_tm_sec,
+                       tp->msec);
+
+    ollama_json_init(&json, p, size);
+    ollama_json_open(&json, '{');
+    ollama_json_key(&json, "model");
+    ollama_json_string(&json, ctx->model_sent.data, ctx->model_sent.len);
+    ollama_json_key(&json, "created_at");
+    ollama_json_text(&json, (char *) stamp);
+
+    if (chat) {
+        ollama_json_key(&json, "message");
+        ollama_json_open(&json, '{');
+        ollama_json_key(&json, "role");
+        ollama_json_text(&json, "assistant");
+        ollama_json_key(&json, "content");
+        ollama_json_text(&json, "");
+        ollama_json_close(&json, '}');
+
+    } else {
+        ollama_json_key(&json, "response");
+        ollama_json_text(&json, "");
+    }
+
+    ollama_json_key(&json, "done");
+    ollama_json_bool(&json, 1);
+    ollama_json_key(&json, "done_reason");
+    ollama_json_text(&json, ctx->keep_alive_zero ? "unload" : "load");
+    ollama_json_close(&json, '}');
+
+    if (ctx->streaming) {
+        ollama_json_raw(&json, "\n", 1);
+    }
+
+    return ngx_http_ollama_send(r, NGX_HTTP_OK,
+                                ctx->streaming ? "application/x-ndjson"
+                                               : ngx_http_ollama_json,
+                                p, ollama_json_len(&json));
+}
+
+
+/* optional for clients: an estimate, about four bytes a token */
+
+static ngx_int_t
+ngx_http_ollama_count_tokens(ngx_http_ollama_ctx_t *ctx)
+{
+    u_char              *p;
+    off_t                tokens;
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    if (r->headers_in.content_length_n < 0) {
+        return ngx_http_ollama_error(r, NGX_HTTP_NOT_FOUND, 0,
+                                     "tokens are not counted here");
+    }
+
+    tokens = (r->headers_in.content_length_n + 3) / 4;
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    p = ngx_pnalloc(r->pool, sizeof("{\"input_tokens\":}") + NGX_OFF_T_LEN);
+    if (p == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_ollama_send(r, NGX_HTTP_OK, ngx_http_ollama_json, p,
+                          ngx_sprintf(p, "{\"input_tokens\":%O}", tokens) - p);
+}
+
+
+static ngx_int_t
+ngx_http_ollama_preflight(ngx_http_request_t *r)
+{
+    ngx_str_t  *origin, value;
+
+    origin = ngx_http_ollama_find_header(r, "origin", sizeof("origin") - 1);
+
+    if (origin && !ngx_http_ollama_origin_allowed(r, origin)) {
+        return ngx_http_ollama_error(r, NGX_HTTP_FORBIDDEN, 0,
+                   "this origin may not use the proxy from a browser, "
+                   "see \"ollama_origins\"");
+    }
+
+    if (origin) {
+        ngx_str_set(&value, "GET,POST,PUT,PATCH,DELETE,HEAD,OPTIONS");
+
+        if (ngx_http_ollama_add_header(r, "Access-Control-Allow-Methods",
+                                       &value)
+            == NULL)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        ngx_str_set(&value, "Authorization,Content-Type,User-Agent,Accept,"
+                    "X-Requested-With,X-Api-Key,Anthropic-Version,"
+                    "Anthropic-Beta,Anthropic-Dangerous-Direct-Browser-Access,"
+                    "OpenAI-Beta,x-stainless-arch,x-stainless-async,"
+                    "x-stainless-custom-poll-interval,x-stainless-helper-"
+                    "method,x-stainless-lang,x-stainless-os,x-stainless-"
+                    "package-version,x-stainless-poll-helper,x-stainless-"
+                    "retry-count,x-stainless-runtime,x-stainless-runtime-"
+                    "version,x-stainless-timeout");
+
+        if (ngx_http_ollama_add_header(r, "Access-Control-Allow-Headers",
+                                       &value)
+            == NULL)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        ngx_str_set(&value, "43200");
+
+        if (ngx_http_ollama_add_header(r, "Access-Control-Max-Age", &value)
+            == NULL)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    return ngx_http_ollama_send(r, NGX_HTTP_NO_CONTENT, NULL, NULL, 0);
+}
+
+
+ngx_int_t
+ngx_http_ollama_send(ngx_http_request_t *r, ngx_uint_t status,
+    const char *type, u_char *data, size_t len)
+{
+    ngx_int_t    rc;
+    ngx_buf_t   *b;
+    ngx_chain_t  out;
+
+    r->headers_out.status = status;
+
+    if (status == NGX_HTTP_NO_CONTENT) {
+        r->header_only = 1;
+
+    } else {
+        r->headers_out.content_length_n = len;
+    }
+
+    if (type) {
+        r->headers_out.content_type.data = (u_char *) type;
+        r->headers_out.content_type.len = ngx_strlen(type);
+        r->headers_out.content_type_len = r->headers_out.content_type.len;
+        r->headers_out.content_type_lowcase = NULL;
+    }
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return ngx_http_ollama_done(r, rc);
+    }
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return ngx_http_ollama_done(r, NGX_ERROR);
+    }
+
+    if (len) {
+        b->memory = 1;
+        b->pos = data;
+        b->last = data + len;
+    }
+
+    b->last_buf = 1;
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_ollama_done(r, ngx_http_output_filter(r, &out));
+}
+
+
+/* a content handler returns it, a phase handler has to finalize itself */
+
+static ngx_int_t
+ngx_http_ollama_done(ngx_http_request_t *r, ngx_int_t rc)
+{
+    ngx_http_ollama_loc_conf_t  *olcf;
+
+    olcf = ngx_http_get_module_loc_conf(r, ngx_http_ollama_module);
+
+    if (olcf->health) {
+        return rc;
+    }
+
+    ngx_http_finalize_request(r, rc);
+
+    return NGX_DONE;
+}

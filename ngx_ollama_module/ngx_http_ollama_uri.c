@@ -1,0 +1,75 @@
+
+#include "ngx_http_ollama.h"
+#include "core/path.h"
+
+
+/*
+ * Works on the path as the client has sent it, so that its escaping reaches
+ * the cloud unchanged: proxy_pass without a URI part sends r->unparsed_uri.
+ */
+
+ngx_int_t
+ngx_http_ollama_uri_handler(ngx_http_request_t *r)
+{
+    u_char                          *p, *last, *path;
+    size_t                           len, args;
+    ngx_http_ollama_srv_conf_t      *oscf;
+
+    oscf = ngx_http_get_module_srv_conf(r, ngx_http_ollama_module);
+
+    if (!oscf->normalize_uri || r != r->main || r->internal
+        || r->unparsed_uri.len == 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    last = r->unparsed_uri.data + r->unparsed_uri.len;
+
+    p = ngx_strlchr(r->unparsed_uri.data, last, '?');
+    if (p == NULL) {
+        p = last;
+    }
+
+    len = p - r->unparsed_uri.data;
+    args = last - p;
+
+    path = ngx_pnalloc(r->pool, len + OLLAMA_PATH_ROOM + args);
+    if (path == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    switch (ollama_path_normalize(r->unparsed_uri.data, len, path, &len)) {
+
+    case OLLAMA_PATH_REJECTED:
+        return ngx_http_ollama_error(r, NGX_HTTP_BAD_REQUEST, 0,
+                                     "the path of the request is not valid");
+
+    case OLLAMA_PATH_FOREIGN:
+        return NGX_DECLINED;
+
+    default: /* OLLAMA_PATH_SAME, OLLAMA_PATH_CHANGED */
+        break;
+    }
+
+    ngx_memcpy(path + len, p, args);
+
+    r->unparsed_uri.data = path;
+    r->unparsed_uri.len = len + args;
+
+    p = ngx_pnalloc(r->pool, len);
+    if (p == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    r->uri.data = p;
+    r->uri.len = ollama_path_decode(path, len, p);
+
+    r->valid_unparsed_uri = 1;
+
+    ngx_http_set_exten(r);
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "ollama uri: \"%V\"", &r->uri);
+
+    return NGX_DECLINED;
+}

@@ -1,0 +1,109 @@
+
+#include "ngx_http_ollama.h"
+
+
+#define NGX_HTTP_OLLAMA_SPARE  64
+
+
+static ollama_usage_family_e ngx_http_ollama_usage_family(
+    const ollama_route_t *route);
+
+
+/* scanners of this worker that no answer uses now */
+
+static ngx_uint_t       ngx_http_ollama_nspare;
+static ollama_usage_t  *ngx_http_ollama_spare[NGX_HTTP_OLLAMA_SPARE];
+
+
+ngx_int_t
+ngx_http_ollama_usage_start(ngx_http_ollama_ctx_t *ctx)
+{
+    ngx_http_request_t     *r;
+    ollama_usage_format_e   format;
+
+    r = ctx->request;
+
+    if (ctx->usage) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_ollama_nspare) {
+        ctx->usage = ngx_http_ollama_spare[--ngx_http_ollama_nspare];
+
+    } else {
+        ctx->usage = ollama_usage_create();
+        if (ctx->usage == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    format = ollama_usage_format((char *) r->headers_out.content_type.data,
+                                 r->headers_out.content_type.len);
+
+    ollama_usage_reset(ctx->usage, format,
+                       ngx_http_ollama_usage_family(ctx->route));
+
+    return NGX_OK;
+}
+
+
+static ollama_usage_family_e
+ngx_http_ollama_usage_family(const ollama_route_t *route)
+{
+    switch (route->family) {
+
+    case OLLAMA_FAMILY_NATIVE:
+        return OLLAMA_USAGE_FAMILY_NATIVE;
+
+    case OLLAMA_FAMILY_ANTHROPIC:
+        return OLLAMA_USAGE_FAMILY_ANTHROPIC;
+
+    default: /* OLLAMA_FAMILY_OPENAI */
+        return (ngx_strcmp(route->name, "responses") == 0)
+               ? OLLAMA_USAGE_FAMILY_RESPONSES : OLLAMA_USAGE_FAMILY_OPENAI;
+    }
+}
+
+
+/* what was reserved becomes what was used */
+
+void
+ngx_http_ollama_usage_settle(ngx_http_ollama_ctx_t *ctx)
+{
+    uint64_t                      prompt, completion, answered;
+    const ollama_usage_result_t  *result;
+
+    prompt = 0;
+    completion = 0;
+    answered = 0;
+
+    if (ctx->usage) {
+        ollama_usage_finish(ctx->usage);
+
+        result = ollama_usage_result(ctx->usage);
+
+        ollama_usage_tokens(result, ctx->body, &prompt, &completion);
+
+        if (result->certainty == OLLAMA_CERTAINTY_EXACT) {
+            answered = completion;
+        }
+
+        if (ngx_http_ollama_nspare < NGX_HTTP_OLLAMA_SPARE) {
+            ngx_http_ollama_spare[ngx_http_ollama_nspare++] = ctx->usage;
+
+        } else {
+            ollama_usage_destroy(ctx->usage);
+        }
+
+        ctx->usage = NULL;
+    }
+
+    if (ctx->hold) {
+        ngx_http_ollama_keys_release(ctx->conf->keys, ctx->hold,
+                                     prompt + completion, ctx->want.hash,
+                                     answered);
+        ctx->hold = NULL;
+
+        ngx_http_ollama_queue_kick();
+    }
+}
