@@ -165,6 +165,26 @@ sub children {
 }
 
 
+# a process, its children, their children ..
+
+sub family {
+    return map { ($_, family(children($_))) } @_;
+}
+
+
+# the name that ps shows
+
+sub name_of {
+    my ($pid) = @_;
+    return slurp("/proc/$pid/comm") =~ s/\n//r;
+}
+
+
+sub gone {
+    return !grep { -d "/proc/$_" && slurp("/proc/$_/stat") !~ /\) Z / } @_;
+}
+
+
 # runs a command to its end; gives its exit code and all it printed
 
 sub run {
