@@ -146,6 +146,9 @@ void ollama_usage_tokens(const ollama_usage_result_t *res,
 /* The format that a Content-Type (with or without parameters) names. */
 ollama_usage_format_e ollama_usage_format(const char *content_type, size_t n);
 
+/* The family that a normalised path names, by /api/, /v1/messages, ... */
+ollama_usage_family_e ollama_usage_family(const unsigned char *path, size_t n);
+
 const char *ollama_certainty_name(ollama_certainty_e certainty);
 
 
