@@ -1,0 +1,322 @@
+
+#include <string.h>
+
+#include "record.h"
+#include "ring.h"
+
+
+typedef struct {
+    uint32_t   len;                 /* of the frame; 0: on to the start */
+    uint32_t   body;
+    uint64_t   time;
+} ollama_ring_entry_t;
+
+
+static unsigned char *ollama_ring_at(const ollama_ring_t *ring,
+    uint64_t offset);
+static uint64_t ollama_ring_align(size_t n);
+static uint64_t ollama_ring_skip(const ollama_ring_t *ring, uint64_t offset);
+static void ollama_ring_drop(ollama_ring_t *ring);
+static uint64_t ollama_ring_number(const unsigned char *frame);
+
+
+void
+ollama_ring_init(ollama_ring_t *ring, size_t size)
+{
+    memset(ring, 0, sizeof(ollama_ring_t));
+
+    ring->size = (size - sizeof(ollama_ring_t)) & ~(uint64_t) 15;
+}
+
+
+unsigned char *
+ollama_ring_reserve(ollama_ring_t *ring, size_t n, uint64_t time, int body)
+{
+    uint64_t             need, room, end;
+    ollama_ring_entry_t  entry;
+
+    need = sizeof(ollama_ring_entry_t) + ollama_ring_align(n);
+
+    if (n == 0 || n > UINT32_MAX || need > ring->size / 4) {
+        goto refused;
+    }
+
+    /* it must not go over the ring's end */
+
+    end = ring->size - ring->head % ring->size;
+    room = (need > end) ? end + need : need;
+
+    if (body && ollama_ring_used(ring) + room > ring->size / 2) {
+        goto refused;
+    }
+
+    while (ring->size - (ring->head - ring->tail) < room) {
+        ollama_ring_drop(ring);
+    }
+
+    if (need > end) {
+
+        if (end >= sizeof(ollama_ring_entry_t)) {
+            memset(&entry, 0, sizeof(ollama_ring_entry_t));
+            memcpy(ollama_ring_at(ring, ring->head), &entry,
+                   sizeof(ollama_ring_entry_t));
+        }
+
+        ring->head += end;
+    }
+
+    entry.len = (uint32_t) n;
+    entry.body = body ? 1 : 0;
+    entry.time = time;
+
+    memcpy(ollama_ring_at(ring, ring->head), &entry,
+           sizeof(ollama_ring_entry_t));
+
+    ring->pending = need;
+
+    return ollama_ring_at(ring, ring->head) + sizeof(ollama_ring_entry_t);
+
+refused:
+
+    if (body) {
+        ring->dropped_bodies++;
+
+    } else {
+        ring->dropped_records++;
+    }
+
+    return NULL;
+}
+
+
+void
+ollama_ring_commit(ollama_ring_t *ring)
+{
+    unsigned char  *frame;
+
+    if (ring->pending == 0) {
+        return;
+    }
+
+    frame = ollama_ring_at(ring, ring->head) + sizeof(ollama_ring_entry_t);
+
+    ollama_frame_number(frame, ++ring->seq);
+
+    ring->head += ring->pending;
+    ring->pending = 0;
+}
+
+
+size_t
+ollama_ring_read(ollama_ring_t *ring, unsigned char *buf, size_t size,
+    size_t *need)
+{
+    size_t               n;
+    unsigned char       *p;
+    ollama_ring_entry_t  entry;
+
+    n = 0;
+    *need = 0;
+
+    for ( ;; ) {
+        ring->next = ollama_ring_skip(ring, ring->next);
+
+        if (ring->next == ring->head) {
+            return n;
+        }
+
+        p = ollama_ring_at(ring, ring->next);
+        memcpy(&entry, p, sizeof(ollama_ring_entry_t));
+
+        if (entry.len > size - n) {
+
+            if (n == 0) {
+                *need = entry.len;
+            }
+
+            return n;
+        }
+
+        memcpy(buf + n, p + sizeof(ollama_ring_entry_t), entry.len);
+
+        n += entry.len;
+        ring->next += sizeof(ollama_ring_entry_t)
+                      + ollama_ring_align(entry.len);
+    }
+}
+
+
+void
+ollama_ring_ack(ollama_ring_t *ring, uint64_t seq)
+{
+    unsigned char       *p;
+    ollama_ring_entry_t  entry;
+
+    /* a number that was never given out is somebody else's mistake */
+
+    if (seq > ring->seq || seq <= ring->acked) {
+        return;
+    }
+
+    ring->acked = seq;
+
+    for ( ;; ) {
+        ring->tail = ollama_ring_skip(ring, ring->tail);
+
+        if (ring->tail == ring->head) {
+            break;
+        }
+
+        p = ollama_ring_at(ring, ring->tail);
+        memcpy(&entry, p, sizeof(ollama_ring_entry_t));
+
+        if (ollama_ring_number(p + sizeof(ollama_ring_entry_t)) > seq) {
+            break;
+        }
+
+        ring->tail += sizeof(ollama_ring_entry_t)
+                      + ollama_ring_align(entry.len);
+    }
+
+    if (ring->next < ring->tail) {
+        ring->next = ring->tail;
+    }
+}
+
+
+void
+ollama_ring_rewind(ollama_ring_t *ring)
+{
+    uint64_t             offset;
+    ollama_ring_entry_t  entry;
+
+    offset = ollama_ring_skip(ring, ring->tail);
+
+    while (offset < ring->next) {
+        memcpy(&entry, ollama_ring_at(ring, offset),
+               sizeof(ollama_ring_entry_t));
+
+        offset += sizeof(ollama_ring_entry_t) + ollama_ring_align(entry.len);
+        offset = ollama_ring_skip(ring, offset);
+
+        ring->resent++;
+    }
+
+    ring->next = ring->tail;
+}
+
+
+size_t
+ollama_ring_used(const ollama_ring_t *ring)
+{
+    return (size_t) (ring->head - ring->tail);
+}
+
+
+int
+ollama_ring_unsent(const ollama_ring_t *ring)
+{
+    return ollama_ring_skip(ring, ring->next) != ring->head;
+}
+
+
+uint64_t
+ollama_ring_oldest(const ollama_ring_t *ring)
+{
+    uint64_t             offset;
+    ollama_ring_entry_t  entry;
+
+    offset = ollama_ring_skip(ring, ring->tail);
+
+    if (offset == ring->head) {
+        return 0;
+    }
+
+    memcpy(&entry, ollama_ring_at(ring, offset), sizeof(ollama_ring_entry_t));
+
+    return entry.time;
+}
+
+
+static unsigned char *
+ollama_ring_at(const ollama_ring_t *ring, uint64_t offset)
+{
+    return (unsigned char *) (ring + 1) + offset % ring->size;
+}
+
+
+static uint64_t
+ollama_ring_align(size_t n)
+{
+    return ((uint64_t) n + 15) & ~(uint64_t) 15;
+}
+
+
+/* from a mark at the ring's end to the frame at its start */
+
+static uint64_t
+ollama_ring_skip(const ollama_ring_t *ring, uint64_t offset)
+{
+    uint64_t             end;
+    ollama_ring_entry_t  entry;
+
+    if (offset >= ring->head) {
+        return ring->head;
+    }
+
+    end = ring->size - offset % ring->size;
+
+    if (end < sizeof(ollama_ring_entry_t)) {
+        return offset + end;
+    }
+
+    memcpy(&entry, ollama_ring_at(ring, offset), sizeof(ollama_ring_entry_t));
+
+    return entry.len ? offset : offset + end;
+}
+
+
+static void
+ollama_ring_drop(ollama_ring_t *ring)
+{
+    ollama_ring_entry_t  entry;
+
+    ring->tail = ollama_ring_skip(ring, ring->tail);
+
+    if (ring->tail < ring->head) {
+        memcpy(&entry, ollama_ring_at(ring, ring->tail),
+               sizeof(ollama_ring_entry_t));
+
+        ring->tail += sizeof(ollama_ring_entry_t)
+                      + ollama_ring_align(entry.len);
+
+        if (entry.body) {
+            ring->dropped_bodies++;
+
+        } else {
+            ring->dropped_records++;
+        }
+    }
+
+    if (ring->next < ring->tail) {
+        ring->next = ring->tail;
+    }
+}
+
+
+/* little endian, at 16 of the frame's header: see record.h */
+
+static uint64_t
+ollama_ring_number(const unsigned char *frame)
+{
+    int       i;
+    uint64_t  seq;
+
+    seq = 0;
+
+    for (i = 7; i >= 0; i--) {
+        seq = seq << 8 | frame[16 + i];
+    }
+
+    return seq;
+}
