@@ -1,0 +1,43 @@
+/*
+ * What the simulator wants to know of a request's body, read in one pass
+ * without building a tree, so that a body of 64 MB costs its text only.
+ *
+ * As Go's decoder does: names are matched without regard to case, the last of
+ * duplicate members wins, what follows the first value is ignored.
+ *
+ * Prompt text, from which the prompt's tokens are computed, is the sum of the
+ * decoded bytes of these strings: `prompt`, `input` and their elements if they
+ * are arrays, and below `prompt`, `input` and `messages` every value of a member
+ * named `content` or `text`. Nothing else counts (images, tools, system).
+ */
+
+#ifndef CLOUD_QUESTION_H
+#define CLOUD_QUESTION_H
+
+#include "buf.h"
+#include "knobs.h"
+
+struct question {
+    struct buf model;           /* `model`, else `name`, decoded */
+    struct buf instructions;    /* decoded */
+    struct slice tools;         /* as they stand in the body, brackets included */
+    struct slice metadata;      /* as it stands, braces included */
+    size_t prompt_bytes;
+    size_t inputs;              /* strings of `input` or `prompt`, for embeddings */
+    int64_t max_tokens;         /* INT64_MIN if absent */
+    int64_t max_output_tokens;  /* the same */
+    int stream;                 /* -1 if absent */
+    bool include_usage;
+    bool valid;                 /* the body is one JSON object */
+    struct knobs knobs;         /* the global ones with those of `_sim` */
+    struct buf complaint;       /* why not valid, or which knob is wrong */
+};
+
+/* The struct is used again and again; slices point into the body. */
+void question_read(struct question *q, const char *body, size_t len);
+void question_free(struct question *q);
+
+/* max(1, prompt_bytes / 4) + 3 */
+int64_t question_prompt_tokens(const struct question *q);
+
+#endif

@@ -1,0 +1,199 @@
+#include "rules.h"
+
+#include "tree.h"
+
+#include <stdlib.h>
+#include <strings.h>
+
+static struct rule *first, **last = &first;
+
+void rule_unref(struct rule *rule) {
+    if (--rule->refs > 0) return;
+    free(rule->key);
+    free(rule->model);
+    free(rule->path);
+    free(rule->method);
+    free(rule->type);
+    free(rule->body);
+    buf_free(&rule->headers);
+    free(rule);
+}
+
+static char *copy(yajl_val object, const char *name) {
+    const char *s = tree_string(object, name, NULL);
+    return s ? must(strdup(s)) : NULL;
+}
+
+static bool load_headers(struct rule *rule, yajl_val headers, struct buf *complaint) {
+    const char *name, *value;
+    size_t i;
+
+    if (headers == NULL) return true;
+
+    for (i = 0; YAJL_IS_OBJECT(headers) && i < headers->u.object.len; i++) {
+        name = headers->u.object.keys[i];
+        value = YAJL_GET_STRING(headers->u.object.values[i]);
+        if (value == NULL && YAJL_IS_NUMBER(headers->u.object.values[i]))
+            value = YAJL_GET_NUMBER(headers->u.object.values[i]);
+        if (value == NULL) break;
+
+        if (strcasecmp(name, "content-type") == 0) {
+            free(rule->type);
+            rule->type = must(strdup(value));
+            continue;
+        }
+        if (strcasecmp(name, "content-length") == 0) rule->has_length = true;
+        buf_printf(&rule->headers, "%s: %s\r\n", name, value);
+    }
+    if (YAJL_IS_OBJECT(headers) && i == headers->u.object.len) return true;
+
+    buf_lit(complaint, "headers: wanted is {\"name\": \"value\"}");
+    return false;
+}
+
+static bool load_preset(struct rule *rule, yajl_val v, struct buf *complaint) {
+    static const char *const closes[] = {"", "before_headers", "after_headers",
+                                         "reset_before_headers"};
+    const char *preset = tree_string(v, "preset", ""), *close = tree_string(v, "close", "");
+    size_t i;
+
+    rule->preset = preset_by_name(preset);
+    if (*preset && rule->preset == PRESET_NONE) {
+        buf_printf(complaint, "there is no preset \"%s\"", preset);
+        return false;
+    }
+
+    for (i = 0; i < 4; i++)
+        if (strcmp(close, closes[i]) == 0) rule->close = i;
+    if (*close && rule->close == CLOSE_NOT) {
+        buf_lit(complaint, "close: before_headers, after_headers or reset_before_headers");
+        return false;
+    }
+
+    rule->status = tree_int(v, "status", 0);
+    if (rule->status && (rule->status < 200 || rule->status > 999)) {
+        buf_lit(complaint, "status: 200 to 999");
+        return false;
+    }
+    return true;
+}
+
+static bool load_rule(struct rule *rule, yajl_val v, struct buf *complaint) {
+    static const char *const names[] = {"match", "times",    "preset", "status", "headers",
+                                        "body",  "delay_ms", "close",  "hold",   NULL};
+    static const char *const matches[] = {"key", "model", "path", "method", NULL};
+    yajl_val match = tree_get(v, "match");
+    const char *unknown;
+
+    if (!YAJL_IS_OBJECT(v) || (match && !YAJL_IS_OBJECT(match))) {
+        buf_lit(complaint, "a rule and its match are objects");
+        return false;
+    }
+    if ((unknown = tree_unknown(v, names)) || (match && (unknown = tree_unknown(match, matches)))) {
+        buf_printf(complaint, "a rule has no member \"%s\"", unknown);
+        return false;
+    }
+
+    rule->key = copy(match, "key");
+    rule->model = copy(match, "model");
+    rule->path = copy(match, "path");
+    rule->method = copy(match, "method");
+    rule->times = tree_int(v, "times", 1);
+    rule->body = copy(v, "body");
+    rule->body_len = rule->body ? strlen(rule->body) : 0;
+    rule->delay_ms = tree_int(v, "delay_ms", 0);
+    rule->hold = tree_bool(v, "hold", false);
+
+    if (!load_preset(rule, v, complaint)) return false;
+    if (!load_headers(rule, tree_get(v, "headers"), complaint)) return false;
+
+    rule->answers = rule->preset || rule->status || rule->body || rule->close || rule->hold ||
+                    rule->headers.len || rule->type;
+    return true;
+}
+
+bool rules_load(yajl_val document, struct buf *complaint) {
+    yajl_val list = tree_get(document, "rules");
+    struct rule *added = NULL, **end = &added, *rule;
+    size_t i;
+
+    if (!YAJL_IS_ARRAY(list)) {
+        buf_lit(complaint, "wanted is {\"rules\": [..]}");
+        return false;
+    }
+
+    for (i = 0; i < tree_count(list); i++) {
+        rule = *end = must(calloc(1, sizeof(*rule)));
+        end = &rule->next;
+        rule->refs = 1;
+        if (load_rule(rule, tree_at(list, i), complaint)) continue;
+
+        while ((rule = added) != NULL) {
+            added = rule->next;
+            rule_unref(rule);
+        }
+        return false;
+    }
+
+    if (added) {
+        *last = added;
+        last = end;
+    }
+    return true;
+}
+
+static bool matches(const char *wanted, struct slice s) {
+    return wanted == NULL || slice_is(s, wanted);
+}
+
+struct rule *rules_take(struct slice key, struct slice model, struct slice path,
+                        struct slice method) {
+    struct rule **place, *rule;
+
+    for (place = &first; (rule = *place) != NULL; place = &rule->next) {
+        if (rule->times == 0 || !matches(rule->key, key) || !matches(rule->model, model) ||
+            !matches(rule->path, path) || !matches(rule->method, method))
+            continue;
+
+        rule->refs++;
+        if (rule->times > 0 && --rule->times == 0) {
+            *place = rule->next;
+            if (last == &rule->next) last = place;
+            rule_unref(rule);
+        }
+        return rule;
+    }
+    return NULL;
+}
+
+void rule_reply(const struct rule *rule, struct reply *r, const struct error_about *about) {
+    if (rule->preset) {
+        error_preset(r, about, rule->preset);
+    } else {
+        r->status = 200;
+        r->type = "application/json";
+    }
+    if (rule->status) r->status = rule->status;
+    if (rule->type) r->type = rule->type;
+    if (rule->body) {
+        r->body.len = 0;
+        buf_add(&r->body, rule->body, rule->body_len);
+    }
+    buf_add(&r->extra, rule->headers.p, rule->headers.len);
+    r->own_length = rule->has_length;
+    if (rule->close == CLOSE_AFTER_HEADERS) {
+        r->stream = true;
+        r->cut = CUT_CLOSE;
+        r->cut_at = 0;
+    }
+}
+
+void rules_reset(void) {
+    struct rule *rule;
+
+    while ((rule = first) != NULL) {
+        first = rule->next;
+        rule_unref(rule);
+    }
+    last = &first;
+}
