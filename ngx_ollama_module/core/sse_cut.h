@@ -17,19 +17,29 @@
  *     ollama_sse_cut_destroy(c);
  *
  * next() gives the runs of bytes to send, in order; 0 means that the buffer is
- * used up (p == end) and nothing is left of it to send.  A run either lies
+ * used up (p == end) and nothing is left of it to send.  Until then it must be
+ * called with the same buffer, and with p as it was left.  A run either lies
  * inside the caller's buffer (held = 0: send it without a copy), or is what
  * had been held back of earlier buffers (held = 1: it is valid only until the
  * next call with this c, so copy it).
  *
  * Held back are the bytes of an event of which it is not yet clear whether it
  * is that chunk, and only across the end of a buffer: usually nothing.  An
- * ordinary chunk is known by the first byte inside `choices`, [DONE], comments
- * and what is no JSON object by their first byte; from there on it passes
- * undelayed.  No more than OLLAMA_SSE_CUT_HOLD bytes are held: an event that
- * is still undecided then passes.  A reset or a run allocates nothing.
+ * ordinary chunk is known by the first byte inside `choices`, [DONE] and what
+ * is no JSON object by the first byte of data, comments by their colon; from
+ * there on it passes undelayed.  The chunk itself is known as soon as both
+ * members have begun, and never held after that.  No more than
+ * OLLAMA_SSE_CUT_HOLD bytes are held: an event that is still undecided then
+ * passes.  No call allocates.
+ *
+ * Should the stream end inside an event, finish() gives what is held, unless
+ * its empty `choices` have been seen: then only the chunk we asked for is lost.
  *
  * The `usage` of zeros in every other chunk of /v1/completions stays.
+ *
+ * Read with scan.h, not with yajl: it says at which byte a chunk is known, and
+ * can be left there; a yajl handle that is stopped has to be made anew.  About
+ * 0.2 us for an ordinary chunk of 200 bytes.
  */
 
 #ifndef OLLAMA_SSE_CUT_H_INCLUDED
@@ -47,8 +57,8 @@ typedef struct ollama_sse_cut_s  ollama_sse_cut_t;
 
 typedef struct {
     const unsigned char  *data;
-    size_t                len;
-    unsigned              held:1;
+    size_t                len;        /* never 0 */
+    unsigned              held;
 } ollama_sse_run_t;
 
 

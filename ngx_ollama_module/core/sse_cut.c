@@ -1,0 +1,472 @@
+#include "sse_cut.h"
+#include "scan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+
+#define CUT_NAME_MAX  8             /* of "choices" and "usage", and one more */
+
+
+typedef enum {
+    cut_open = 0,                   /* not yet known */
+    cut_pass,
+    cut_drop
+} cut_verdict_e;
+
+
+typedef enum {
+    line_field = 0,
+    line_space,
+    line_data,
+    line_other,
+    line_comment
+} cut_line_e;
+
+
+typedef enum {
+    name_other = 0,
+    name_choices,
+    name_usage
+} cut_name_e;
+
+
+struct ollama_sse_cut_s {
+    cut_verdict_e   verdict;        /* of the current event */
+    unsigned        ended;          /* it has just ended */
+    size_t          ahead;          /* bytes behind *p that have been read */
+
+    cut_line_e      line;
+    unsigned        matched;        /* of "data" */
+    unsigned        cr;             /* the last byte was one */
+    unsigned        lines;          /* the event has begun */
+
+    cut_name_e      name;           /* whose value comes */
+    unsigned        empty;          /* "choices":[] was seen */
+    unsigned        usage;          /* "usage":{ was seen */
+    size_t          len;            /* may exceed the room */
+    char            text[CUT_NAME_MAX];
+
+    uint64_t        dropped;
+    size_t          held;
+    unsigned char   hold[OLLAMA_SSE_CUT_HOLD];
+
+    ollama_scan_t   scan;
+};
+
+
+static void cut_event(ollama_sse_cut_t *c);
+static const unsigned char *cut_read(ollama_sse_cut_t *c,
+    const unsigned char *p, const unsigned char *end);
+static void cut_data(ollama_sse_cut_t *c, const unsigned char *p,
+    const unsigned char *end);
+static int cut_release(ollama_sse_cut_t *c, ollama_sse_run_t *run);
+static int cut_run(ollama_sse_run_t *run, const unsigned char *p,
+    const unsigned char *end);
+
+
+ollama_sse_cut_t *
+ollama_sse_cut_create(void)
+{
+    ollama_sse_cut_t  *c;
+
+    c = malloc(sizeof(ollama_sse_cut_t));
+
+    if (c) {
+        ollama_sse_cut_reset(c);
+    }
+
+    return c;
+}
+
+
+void
+ollama_sse_cut_destroy(ollama_sse_cut_t *c)
+{
+    free(c);
+}
+
+
+void
+ollama_sse_cut_reset(ollama_sse_cut_t *c)
+{
+    c->ahead = 0;
+    c->cr = 0;
+    c->dropped = 0;
+    c->held = 0;
+
+    cut_event(c);
+}
+
+
+int
+ollama_sse_cut_next(ollama_sse_cut_t *c, const unsigned char **pp,
+    const unsigned char *end, ollama_sse_run_t *run)
+{
+    const unsigned char  *p, *sent, *event;
+
+    sent = *pp;
+    event = sent;
+    p = sent + c->ahead;
+    c->ahead = 0;
+
+    for ( ;; ) {
+
+        if (!c->ended) {
+            p = cut_read(c, p, end);
+        }
+
+        switch (c->verdict) {
+
+        case cut_open:
+            if (p == end && !c->ended
+                && (size_t) (end - event) <= OLLAMA_SSE_CUT_HOLD - c->held)
+            {
+                if (event != end) {
+                    memcpy(c->hold + c->held, event, end - event);
+                    c->held += end - event;
+                }
+
+                *pp = end;
+                return cut_run(run, sent, event);
+            }
+
+            c->verdict = cut_pass;
+
+            /* fall through */
+
+        case cut_pass:
+            if (c->held) {
+                *pp = sent;
+                c->ahead = p - sent;
+                return cut_release(c, run);
+            }
+
+            if (!c->ended) {
+                *pp = end;
+                return cut_run(run, sent, end);
+            }
+
+            break;
+
+        case cut_drop:
+            if (event != sent) {
+                *pp = event;
+                c->ahead = p - event;
+                return cut_run(run, sent, event);
+            }
+
+            if (c->ended && c->cr) {
+
+                /* a line feed that goes with it may be still to come */
+
+                if (p == end) {
+                    c->dropped += c->held + (p - sent);
+                    c->held = 0;
+                    *pp = end;
+                    return 0;
+                }
+
+                if (*p == '\n') {
+                    p++;
+                }
+
+                c->cr = 0;
+            }
+
+            c->dropped += c->held + (p - sent);
+            c->held = 0;
+            sent = p;
+
+            if (!c->ended) {
+                *pp = end;
+                return 0;
+            }
+
+            break;
+        }
+
+        cut_event(c);
+        event = p;
+    }
+}
+
+
+int
+ollama_sse_cut_finish(ollama_sse_cut_t *c, ollama_sse_run_t *run)
+{
+    if (c->held == 0) {
+        return 0;
+    }
+
+    if (c->empty) {
+        c->dropped += c->held;
+        c->held = 0;
+        return 0;
+    }
+
+    return cut_release(c, run);
+}
+
+
+size_t
+ollama_sse_cut_held(const ollama_sse_cut_t *c)
+{
+    return c->held;
+}
+
+
+uint64_t
+ollama_sse_cut_dropped(const ollama_sse_cut_t *c)
+{
+    return c->dropped;
+}
+
+
+static void
+cut_event(ollama_sse_cut_t *c)
+{
+    c->verdict = cut_open;
+    c->ended = 0;
+    c->line = line_field;
+    c->matched = 0;
+    c->lines = 0;
+    c->name = name_other;
+    c->empty = 0;
+    c->usage = 0;
+    c->len = 0;
+
+    ollama_scan_init(&c->scan);
+}
+
+
+/* Reads up to the event's end, or to where an open verdict is settled. */
+
+static const unsigned char *
+cut_read(ollama_sse_cut_t *c, const unsigned char *p, const unsigned char *end)
+{
+    const unsigned char  *q, *cr;
+
+    static const unsigned char  newline[] = "\n";
+
+    while (p != end) {
+
+        if (c->cr) {
+            c->cr = 0;
+
+            if (*p == '\n') {
+                p++;
+
+                /* of a line that has passed already */
+
+                if (!c->lines) {
+                    c->ended = 1;
+                    return p;
+                }
+
+                continue;
+            }
+        }
+
+        switch (c->line) {
+
+        case line_field:
+            if (*p == '\n' || *p == '\r') {
+                if (c->matched) {
+                    break;
+                }
+
+                c->cr = (*p == '\r');
+                c->ended = 1;
+                return p + 1;
+            }
+
+            if (*p == ':' && !c->lines) {
+                c->line = line_comment;
+                c->verdict = cut_pass;
+
+            } else if (c->matched < 4
+                       && *p == (unsigned char) "data"[c->matched])
+            {
+                c->matched++;
+
+            } else if (*p == ':' && c->matched == 4) {
+                c->line = line_space;
+
+            } else {
+                c->line = line_other;
+            }
+
+            c->lines = 1;
+            p++;
+            continue;
+
+        case line_space:
+            c->line = line_data;
+
+            if (*p == ' ') {
+                p++;
+                continue;
+            }
+
+            /* fall through */
+
+        default:
+            q = memchr(p, '\n', end - p);
+
+            if (q == NULL) {
+                q = end;
+            }
+
+            cr = memchr(p, '\r', q - p);
+
+            if (cr) {
+                q = cr;
+            }
+
+            if (c->line == line_data && c->verdict == cut_open) {
+                cut_data(c, p, q);
+            }
+
+            if (q == end) {
+                return end;
+            }
+
+            p = q;
+
+            if (c->line == line_comment) {
+                c->cr = (*p == '\r');
+                c->ended = 1;
+                return p + 1;
+            }
+
+            if (c->line == line_data && c->verdict == cut_open) {
+                cut_data(c, newline, newline + 1);
+            }
+
+            break;
+        }
+
+        c->cr = (*p == '\r');
+        c->line = line_field;
+        c->matched = 0;
+        p++;
+    }
+
+    return p;
+}
+
+
+static void
+cut_data(ollama_sse_cut_t *c, const unsigned char *p, const unsigned char *end)
+{
+    ollama_scan_t        *s;
+    ollama_scan_token_e   token;
+
+    s = &c->scan;
+
+    while (c->verdict == cut_open) {
+
+        token = ollama_scan_next(s, &p, end);
+
+        switch (token) {
+
+        case OLLAMA_SCAN_MORE:
+            return;
+
+        case OLLAMA_SCAN_ERROR:
+            c->verdict = cut_pass;
+            return;
+
+        case OLLAMA_SCAN_TEXT:
+            if (s->text_len <= CUT_NAME_MAX - c->len) {
+                memcpy(c->text + c->len, s->text, s->text_len);
+                c->len += s->text_len;
+
+            } else {
+                c->len = CUT_NAME_MAX;
+            }
+
+            continue;
+
+        case OLLAMA_SCAN_ESCAPE:
+            if (c->len < CUT_NAME_MAX) {
+                c->text[c->len++] = (s->unit < 0x80) ? s->unit : 0;
+            }
+
+            continue;
+
+        case OLLAMA_SCAN_KEY:
+            if (c->len == 7 && memcmp(c->text, "choices", 7) == 0) {
+                c->name = name_choices;
+
+            } else if (c->len == 5 && memcmp(c->text, "usage", 5) == 0) {
+                c->name = name_usage;
+
+            } else {
+                c->name = name_other;
+            }
+
+            c->len = 0;
+            continue;
+
+        case OLLAMA_SCAN_ARRAY:
+            if (s->depth == 2 && c->name == name_choices) {
+                s->report = 2;
+                continue;
+            }
+
+            break;
+
+        case OLLAMA_SCAN_ARRAY_END:
+            if (s->report == 2) {
+                c->empty = 1;
+                s->report = 1;
+            }
+
+            break;
+
+        case OLLAMA_SCAN_OBJECT:
+            if (s->depth == 2 && c->name == name_usage) {
+                c->usage = 1;
+            }
+
+            break;
+
+        default:
+            break;
+        }
+
+        if (s->report == 2 || s->done) {
+            c->verdict = cut_pass;
+
+        } else if (c->empty && c->usage) {
+            c->verdict = cut_drop;
+        }
+    }
+}
+
+
+static int
+cut_release(ollama_sse_cut_t *c, ollama_sse_run_t *run)
+{
+    run->data = c->hold;
+    run->len = c->held;
+    run->held = 1;
+
+    c->held = 0;
+
+    return 1;
+}
+
+
+static int
+cut_run(ollama_sse_run_t *run, const unsigned char *p,
+    const unsigned char *end)
+{
+    run->data = p;
+    run->len = end - p;
+    run->held = 0;
+
+    return p != end;
+}
