@@ -13,7 +13,7 @@
  */
 
 #define READER_ALIGN     16
-#define READER_UP(n)     (((n) + READER_ALIGN - 1) & ~(size_t) (READER_ALIGN - 1))
+#define READER_UP(n)     (((n) + 15) & ~(size_t) 15)
 
 
 enum {

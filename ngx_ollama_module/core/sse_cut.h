@@ -39,7 +39,7 @@
  *
  * Read with scan.h, not with yajl: it says at which byte a chunk is known, and
  * can be left there; a yajl handle that is stopped has to be made anew.  About
- * 0.2 us for an ordinary chunk of 200 bytes.
+ * 0.35 us for an ordinary chunk of 200 bytes.
  */
 
 #ifndef OLLAMA_SSE_CUT_H_INCLUDED

@@ -125,7 +125,8 @@ static const request_case_t  model_cases[] = {
     { 0, BOTH, "{\"Model\":\"a:cloud\"}", "a <- a:cloud noprompt nomessages",
       "{\"Model\":\"a\"}" },
 
-    { 0, BOTH, "{\"model\":\"a:cloud\",\"MODEL\":\"b\",\"model\":\"c:d-cloud\"}",
+    { 0, BOTH, "{\"model\":\"a:cloud\",\"MODEL\":\"b\","
+      "\"model\":\"c:d-cloud\"}",
       "c:d <- c:d-cloud noprompt nomessages",
       "{\"model\":\"a\",\"MODEL\":\"b\",\"model\":\"c:d\"}" },
 
@@ -147,13 +148,15 @@ static const request_case_t  model_cases[] = {
 
     /* only at the top */
 
-    { 0, BOTH, "{\"tools\":[{\"model\":\"a:cloud\"}],\"x\":{\"model\":\"b:cloud\","
+    { 0, BOTH, "{\"tools\":[{\"model\":\"a:cloud\"}],"
+      "\"x\":{\"model\":\"b:cloud\","
       "\"y\":[[{\"model\":\"c:cloud\"}]]},\"model\":\"d:cloud\"}",
       "d <- d:cloud noprompt nomessages",
       "{\"tools\":[{\"model\":\"a:cloud\"}],\"x\":{\"model\":\"b:cloud\","
       "\"y\":[[{\"model\":\"c:cloud\"}]]},\"model\":\"d\"}" },
 
-    { 0, BOTH, "{\"a\":\"\\\"model\\\":\\\"a:cloud\\\"\",\"models\":\"b:cloud\","
+    { 0, BOTH, "{\"a\":\"\\\"model\\\":\\\"a:cloud\\\"\","
+      "\"models\":\"b:cloud\","
       "\"mode\":\"c:cloud\",\"mode\\u0000\":\"d:cloud\"}",
       "- noprompt nomessages", NULL },
 
@@ -233,7 +236,8 @@ static const request_case_t  stream_cases[] = {
       "- stream streaming options noprompt nomessages",
       "{\"stream\":true,\"stream_options\":{\"include_usage\":true}}" },
 
-    { 0, BOTH, "{\"stream_options\":{\"include_usage\" : null },\"stream\":true}",
+    { 0, BOTH, "{\"stream_options\":{\"include_usage\" : null },"
+      "\"stream\":true}",
       "- stream streaming options noprompt nomessages",
       "{\"stream_options\":{\"include_usage\" : true },\"stream\":true}" },
 
@@ -248,7 +252,8 @@ static const request_case_t  stream_cases[] = {
     { 0, BOTH, "{\"stream\":true,\"stream_options\":{\"a\":{\"include_usage\""
       ":true},\"b\":[{}]}}",
       "- stream streaming options noprompt nomessages",
-      "{\"stream\":true,\"stream_options\":{" INCLUDE ",\"a\":{\"include_usage\""
+      "{\"stream\":true,\"stream_options\":{" INCLUDE ","
+      "\"a\":{\"include_usage\""
       ":true},\"b\":[{}]}}" },
 
     { 0, BOTH, "{\"stream\":true,\"stream_options\":null}",
@@ -259,8 +264,8 @@ static const request_case_t  stream_cases[] = {
       "- stream streaming options noprompt nomessages",
       "{\"STREAM_OPTIONS\":{\"Include_Usage\":true},\"stream\":true}" },
 
-    { 0, BOTH, "{\"\xc5\xbftream_option\xc5\xbf\":{\"INCLUDE_U\\u017fAGE\":true},"
-      "\"stream\":true}",
+    { 0, BOTH, "{\"\xc5\xbftream_option\xc5\xbf\":{"
+      "\"INCLUDE_U\\u017fAGE\":true},\"stream\":true}",
       "- stream streaming options usage noprompt nomessages", NULL },
 
     /* duplicates, of the object and in it */
@@ -298,7 +303,8 @@ static const request_case_t  stream_cases[] = {
     { 0, BOTH, "{\"stream\":true,\"stream_options\":\"x\"}",
       "- stream streaming noprompt nomessages", NULL },
 
-    { 0, BOTH, "{\"stream\":true,\"stream_options\":[{\"include_usage\":false}]}",
+    { 0, BOTH, "{\"stream\":true,"
+      "\"stream_options\":[{\"include_usage\":false}]}",
       "- stream streaming noprompt nomessages", NULL },
 
     { 0, BOTH, "{\"stream\":true,\"stream_options\":{\"include_usage\":0}}",
@@ -673,7 +679,8 @@ test_depth(void **state)
         ollama_request_finish(r);
 
         assert_int_equal(ollama_request_facts(r)->valid, depth <= 10000);
-        assert_int_equal(ollama_request_edits(r, BOTH, NULL, 0), depth <= 10000);
+        assert_int_equal(ollama_request_edits(r, BOTH, NULL, 0),
+                         depth <= 10000);
     }
 
     free(body);

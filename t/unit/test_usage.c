@@ -45,7 +45,8 @@ static ollama_usage_t  *u;
 
 /* What users' data may look like. */
 
-#define SPOOF  "\"usage\":{\"prompt_tokens\":999999,\"completion_tokens\":999999," \
+#define SPOOF  "\"usage\":{\"prompt_tokens\":999999,"                          \
+               "\"completion_tokens\":999999,"                                 \
                "\"input_tokens\":999999,\"output_tokens\":999999},"            \
                "\"prompt_eval_count\":999999,\"eval_count\":999999,"           \
                "\"prompt_eval_cached_count\":999999,\"done\":true,"            \
@@ -54,7 +55,7 @@ static ollama_usage_t  *u;
 
 #define NAT(rest)  "{\"model\":\"gpt-oss:20b\",\"created_at\":\"2026-09-20T"   \
                    "10:00:00.2Z\"," rest "}\n"
-#define SAYS(t)    NAT("\"message\":{\"role\":\"assistant\",\"content\":\"" t   \
+#define SAYS(t)    NAT("\"message\":{\"role\":\"assistant\",\"content\":\"" t  \
                        "\"},\"done\":false")
 #define LAST       NAT("\"message\":{\"role\":\"assistant\",\"content\":\"\"},"\
                        "\"done\":true,\"done_reason\":\"stop\","               \
@@ -97,9 +98,11 @@ static const usage_case_t  native_cases[] = {
       "68+12 exact terminal text 5 objects 3 of gpt-oss:20b" },
 
     { "counts on every line: the last holds", NDJSON, NATIVE,
-      NAT("\"response\":\"a\",\"prompt_eval_count\":73,\"eval_count\":1,\"done\":"
+      NAT("\"response\":\"a\",\"prompt_eval_count\":73,\"eval_count\":1,"
+      "\"done\":"
           "false")
-      NAT("\"response\":\"b\",\"prompt_eval_count\":73,\"eval_count\":2,\"done\":"
+      NAT("\"response\":\"b\",\"prompt_eval_count\":73,\"eval_count\":2,"
+      "\"done\":"
           "false")
       NAT("\"done\":true,\"prompt_eval_count\":0,\"eval_count\":3"),
       "73+3 exact terminal text 2 objects 3 of gpt-oss:20b" },
@@ -151,7 +154,8 @@ static const usage_case_t  native_cases[] = {
       "73+78 cached 64 exact terminal text 0 objects 2 of gpt-oss:20b" },
 
     { "blank lines, spaces, junk between", NDJSON, NATIVE,
-      "\n \t\n" SAYS("a") "junk\n{\"x\":tru}\n[1]\n{\"a\":1} x\n{\n}\n{\"b\":1\n"
+      "\n \t\n" SAYS("a") "junk\n{\"x\":tru}\n[1]\n{\"a\":1} x\n{\n}\n"
+      "{\"b\":1\n"
       "\"eval_count\":5\n" SAYS("b") LAST,
       "73+78 cached 64 exact terminal unreadable text 2 objects 4"
       " of gpt-oss:20b" },
@@ -163,7 +167,8 @@ static const usage_case_t  native_cases[] = {
 
     { "wrong types", NDJSON, NATIVE,
       "{\"model\":7,\"done\":\"true\",\"error\":[],\"prompt_eval_count\":\"5\","
-      "\"eval_count\":null,\"message\":\"x\",\"response\":{\"response\":\"y\"}}\n",
+      "\"eval_count\":null,\"message\":\"x\","
+      "\"response\":{\"response\":\"y\"}}\n",
       "0+0 partial error 0 () text 0 objects 1" },
 
     { "odd numbers", NDJSON, NATIVE,
@@ -172,7 +177,8 @@ static const usage_case_t  native_cases[] = {
       "120+9007199254740992 exact terminal text 0 objects 1" },
 
     { "plain chat", JSON, NATIVE,
-      "{\"model\":\"m\",\"message\":{\"role\":\"assistant\",\"content\":\"Hello\","
+      "{\"model\":\"m\",\"message\":{\"role\":\"assistant\","
+      "\"content\":\"Hello\","
       "\"thinking\":\"..\"},\"done\":true,\"done_reason\":\"stop\","
       "\"prompt_eval_count\":73,\"eval_count\":78}",
       "73+78 exact terminal text 7 objects 1 of m" },
@@ -219,14 +225,14 @@ static const usage_case_t  native_cases[] = {
                     "\"chat.completion.chunk\",\"created\":1788158498,"        \
                     "\"model\":\"gpt-oss:20b\",\"system_fingerprint\":"        \
                     "\"fp_ollama\"," rest "}\n\n"
-#define DELTA(d)    EV("\"choices\":[{\"index\":0,\"delta\":{" d "},"           \
+#define DELTA(d)    EV("\"choices\":[{\"index\":0,\"delta\":{" d "},"          \
                        "\"finish_reason\":null}]")
-#define STOP        EV("\"choices\":[{\"index\":0,\"delta\":{},"                \
+#define STOP        EV("\"choices\":[{\"index\":0,\"delta\":{},"               \
                        "\"finish_reason\":\"stop\"}]")
-#define COUNTS      "\"usage\":{\"prompt_tokens\":73,\"completion_tokens\":78," \
-                    "\"total_tokens\":999}"
+#define COUNTS      "\"usage\":{\"prompt_tokens\":73,"                         \
+                    "\"completion_tokens\":78,\"total_tokens\":999}"
 #define DONE        "data: [DONE]\n\n"
-#define ZERO        "\"usage\":{\"prompt_tokens\":0,\"completion_tokens\":0,"   \
+#define ZERO        "\"usage\":{\"prompt_tokens\":0,\"completion_tokens\":0,"  \
                     "\"total_tokens\":0}"
 
 static const usage_case_t  openai_cases[] = {
@@ -339,7 +345,8 @@ static const usage_case_t  openai_cases[] = {
       "73+78 exact terminal text 11 objects 1 of m" },
 
     { "plain completion", JSON, OPENAI,
-      "{\"model\":\"m\",\"choices\":[{\"text\":\"Hi\",\"index\":0}]," COUNTS "}",
+      "{\"model\":\"m\",\"choices\":[{\"text\":\"Hi\","
+      "\"index\":0}]," COUNTS "}",
       "73+78 exact terminal text 2 objects 1 of m" },
 
     { "plain, no usage", JSON, OPENAI,
@@ -416,7 +423,8 @@ static const usage_case_t  responses_cases[] = {
       "0+0 partial text 5 objects 5 of gpt-oss:20b" },
 
     { "arguments", SSE, RESPONSES,
-      REV("response.function_call_arguments.delta", "\"delta\":\"{\\\"a\\\"}\""),
+      REV("response.function_call_arguments.delta",
+          "\"delta\":\"{\\\"a\\\"}\""),
       "0+0 partial text 5 objects 1" },
 
     { "error event, the type behind", SSE, RESPONSES,
@@ -443,7 +451,8 @@ static const usage_case_t  responses_cases[] = {
 #define AEV(type, rest)                                                        \
     "event: " type "\ndata: {\"type\":\"" type "\"" rest "}\n\n"
 #define ASTART(usage)                                                          \
-    AEV("message_start", ",\"message\":{\"id\":\"msg_1\",\"type\":\"message\"," \
+    AEV("message_start", ",\"message\":{\"id\":\"msg_1\","                     \
+        "\"type\":\"message\","                                                \
         "\"model\":\"gpt-oss:20b\",\"content\":[],\"usage\":{" usage "}}")
 #define ATEXT                                                                  \
     AEV("content_block_start", ",\"index\":0,\"content_block\":{\"type\":"     \
@@ -515,7 +524,8 @@ static const usage_case_t  anthropic_cases[] = {
     { "plain", JSON, ANTHROPIC,
       "{\"id\":\"msg_1\",\"type\":\"message\",\"model\":\"m\",\"content\":[{"
       "\"type\":\"thinking\",\"thinking\":\"hm\"},{\"type\":\"text\",\"text\":"
-      "\"Hello\"}],\"usage\":{\"input_tokens\":9,\"cache_read_input_tokens\":64,"
+      "\"Hello\"}],\"usage\":{\"input_tokens\":9,"
+      "\"cache_read_input_tokens\":64,"
       "\"output_tokens\":78}}",
       "73+78 cached 64 exact terminal text 7 objects 1 of m" },
 
@@ -937,7 +947,8 @@ test_reuse(void **state)
     char    result[512];
     size_t  i, used;
 
-    static const char  cut[] = "data: {\"choices\":[{\"delta\":{\"content\":\"x";
+    static const char  cut[] = "data: {\"choices\":[{\"delta\":{"
+                               "\"content\":\"x";
     static const char  bad[] = "data: {\"choices\":[}\r";
 
     (void) state;
