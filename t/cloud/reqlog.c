@@ -16,7 +16,7 @@ struct record {
     unsigned nheaders, minor, nth;
     uint64_t connection;
     size_t body_bytes;
-    unsigned char sha256[OLLAMA_SHA256_LEN];
+    unsigned char sha256[OLLAMA_SHA256_LEN];    /* if not all of the body is here */
     int status;
 };
 
@@ -33,6 +33,14 @@ static void drop_oldest(void) {
     *r = NULL;
 }
 
+static void digest(struct slice body, unsigned char sha256[OLLAMA_SHA256_LEN]) {
+    ollama_sha256_t sha;
+
+    ollama_sha256_init(&sha);
+    if (body.len) ollama_sha256_update(&sha, body.p, body.len);
+    ollama_sha256_final(&sha, sha256);
+}
+
 static struct slice keep(char **to, struct slice s) {
     struct slice kept = {*to, s.len};
 
@@ -46,7 +54,6 @@ uint64_t reqlog_add(const struct conn *c, struct slice key, struct slice model) 
     struct slice body = {q->body.p, q->body.len < BODY_KEPT ? q->body.len : BODY_KEPT};
     size_t size = sizeof(struct record) + q->nheaders * sizeof(struct header) + q->head.len +
                   key.len + model.len + body.len;
-    ollama_sha256_t sha;
     struct record *r;
     unsigned i;
     char *to;
@@ -75,9 +82,7 @@ uint64_t reqlog_add(const struct conn *c, struct slice key, struct slice model) 
     r->body_bytes = q->body.len;
     r->status = 0;
 
-    ollama_sha256_init(&sha);
-    if (q->body.len) ollama_sha256_update(&sha, q->body.p, q->body.len);
-    ollama_sha256_final(&sha, r->sha256);
+    if (q->body.len > BODY_KEPT) digest((struct slice){q->body.p, q->body.len}, r->sha256);
 
     ring[next % RECORDS] = r;
     return next++;
@@ -92,8 +97,10 @@ static void write_member(struct buf *b, const char *name, struct slice value) {
     buf_json(b, value.p, value.len);
 }
 
-static void write_record(struct buf *b, uint64_t n, const struct record *r) {
+static void write_record(struct buf *b, uint64_t n, struct record *r) {
     unsigned i;
+
+    if (r->body.len == r->body_bytes) digest(r->body, r->sha256);
 
     buf_printf(b, "{\"n\":%llu", (unsigned long long)(n - base));
     write_member(b, ",\"method\":", r->method);
