@@ -1,0 +1,782 @@
+#include "api.h"
+
+#include "log.h"
+#include "metrics.h"
+#include "util.h"
+#include "version.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define HOUR   3600000LL
+#define MINUTE 60000LL
+
+struct answer {
+    struct api *api;
+    struct json j;
+};
+
+/* Sends what was collected, or says why the store did not answer. */
+static void finish(struct http_request *q, struct answer *a,
+                   enum store_result r) {
+    if (r == STORE_OK) {
+        http_json(q, &a->j);
+        return;
+    }
+    json_free(&a->j);
+    http_error(q, 503, "the ledger does not answer (%s): %s", store_word(r),
+               store_read_error(a->api->store));
+}
+
+static void fingerprint(struct json *j, uint32_t key) {
+    char hex[9];
+
+    snprintf(hex, sizeof(hex), "%08" PRIx32, key);
+    json_text(j, key ? hex : NULL);
+}
+
+/* A key without a name is called by its fingerprint. */
+static void key_label(struct json *j, uint32_t key, const char *name) {
+    if (name && *name)
+        json_text(j, name);
+    else
+        fingerprint(j, key);
+}
+
+static void text(struct json *j, const char *name, const char *value) {
+    json_member(j, name);
+    json_text(j, value && *value ? value : NULL);
+}
+
+static void number(struct json *j, const char *name, int64_t value) {
+    json_member(j, name);
+    json_int(j, value);
+}
+
+static void counts(struct json *j, const struct store_counts *n) {
+    number(j, "requests", n->requests);
+    number(j, "prompt_tokens", n->prompt);
+    number(j, "completion_tokens", n->completion);
+    number(j, "cached_tokens", n->cached);
+    number(j, "estimated_tokens", n->estimated);
+    number(j, "errors", n->errors);
+}
+
+/* ---- sums ---- */
+
+static void on_hour(void *arg, const struct store_hour *row) {
+    struct json *j = &((struct answer *)arg)->j;
+
+    json_begin(j, '{');
+    json_member(j, "bucket");
+    json_time(j, row->time, 0);
+    json_member(j, "client_ip");
+    json_text(j, row->client);
+    text(j, "client_name", row->client_name);
+    json_member(j, "key_index");
+    if (row->key_index < 0)
+        json_null(j);
+    else
+        json_int(j, row->key_index);
+    json_member(j, "key");
+    key_label(j, row->key, row->key_name);
+    json_member(j, "key_fingerprint");
+    fingerprint(j, row->key);
+    json_member(j, "model");
+    json_text(j, row->model);
+    counts(j, &row->n);
+    json_end(j, '}');
+}
+
+static void stats(struct http_request *q) {
+    struct answer a = {.api = q->ctx};
+    int64_t from, to, limit;
+
+    if (http_time(q, "from", 0, &from) != 0 ||
+        http_time(q, "to", INT64_C(253402300800000), &to) != 0 ||
+        http_int(q, "limit", 1000, 1, 10000, &limit) != 0)
+        return;
+    if (from > to) {
+        http_error(q, 400, "from must not be later than to");
+        return;
+    }
+    json_begin(&a.j, '[');
+    enum store_result r =
+        store_hours(a.api->store, from, to, (int)limit, on_hour, &a);
+    json_end(&a.j, ']');
+    finish(q, &a, r);
+}
+
+struct minutes {
+    struct answer a;
+    const char *by;
+};
+
+static void on_minute(void *arg, const struct store_minute *row) {
+    struct minutes *m = arg;
+    struct json *j = &m->a.j;
+
+    json_begin(j, '{');
+    json_member(j, "minute");
+    json_time(j, row->time, 0);
+    if (strcmp(m->by, "key") == 0) {
+        json_member(j, "key");
+        key_label(j, row->key, row->name);
+        json_member(j, "key_fingerprint");
+        fingerprint(j, row->key);
+    } else if (strcmp(m->by, "client") == 0) {
+        json_member(j, "client_ip");
+        json_text(j, row->name);
+        text(j, "client_name", row->more);
+    } else if (strcmp(m->by, "model") == 0) {
+        json_member(j, "model");
+        json_text(j, row->name);
+    }
+    number(j, "total_tokens", row->n.prompt + row->n.completion);
+    number(j, "requests", row->n.requests);
+    json_end(j, '}');
+}
+
+static void stats_minute(struct http_request *q) {
+    static const char *const kinds[] = {"all", "key", "model", "client"};
+    struct minutes m = {.a.api = q->ctx, .by = http_param(q, "by")};
+    int64_t window, step, now = now_ms();
+    int kind = STORE_MODEL;
+
+    if (m.by == NULL) m.by = "model";
+    for (kind = STORE_ALL; kind <= STORE_CLIENT; kind++)
+        if (strcmp(m.by, kinds[kind]) == 0) break;
+    if (kind > STORE_CLIENT) {
+        http_error(q, 400, "by must be model, key, client or all");
+        return;
+    }
+    if (http_int(q, "window", 60, 1, 1440, &window) != 0 ||
+        http_int(q, "step", 1, 1, 60, &step) != 0)
+        return;
+
+    /* the current minute and those before it; a step is never cut */
+    int64_t last = now / MINUTE, first = last - window + 1;
+    first -= first % step;
+    json_begin(&m.a.j, '[');
+    enum store_result r =
+        store_minutes(m.a.api->store, (enum store_kind)kind, first * MINUTE,
+                      (last + 2) * MINUTE, (int)step, on_minute, &m);
+    json_end(&m.a.j, ']');
+    finish(q, &m.a, r);
+}
+
+struct hours {
+    int64_t first;
+    int n;
+    struct store_counts *list;
+};
+
+static void on_hour_sum(void *arg, const struct store_minute *row) {
+    struct hours *h = arg;
+    int64_t i = row->time / HOUR - h->first;
+
+    if (i >= 0 && i < h->n) h->list[i] = row->n;
+}
+
+static void stats_24h(struct http_request *q) {
+    struct answer a = {.api = q->ctx};
+    int64_t n, now = now_ms();
+
+    if (http_int(q, "hours", 24, 1, 744, &n) != 0) return;
+
+    struct hours h = {now / HOUR - n + 1, (int)n, NULL};
+    h.list = xcalloc((size_t)n, sizeof(*h.list));
+    enum store_result r =
+        store_minutes(a.api->store, STORE_ALL, h.first * HOUR,
+                      (h.first + n) * HOUR, 60, on_hour_sum, &h);
+    json_begin(&a.j, '[');
+    for (int i = 0; i < h.n; i++) {
+        json_begin(&a.j, '{');
+        json_member(&a.j, "hour_bucket");
+        json_time(&a.j, (h.first + i) * HOUR, 0);
+        number(&a.j, "total_tokens", h.list[i].prompt + h.list[i].completion);
+        counts(&a.j, &h.list[i]);
+        json_end(&a.j, '}');
+    }
+    json_end(&a.j, ']');
+    free(h.list);
+    finish(q, &a, r);
+}
+
+static void on_event(void *arg, const ollama_record_penalty_t *p) {
+    struct answer *a = arg;
+    struct json *j = &a->j;
+    const struct state_key *k = state_find_key(a->api->state, p->key);
+
+    json_begin(j, '{');
+    json_member(j, "time");
+    json_time(j, (int64_t)p->time, 1);
+    json_member(j, "key");
+    key_label(j, p->key, k ? k->name : NULL);
+    json_member(j, "key_fingerprint");
+    fingerprint(j, p->key);
+    json_member(j, "model");
+    if (p->model.len)
+        json_string(j, p->model.data, p->model.len);
+    else
+        json_null(j);
+    json_member(j, "status");
+    json_string(j, p->status.data, p->status.len);
+    json_member(j, "reason");
+    json_string(j, p->reason.data, p->reason.len);
+    json_member(j, "http");
+    if (p->http)
+        json_int(j, p->http);
+    else
+        json_null(j);
+    number(j, "level", p->level);
+    json_member(j, "until");
+    json_time(j, (int64_t)p->until, 1);
+    json_end(j, '}');
+}
+
+static void stats_events(struct http_request *q) {
+    struct answer a = {.api = q->ctx};
+    int64_t limit;
+
+    if (http_int(q, "limit", 100, 1, 1000, &limit) != 0) return;
+    json_begin(&a.j, '[');
+    enum store_result r = store_events(a.api->store, (int)limit, on_event, &a);
+    json_end(&a.j, ']');
+    finish(q, &a, r);
+}
+
+/* ---- requests ---- */
+
+static const char *const certainties[] = {"none", "estimated", "partial",
+                                          "exact"};
+static const char *const ends[] = {"done", "local", "client_gone",
+                                   "upstream_gone", "stream_error"};
+static const char *const causes[] = {"answered", "connect", "timeout",
+                                     "closed",   "stale",   "aborted"};
+
+static void maybe(struct json *j, const char *name, int64_t value) {
+    json_member(j, name);
+    if (value < 0)
+        json_null(j);
+    else
+        json_int(j, value);
+}
+
+/* "fingerprint:status:ms:cause ..." as it lies in the store */
+static void attempts(struct json *j, const struct state *state, const char *s) {
+    unsigned key, status, ms, cause;
+    int n;
+
+    json_member(j, "attempts");
+    json_begin(j, '[');
+    while (sscanf(s, "%8x:%5u:%10u:%3u%n", &key, &status, &ms, &cause, &n) ==
+           4) {
+        const struct state_key *k = state_find_key(state, key);
+
+        json_begin(j, '{');
+        json_member(j, "key");
+        key_label(j, key, k ? k->name : NULL);
+        json_member(j, "key_fingerprint");
+        fingerprint(j, key);
+        json_member(j, "status");
+        if (status)
+            json_int(j, status);
+        else
+            json_null(j);
+        number(j, "ms", ms);
+        text(j, "cause", cause < 6 ? causes[cause] : "unknown");
+        json_end(j, '}');
+        s += n;
+        if (*s == ' ') s++;
+    }
+    json_end(j, ']');
+}
+
+void api_query(struct json *j, const struct state *state,
+               const struct store_row *r) {
+    json_begin(j, '{');
+    number(j, "id", r->id);
+    json_member(j, "timestamp");
+    json_time(j, r->time, 1);
+    json_member(j, "client_ip");
+    json_text(j, r->client);
+    text(j, "client_name", r->client_name);
+    json_member(j, "method");
+    json_text(j, r->method);
+    json_member(j, "endpoint");
+    json_text(j, r->endpoint);
+    text(j, "model", r->model);
+    /* what is not noted is as asked for */
+    text(j, "model_answered", r->model_answered ? r->model_answered : r->model);
+    json_member(j, "key");
+    key_label(j, r->key, r->key_name);
+    json_member(j, "key_fingerprint");
+    fingerprint(j, r->key);
+    maybe(j, "key_index", r->key_index);
+    number(j, "status", r->status);
+    text(j, "end", r->end >= 0 && r->end < 5 ? ends[r->end] : "unknown");
+    text(j, "reason", r->reason);
+    number(j, "prompt_tokens", r->prompt);
+    number(j, "completion_tokens", r->completion);
+    number(j, "cached_tokens", r->cached);
+    number(j, "total_tokens", r->prompt + r->completion);
+    text(j, "certainty",
+         r->certainty >= 0 && r->certainty < 4 ? certainties[r->certainty]
+                                               : "unknown");
+    json_member(j, "streamed");
+    json_bool(j, r->streamed);
+    maybe(j, "queue_ms", r->queue);
+    maybe(j, "connect_ms", r->connect);
+    maybe(j, "first_token_ms", r->first_token);
+    maybe(j, "total_ms", r->total);
+    number(j, "bytes_in", r->bytes_in);
+    number(j, "bytes_out", r->bytes_out);
+    attempts(j, state, r->attempts ? r->attempts : "");
+    text(j, "upstream_id", r->upstream_id);
+    text(j, "user_agent", r->user_agent);
+    json_member(j, "body");
+    if (r->body_size < 0) {
+        json_null(j);
+    } else {
+        json_begin(j, '{');
+        number(j, "size", r->body_size);
+        json_member(j, "truncated");
+        json_bool(j, r->body_truncated);
+        json_end(j, '}');
+    }
+    json_end(j, '}');
+}
+
+static void on_query(void *arg, const struct store_row *row) {
+    struct answer *a = arg;
+    api_query(&a->j, a->api->state, row);
+}
+
+/* "429", "4xx", "error": 0, or -1. */
+static int parse_status(const char *s, int *min, int *max) {
+    int64_t v;
+
+    if (strcmp(s, "error") == 0) {
+        *min = 400;
+        *max = 999;
+    } else if (strlen(s) == 3 && s[0] >= '1' && s[0] <= '5' &&
+               strcmp(s + 1, "xx") == 0) {
+        *min = (s[0] - '0') * 100;
+        *max = *min + 99;
+    } else if (parse_number(s, 100, 999, &v) == 0) {
+        *min = *max = (int)v;
+    } else {
+        return -1;
+    }
+    return 0;
+}
+
+static void queries(struct http_request *q) {
+    struct answer a = {.api = q->ctx};
+    struct store_query sq = {0};
+    const char *status;
+    int64_t limit, offset;
+
+    if (http_int(q, "limit", 50, 1, 500, &limit) != 0 ||
+        http_int(q, "offset", 0, 0, 10000, &offset) != 0 ||
+        http_int(q, "before", 0, 1, INT64_MAX, &sq.before) != 0 ||
+        http_int(q, "after", 0, 0, INT64_MAX, &sq.after) != 0 ||
+        http_text(q, "ip", 64, &sq.client) != 0 ||
+        http_text(q, "model", 256, &sq.model) != 0 ||
+        http_text(q, "key", 128, &sq.key) != 0 ||
+        http_text(q, "status", 8, &status) != 0)
+        return;
+    if (status && parse_status(status, &sq.status_min, &sq.status_max) != 0) {
+        http_error(q, 400,
+                   "status must be a number from 100 to 999, a class like "
+                   "4xx, or \"error\"");
+        return;
+    }
+    sq.limit = (int)limit;
+    sq.offset = (int)offset;
+
+    json_begin(&a.j, '[');
+    enum store_result r = store_rows(a.api->store, &sq, on_query, &a);
+    json_end(&a.j, ']');
+    finish(q, &a, r);
+}
+
+struct body {
+    uint64_t instance, rid;
+    int64_t time, size;
+    int truncated;
+};
+
+static void on_body(void *arg, const struct store_row *row) {
+    struct body *b = arg;
+
+    b->instance = row->instance;
+    b->rid = row->rid;
+    b->time = row->body_time;
+    b->size = row->body_size;
+    b->truncated = row->body_truncated;
+}
+
+static void query_body(struct http_request *q, int64_t id) {
+    struct api *api = q->ctx;
+    struct body b;
+    char size[24];
+    size_t len = 0;
+    void *data;
+
+    enum store_result r = store_row(api->store, id, on_body, &b);
+    if (r == STORE_NONE) {
+        http_error(q, 404, "there is no request %" PRId64, id);
+        return;
+    }
+    if (r != STORE_OK) {
+        http_error(q, 503, "the ledger does not answer (%s): %s", store_word(r),
+                   store_read_error(api->store));
+        return;
+    }
+    data = b.size < 0
+               ? NULL
+               : bodies_read(api->bodies, b.instance, b.rid, b.time, &len);
+    if (data == NULL) {
+        http_error(q, 404, "the body of request %" PRId64 " is not kept", id);
+        return;
+    }
+
+    snprintf(size, sizeof(size), "%" PRId64, b.size);
+    http_set(q, "X-Ollama-Body-Size", size);
+    http_set(q, "X-Ollama-Body-Truncated", b.truncated ? "1" : "0");
+    http_set(q, "Vary", "Accept-Encoding");
+
+    const char *accept = http_header(q, "Accept-Encoding");
+    if (accept && strstr(accept, "gzip")) {
+        http_set(q, "Content-Encoding", "gzip");
+    } else {
+        size_t plain_len;
+        void *plain = bodies_inflate(data, len, OLLAMA_FRAME_MAX, &plain_len);
+
+        free(data);
+        if (plain == NULL) {
+            http_error(q, 500, "the file of this body is damaged");
+            return;
+        }
+        data = plain;
+        len = plain_len;
+    }
+    http_data(q, 200, "application/json", data, len);
+}
+
+static void query(struct http_request *q) {
+    struct answer a = {.api = q->ctx};
+    char digits[24];
+    size_t n = strspn(q->rest, "0123456789");
+    int64_t id;
+
+    if (n == 0) {
+        http_error(q, 404, "there is no such page");
+        return;
+    }
+    snprintf(digits, sizeof(digits), "%.*s", n > 20 ? 20 : (int)n, q->rest);
+    if (parse_number(digits, 1, INT64_MAX, &id) != 0) {
+        http_error(q, 400, "an id is a whole number from 1 to %" PRId64,
+                   INT64_MAX);
+        return;
+    }
+    if (strcmp(q->rest + n, "/body") == 0) {
+        query_body(q, id);
+        return;
+    }
+    if (q->rest[n]) {
+        http_error(q, 404, "there is no such page");
+        return;
+    }
+
+    enum store_result r = store_row(a.api->store, id, on_query, &a);
+    if (r == STORE_NONE) {
+        json_free(&a.j);
+        http_error(q, 404, "there is no request %" PRId64, id);
+    } else {
+        finish(q, &a, r);
+    }
+}
+
+/* ---- logs ---- */
+
+static void on_line(void *arg, const struct log_line *l) {
+    struct json *j = &((struct answer *)arg)->j;
+
+    json_begin(j, '{');
+    number(j, "id", l->id);
+    json_member(j, "timestamp");
+    json_time(j, l->time, 1);
+    text(j, "level", log_level_name(l->level));
+    text(j, "source", l->source);
+    json_member(j, "message");
+    json_string(j, l->text, l->len);
+    json_end(j, '}');
+}
+
+static void logs(struct http_request *q) {
+    struct answer a = {.api = q->ctx};
+    const char *name;
+    int64_t limit, after;
+    int level = LOG_DEBUG;
+
+    if (http_text(q, "level", 16, &name) != 0 ||
+        http_int(q, "limit", 200, 1, LOG_LINES, &limit) != 0 ||
+        http_int(q, "after", 0, 0, INT64_MAX, &after) != 0)
+        return;
+    if (name && (level = log_level_parse(name)) < 0) {
+        http_error(q, 400,
+                   "level must be debug, info, notice, warn, error, crit, "
+                   "alert or emerg");
+        return;
+    }
+    json_begin(&a.j, '[');
+    log_each(level, after, (int)limit, on_line, &a);
+    json_end(&a.j, ']');
+    finish(q, &a, STORE_OK);
+}
+
+/* ---- health ---- */
+
+static void health_cloud(struct json *j, const struct writer_status *w,
+                         int64_t now) {
+    static const int64_t fresh = HOUR;
+    const char *word;
+    int64_t last =
+        w->cloud_answer > w->cloud_failure ? w->cloud_answer : w->cloud_failure;
+
+    if (last == 0 || now - last > fresh)
+        word = "unknown"; /* no traffic, and none is made to find out */
+    else if (w->cloud_failure > w->cloud_answer)
+        word = "unreachable";
+    else if (w->cloud_status >= 500)
+        word = "failing";
+    else
+        word = "reachable";
+
+    json_member(j, "cloud");
+    json_begin(j, '{');
+    text(j, "status", word);
+    json_member(j, "last_answer");
+    json_time(j, w->cloud_answer, 0);
+    json_member(j, "last_good");
+    json_time(j, w->cloud_good, 0);
+    json_member(j, "last_failure");
+    json_time(j, w->cloud_failure, 0);
+    json_member(j, "last_status");
+    if (w->cloud_status)
+        json_int(j, w->cloud_status);
+    else
+        json_null(j);
+    text(j, "last_cause", w->cloud_failure ? causes[w->cloud_cause] : NULL);
+    json_end(j, '}');
+}
+
+static int is_slow(const struct writer_status *w) {
+    return w->result == STORE_OK && w->busy_ms > WRITER_SLOW_MS;
+}
+
+static void health_store(struct json *j, const struct writer_status *w) {
+    json_member(j, "store");
+    json_begin(j, '{');
+    text(j, "status", is_slow(w) ? "slow" : store_word(w->result));
+    text(j, "error", w->error);
+    json_member(j, "since");
+    json_time(j, w->since, 0);
+    json_member(j, "last_commit");
+    json_time(j, w->committed, 1);
+    number(j, "queued_frames", w->queued_frames);
+    number(j, "queued_bytes", w->queued_bytes);
+    number(j, "batch_ms", w->busy_ms);
+    number(j, "batches", w->batches);
+    number(j, "requests", w->requests);
+    number(j, "bodies", w->bodies);
+    number(j, "malformed", w->malformed);
+    json_end(j, '}');
+}
+
+static void health_proxies(struct json *j, const struct state *s, int64_t now) {
+    json_member(j, "proxies");
+    json_begin(j, '[');
+    for (struct state_proxy *p = s->proxies; p; p = p->next) {
+        char hex[17];
+
+        if (p->seen < now - STATE_SHOWN_MS) continue;
+        snprintf(hex, sizeof(hex), "%016" PRIx64, p->instance);
+        json_begin(j, '{');
+        text(j, "instance", hex);
+        json_member(j, "connected");
+        json_bool(j, p->connections > 0);
+        text(j, "server", p->server);
+        text(j, "version", p->version);
+        json_member(j, "last_seen");
+        json_time(j, p->seen, 0);
+        number(j, "committed", (int64_t)p->committed);
+        number(j, "duplicates", (int64_t)p->duplicates);
+        number(j, "missing", (int64_t)p->gaps);
+        json_member(j, "outbox");
+        if (p->has_outbox) {
+            const ollama_record_outbox_t *o = &p->outbox;
+            json_begin(j, '{');
+            number(j, "size", (int64_t)o->size);
+            number(j, "used", (int64_t)o->used);
+            number(j, "unacknowledged",
+                   o->last_seq > p->committed
+                       ? (int64_t)(o->last_seq - p->committed)
+                       : 0);
+            number(j, "lag_ms", o->lag);
+            number(j, "dropped_records", (int64_t)o->dropped_records);
+            number(j, "dropped_bodies", (int64_t)o->dropped_bodies);
+            number(j, "resent", (int64_t)o->resent);
+            number(j, "running", o->running);
+            number(j, "waiting", o->waiting);
+            number(j, "workers", o->workers);
+            json_end(j, '}');
+        } else {
+            json_null(j);
+        }
+        json_end(j, '}');
+    }
+    json_end(j, ']');
+}
+
+static void health_ingest(struct json *j, const struct state *s) {
+    json_member(j, "ingest");
+    json_begin(j, '{');
+    number(j, "connections", s->connections);
+    number(j, "frames", (int64_t)s->frames);
+    number(j, "damaged", (int64_t)s->damaged);
+    number(j, "foreign", (int64_t)s->foreign);
+    number(j, "unknown", (int64_t)s->unknown);
+    number(j, "refused", (int64_t)s->refused);
+    json_end(j, '}');
+}
+
+struct problems {
+    struct json list;
+    int n;
+};
+
+static void problem(struct problems *p, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void problem(struct problems *p, const char *fmt, ...) {
+    char buf[512];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(buf, sizeof(buf), fmt, ap);
+    va_end(ap);
+    json_text(&p->list, buf);
+    p->n++;
+}
+
+static void find_problems(struct problems *p, const struct api *api,
+                          const struct writer_status *w,
+                          enum store_result read) {
+    char since[ISO_SIZE];
+    int connected = 0;
+
+    for (struct state_proxy *x = api->state->proxies; x; x = x->next)
+        connected += x->connections;
+
+    if (w->result != STORE_OK)
+        problem(p,
+                "the ledger cannot be written since %s (%s): %s; records wait "
+                "in the proxy's outbox",
+                iso_time(since, w->since, 0), store_word(w->result), w->error);
+    if (is_slow(w))
+        problem(p, "the disk is slow: a batch takes %lld s already",
+                (long long)w->busy_ms / 1000);
+    if (read != STORE_OK)
+        problem(p, "the ledger cannot be read (%s): %s", store_word(read),
+                store_read_error(api->store));
+    if (w->disk_size && w->disk_free < 100 * 1024 * 1024 &&
+        w->disk_free < w->disk_size / 10)
+        problem(p, "the disk is nearly full: %lld MiB are left",
+                (long long)w->disk_free / 1048576);
+    if (connected == 0) problem(p, "no proxy is connected");
+    if (log_lost())
+        problem(p, "%lld lines of proxy.log could not be written",
+                (long long)log_lost());
+}
+
+static void health(struct http_request *q) {
+    struct answer a = {.api = q->ctx};
+    struct api *api = q->ctx;
+    struct json *j = &a.j;
+    struct problems p = {0};
+    struct writer_status w;
+    struct store_counts total;
+    int64_t now = now_ms();
+
+    writer_status(api->writer, &w);
+    enum store_result r = store_totals(api->store, &total);
+    find_problems(&p, api, &w, r);
+
+    json_begin(j, '{');
+    text(j, "status", p.n ? "degraded" : "ok");
+    json_member(j, "problems");
+    json_begin(j, '[');
+    if (p.n) json_raw(j, p.list.data, p.list.len);
+    json_end(j, ']');
+    json_free(&p.list);
+    text(j, "version", STATSD_VERSION);
+    number(j, "pid", getpid());
+    json_member(j, "time");
+    json_time(j, now, 0);
+    number(j, "uptime_seconds", (now - api->state->started) / 1000);
+    health_cloud(j, &w, now);
+    health_store(j, &w);
+    health_proxies(j, api->state, now);
+    health_ingest(j, api->state);
+
+    json_member(j, "disk");
+    json_begin(j, '{');
+    number(j, "free_bytes", w.disk_free);
+    number(j, "size_bytes", w.disk_size);
+    number(j, "database_bytes", w.sizes.file + w.sizes.wal);
+    number(j, "body_bytes", w.sizes.bodies);
+    number(j, "body_limit", api->keep->body_bytes);
+    number(j, "bodies", w.sizes.body_count);
+    json_end(j, '}');
+
+    json_member(j, "totals");
+    if (r == STORE_OK) {
+        json_begin(j, '{');
+        number(j, "total_tokens", total.prompt + total.completion);
+        counts(j, &total);
+        json_end(j, '}');
+    } else {
+        json_null(j);
+    }
+    json_end(j, '}');
+    finish(q, &a, STORE_OK);
+}
+
+static void metrics(struct http_request *q) {
+    struct api *api = q->ctx;
+    size_t len;
+    char *page = metrics_page(api->state, api->writer, &len);
+
+    http_data(q, 200, "text/plain; version=0.0.4; charset=utf-8", page, len);
+}
+
+void api_routes(struct http *h) {
+    http_route(h, "/stats", stats);
+    http_route(h, "/stats/minute", stats_minute);
+    http_route(h, "/stats/24h", stats_24h);
+    http_route(h, "/stats/events", stats_events);
+    http_route(h, "/stats/health", health);
+    http_route(h, "/queries", queries);
+    http_route(h, "/queries/", query);
+    http_route(h, "/logs", logs);
+    http_route(h, "/health", health);
+    http_route(h, "/metrics", metrics);
+}

@@ -1,0 +1,54 @@
+/*
+ * The answers in JSON.
+ *
+ *     /stats            sums by hour, client, key, model; newest first
+ *                         from, to (times), limit 1..10000 (1000)
+ *     /stats/minute     tokens by minute, oldest first, minutes without any
+ *                       left out: window 1..1440 (60) minutes,
+ *                         by = model | key | client | all, step 1..60 (1)
+ *     /stats/24h        tokens by hour, oldest first, hours without any are
+ *                       0: hours 1..744 (24)
+ *     /stats/events     changes of keys' state, newest first: limit 1..1000
+ *     /stats/health     the same as /health, for an nginx that keeps /health
+ *     /queries          requests, newest first: limit 1..500 (50),
+ *                         offset 0..10000, before, after (ids), ip, model,
+ *                         key (name or fingerprint), status (a number, 4xx,
+ *                         5xx, .. or "error": 400 and above)
+ *     /queries/{id}     one of them
+ *     /queries/{id}/body  its body, as it came
+ *     /logs             lines, oldest first: level (and worse), limit
+ *                         1..1000 (200), after (id)
+ *     /health           what works and what does not
+ *     /metrics          see metrics.h
+ *
+ * Times are ISO 8601 in UTC.  A number of tokens is prompt + completion;
+ * cached ones are a part of the prompt.  estimated_tokens are those of
+ * answers whose count is not exact.
+ */
+
+#ifndef STATSD_API_H
+#define STATSD_API_H
+
+#include "bodies.h"
+#include "http.h"
+#include "retention.h"
+#include "state.h"
+#include "store.h"
+#include "writer.h"
+
+struct api {
+    struct state *state;
+    struct store *store;
+    struct writer *writer;
+    struct bodies *bodies;
+    const struct retention *keep;
+};
+
+/* The context of http must be a struct api. */
+void api_routes(struct http *h);
+
+/* One request as an object, also for live.c. */
+void api_query(struct json *j, const struct state *state,
+               const struct store_row *row);
+
+#endif

@@ -1,0 +1,332 @@
+/*
+ * ollama-statsd: the ledger beside the proxy.
+ *
+ * Reads the command line, takes the data folder, wires the parts together,
+ * and runs until SIGTERM:
+ *
+ *     ingest -> writer (thread) -> store, bodies      frames of the module
+ *     http -> api, metrics, page, live -> store       questions
+ *     syslog -> log                                   nginx's error log
+ */
+
+#include "api.h"
+#include "bodies.h"
+#include "http.h"
+#include "ingest.h"
+#include "log.h"
+#include "metrics.h"
+#include "page.h"
+#include "retention.h"
+#include "sockets.h"
+#include "state.h"
+#include "store.h"
+#include "util.h"
+#include "version.h"
+#include "writer.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#ifndef STATSD_PAGE
+#define STATSD_PAGE "/usr/share/ollama-statsd/dashboard"
+#endif
+
+#define STOP_MS 15000
+
+static struct {
+    char *data, *socket, *http, *syslog, *page, *config, *user, *group;
+    uid_t uid;
+    gid_t gid;
+    struct retention keep;
+
+    int lock;
+    struct event_base *base;
+    struct event *signals[3];
+    struct state state;
+    struct store *store;
+    struct bodies *bodies;
+    struct writer *writer;
+    struct ingest *ingest;
+    struct http *http_server;
+    struct api api;
+} d = {.uid = (uid_t)-1, .gid = (gid_t)-1, .lock = -1};
+
+static const char usage[] =
+    "ollama-statsd " STATSD_VERSION
+    ": keeps the ledger of ngx_ollama_module and shows it\n"
+    "\n"
+    "    --data DIR      database, bodies, log (data)\n"
+    "    --socket PATH   where the module sends its records\n"
+    "                    (DIR/run/statsd.sock)\n"
+    "    --http PATH     where nginx asks (DIR/run/http.sock)\n"
+    "    --syslog PATH   where nginx logs (DIR/run/syslog.sock)\n"
+    "    --page DIR      files of the dashboard (" STATSD_PAGE ")\n"
+    "    --config FILE   how long things are kept\n"
+    "    --user NAME     become this user (needs root)\n"
+    "    --group NAME    group of the sockets, whose mode is 0660\n"
+    "    --foreground    as always\n"
+    "    --version, --help\n";
+
+static void die(const char *fmt, ...)
+    __attribute__((noreturn, format(printf, 1, 2)));
+
+static void die(const char *fmt, ...) {
+    va_list ap;
+
+    fputs("ollama-statsd: ", stderr);
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    fputc('\n', stderr);
+    sockets_remove();
+    exit(1);
+}
+
+static void options(int argc, char **argv) {
+    static const struct option list[] = {
+        {"data", 1, NULL, 'd'},       {"socket", 1, NULL, 's'},
+        {"http", 1, NULL, 'h'},       {"syslog", 1, NULL, 'l'},
+        {"page", 1, NULL, 'p'},       {"config", 1, NULL, 'c'},
+        {"user", 1, NULL, 'u'},       {"group", 1, NULL, 'g'},
+        {"foreground", 0, NULL, 'f'}, {"version", 0, NULL, 'v'},
+        {"help", 0, NULL, 'H'},       {NULL, 0, NULL, 0}};
+    int c, at = 0;
+
+    while ((c = getopt_long(argc, argv, "", list, &at)) != -1) {
+        char **to = NULL;
+
+        switch (c) {
+        case 'd': to = &d.data; break;
+        case 's': to = &d.socket; break;
+        case 'h': to = &d.http; break;
+        case 'l': to = &d.syslog; break;
+        case 'p': to = &d.page; break;
+        case 'c': to = &d.config; break;
+        case 'u': to = &d.user; break;
+        case 'g': to = &d.group; break;
+        case 'f': continue;
+        case 'v': puts("ollama-statsd " STATSD_VERSION); exit(0);
+        case 'H': fputs(usage, stdout); exit(0);
+        default: fputs("try ollama-statsd --help\n", stderr); exit(2);
+        }
+        free(*to);
+        *to = xstrdup(optarg);
+    }
+    if (optind < argc) {
+        fprintf(stderr, "ollama-statsd: what is \"%s\"? try --help\n",
+                argv[optind]);
+        exit(2);
+    }
+
+    if (d.data == NULL) d.data = xstrdup("data");
+    if (d.socket == NULL) d.socket = xasprintf("%s/run/statsd.sock", d.data);
+    if (d.http == NULL) d.http = xasprintf("%s/run/http.sock", d.data);
+    if (d.syslog == NULL) d.syslog = xasprintf("%s/run/syslog.sock", d.data);
+    if (d.page == NULL) d.page = xstrdup(STATSD_PAGE);
+}
+
+static void identity(void) {
+    if (d.group) {
+        struct group *g = getgrnam(d.group);
+        if (g == NULL) die("--group: there is no group \"%s\"", d.group);
+        d.gid = g->gr_gid;
+    }
+    if (d.user) {
+        struct passwd *p = getpwnam(d.user);
+        if (p == NULL) die("--user: there is no user \"%s\"", d.user);
+        if (geteuid() != 0 && p->pw_uid != geteuid())
+            die("--user: only root can become \"%s\"", d.user);
+        d.uid = p->pw_uid;
+    }
+}
+
+static void folder(const char *path) {
+    if (mkdir(path, 0750) == 0) {
+        if (d.uid != (uid_t)-1 && chown(path, d.uid, d.gid) != 0)
+            die("%s: %s", path, strerror(errno));
+    } else if (errno != EEXIST) {
+        die("the data folder cannot be made: %s: %s", path, strerror(errno));
+    }
+}
+
+/* One daemon a folder: what it counts must not be counted twice. */
+static void take_lock(void) {
+    char *path = xasprintf("%s/ollama-statsd.lock", d.data), pid[32] = "";
+
+    d.lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (d.lock < 0)
+        die("the data folder cannot be written: %s: %s", path, strerror(errno));
+    if (flock(d.lock, LOCK_EX | LOCK_NB) != 0) {
+        if (read(d.lock, pid, sizeof(pid) - 1) < 0) pid[0] = '\0';
+        pid[strcspn(pid, "\n")] = '\0';
+        die("another ollama-statsd (pid %s) works on %s; stop it, or give "
+            "another --data",
+            *pid ? pid : "unknown", d.data);
+    }
+    int n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+    if (ftruncate(d.lock, 0) != 0 || write(d.lock, pid, (size_t)n) != n)
+        log_msg(LOG_WARN, "%s: %s", path, strerror(errno));
+    if (d.uid != (uid_t)-1 && fchown(d.lock, d.uid, (gid_t)-1) != 0)
+        log_msg(LOG_WARN, "%s: %s", path, strerror(errno));
+    free(path);
+}
+
+static void become_user(void) {
+    if (d.user == NULL || geteuid() != 0) return;
+
+    struct passwd *p = getpwnam(d.user);
+    if (p == NULL || initgroups(d.user, p->pw_gid) != 0 ||
+        setgid(p->pw_gid) != 0 || setuid(p->pw_uid) != 0)
+        die("cannot become \"%s\": %s", d.user, strerror(errno));
+}
+
+static int take_socket(enum socket_use use, const char *path) {
+    char err[256];
+    int fd = socket_passed(use);
+
+    if (fd < 0) fd = socket_make(use, path, d.uid, d.gid, err, sizeof(err));
+    if (fd < 0) die("%s", err);
+    return fd;
+}
+
+static void on_key_name(void *arg, const struct store_key_name *k) {
+    struct state_key *key = state_key(arg, k->key);
+
+    if (key == NULL) return;
+    key->index = k->index;
+    snprintf(key->name, sizeof(key->name), "%s", k->name);
+    snprintf(key->account, sizeof(key->account), "%s", k->account);
+}
+
+static void on_commit(void *arg, uint64_t instance, uint64_t seq) {
+    (void)arg;
+    ingest_committed(d.ingest, instance, seq);
+}
+
+static void on_stop(evutil_socket_t sig, short what, void *arg) {
+    (void)what;
+    (void)arg;
+    log_msg(LOG_NOTICE, "%s: writing what has come, then ending",
+            sig == SIGTERM ? "SIGTERM" : "SIGINT");
+    event_base_loopbreak(d.base);
+}
+
+static void on_hup(evutil_socket_t sig, short what, void *arg) {
+    (void)sig;
+    (void)what;
+    (void)arg;
+    log_reopen();
+    page_load(d.page);
+    log_msg(LOG_NOTICE, "SIGHUP: log and pages are opened again");
+}
+
+static struct event *on_signal(int sig, event_callback_fn fn) {
+    struct event *ev = evsignal_new(d.base, sig, fn, NULL);
+
+    event_add(ev, NULL);
+    return ev;
+}
+
+static void start(void) {
+    char err[512];
+    int sockets[SOCKETS];
+
+    d.keep = retention_default;
+    if (d.config && retention_read(&d.keep, d.config, err, sizeof(err)) != 0)
+        die("%s", err);
+
+    identity();
+    folder(d.data);
+    if (access(d.data, W_OK | X_OK) != 0)
+        die("the data folder cannot be written: %s: %s", d.data,
+            strerror(errno));
+    take_lock();
+    char *run = xasprintf("%s/run", d.data);
+    folder(run);
+    free(run);
+
+    sockets[SOCKET_INGEST] = take_socket(SOCKET_INGEST, d.socket);
+    sockets[SOCKET_HTTP] = take_socket(SOCKET_HTTP, d.http);
+    sockets[SOCKET_SYSLOG] = take_socket(SOCKET_SYSLOG, d.syslog);
+    become_user();
+
+    if (log_open(d.data, d.keep.log_size, (int)d.keep.log_keep) != 0)
+        die("the log cannot be written: %s/proxy.log: %s", d.data,
+            strerror(errno));
+    state_init(&d.state);
+    if ((d.store = store_open(d.data, err, sizeof(err))) == NULL)
+        die("%s", err);
+    if ((d.bodies = bodies_open(d.data, err, sizeof(err))) == NULL)
+        die("%s", err);
+    store_key_names(d.store, on_key_name, &d.state);
+
+    if ((d.base = event_base_new()) == NULL) die("libevent does not start");
+    d.ingest = ingest_start(d.base, sockets[SOCKET_INGEST], &d.state, d.store);
+    if (d.ingest == NULL) die("the ledger cannot be read");
+    d.writer = writer_start(d.base, d.store, d.bodies, &d.keep, d.data,
+                            on_commit, NULL);
+    ingest_set_writer(d.ingest, d.writer);
+
+    d.api = (struct api){&d.state, d.store, d.writer, d.bodies, &d.keep};
+    d.http_server = http_start(d.base, sockets[SOCKET_HTTP], &d.api);
+    if (d.http_server == NULL) die("the HTTP server does not start");
+    api_routes(d.http_server);
+    page_load(d.page);
+    page_routes(d.http_server);
+    log_listen(d.base, sockets[SOCKET_SYSLOG]);
+
+    signal(SIGPIPE, SIG_IGN);
+    d.signals[0] = on_signal(SIGTERM, on_stop);
+    d.signals[1] = on_signal(SIGINT, on_stop);
+    d.signals[2] = on_signal(SIGHUP, on_hup);
+}
+
+static int stop(void) {
+    ingest_stop(d.ingest);
+    if (writer_stop(d.writer, STOP_MS) != 0) {
+        log_msg(LOG_ERROR, "the disk does not answer: ending without it; the "
+                           "proxy keeps what is not written");
+        sockets_remove();
+        return 1;
+    }
+    ingest_free(d.ingest);
+    http_free(d.http_server);
+    writer_free(d.writer);
+    bodies_close(d.bodies);
+    store_close(d.store);
+    page_free();
+    metrics_free();
+    state_free(&d.state);
+    for (int i = 0; i < 3; i++) event_free(d.signals[i]);
+    log_deafen();
+    event_base_free(d.base);
+    sockets_remove();
+    log_msg(LOG_NOTICE, "ended");
+    log_close();
+    char **texts[] = {&d.data, &d.socket, &d.http, &d.syslog,
+                      &d.page, &d.config, &d.user, &d.group};
+    for (int i = 0; i < 8; i++) free(*texts[i]);
+    close(d.lock);
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    options(argc, argv);
+    start();
+    log_msg(LOG_NOTICE, "ollama-statsd " STATSD_VERSION " is ready (data %s)",
+            d.data);
+    event_base_dispatch(d.base);
+    return stop();
+}

@@ -1,0 +1,46 @@
+/*
+ * How long things are kept, and the file that says so.
+ *
+ *     body_age   7d      bodies older than this
+ *     body_bytes 1g      .. and the oldest, when all take more than this
+ *     row_age    31d     requests, sums by minute, history of keys
+ *     hour_age   400d    sums by hour
+ *     log_size   5m      proxy.log is turned over
+ *     log_keep   5       old ones kept
+ *
+ * One "name value" a line, '#' begins a comment; units s m h d and k m g.
+ *
+ * The writer calls retention_step() between batches.  It deletes in pieces of
+ * RETENTION_PIECE, for at most RETENTION_BUDGET_MS at a time, so that neither
+ * a batch nor a reader waits for it.
+ */
+
+#ifndef STATSD_RETENTION_H
+#define STATSD_RETENTION_H
+
+#include "bodies.h"
+#include "store.h"
+
+#include <stdint.h>
+
+#define RETENTION_EVERY_MS  1000
+#define RETENTION_PIECE     500
+#define RETENTION_BUDGET_MS 25
+
+struct retention {
+    int64_t body_age, row_age, hour_age; /* ms */
+    int64_t body_bytes, log_size;
+    int64_t log_keep;
+};
+
+extern const struct retention retention_default;
+
+/* 0, or -1 with the file, the line and the reason in err. */
+int retention_read(struct retention *k, const char *file, char *err,
+                   size_t errlen);
+
+/* One turn; *left says that more is due at once.  STORE_OK or the error. */
+enum store_result retention_step(const struct retention *k, struct store *s,
+                                 struct bodies *b, int *left);
+
+#endif

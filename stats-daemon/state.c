@@ -1,0 +1,74 @@
+#include "state.h"
+
+#include "util.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void state_init(struct state *s) {
+    memset(s, 0, sizeof(*s));
+    s->started = now_ms();
+}
+
+void state_free(struct state *s) {
+    while (s->proxies) {
+        struct state_proxy *next = s->proxies->next;
+        free(s->proxies);
+        s->proxies = next;
+    }
+    free(s->keys);
+}
+
+struct state_proxy *state_proxy(struct state *s, uint64_t instance) {
+    struct state_proxy *p;
+
+    for (p = s->proxies; p; p = p->next)
+        if (p->instance == instance) return p;
+    if (s->nproxies++ >= STATE_PROXIES_MAX) return NULL;
+    p = xcalloc(1, sizeof(*p));
+    p->instance = instance;
+    p->next = s->proxies;
+    s->proxies = p;
+    return p;
+}
+
+/* Keys are few, or asked for in order: look where the last one was found. */
+static struct state_key *find(const struct state *s, uint32_t key) {
+    static int last;
+
+    for (int i = 0; i < s->nkeys; i++) {
+        int at = last + i;
+        if (at >= s->nkeys) at %= s->nkeys;
+        if (s->keys[at].key == key) {
+            last = at;
+            return &s->keys[at];
+        }
+    }
+    return NULL;
+}
+
+const struct state_key *state_find_key(const struct state *s, uint32_t key) {
+    return find(s, key);
+}
+
+struct state_key *state_key(struct state *s, uint32_t key) {
+    struct state_key *k = find(s, key);
+
+    if (k || s->nkeys >= STATE_KEYS_MAX) return k;
+    if ((s->nkeys & (s->nkeys - 1)) == 0)
+        s->keys = xrealloc(s->keys, (size_t)(s->nkeys ? s->nkeys * 2 : 1) *
+                                        sizeof(*s->keys));
+    k = &s->keys[s->nkeys++];
+    memset(k, 0, sizeof(*k));
+    k->key = key;
+    k->index = -1;
+    k->enabled = 1;
+    return k;
+}
+
+void state_copy(char *to, size_t size, const ollama_text_t *t) {
+    size_t n = t->len < size ? t->len : size - 1;
+
+    if (n) memcpy(to, t->data, n);
+    to[n] = '\0';
+}

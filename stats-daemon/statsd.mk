@@ -1,0 +1,64 @@
+# ollama-statsd, and the tools that test it.
+#
+#     make -f stats-daemon/statsd.mk            by itself
+#     include stats-daemon/statsd.mk            in the root Makefile
+#
+# BUILD, CC, CFLAGS, LDFLAGS, SANITIZE are taken from whoever includes this.
+
+BUILD  ?= build
+CC     ?= cc
+CFLAGS ?= -O2 -g
+
+STATSD_DIR  := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
+STATSD_ROOT := $(STATSD_DIR)/..
+STATSD_PAGE ?= $(or $(PREFIX),/usr)/share/ollama-statsd/dashboard
+
+STATSD_COMMA := ,
+STATSD_SAN   := $(if $(SANITIZE),-fsanitize=address$(STATSD_COMMA)undefined \
+    -fno-sanitize-recover=all -fno-omit-frame-pointer)
+
+STATSD_CFLAGS = -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror $(CFLAGS) \
+    $(STATSD_SAN) -MMD -MP
+STATSD_LIBS   = -levent_core -levent_extra -lsqlite3 -lz -lpthread -lm
+
+STATSD_OBJ := $(BUILD)/obj/statsd
+STATSD_CORE := $(STATSD_OBJ)/record.o
+STATSD_PARTS := $(patsubst $(STATSD_DIR)/%.c,$(STATSD_OBJ)/%.o, \
+    $(filter-out %/main.c,$(wildcard $(STATSD_DIR)/*.c)))
+
+STATSD_Q := $(if $(V),,@)
+
+.PHONY: statsd
+statsd: $(BUILD)/ollama-statsd
+
+$(STATSD_OBJ)/%.o: $(STATSD_DIR)/%.c
+	@mkdir -p $(@D)
+	$(STATSD_Q)$(CC) $(STATSD_CFLAGS) -DSTATSD_PAGE='"$(STATSD_PAGE)"' -c $< -o $@
+
+$(STATSD_OBJ)/record.o: $(STATSD_ROOT)/ngx_ollama_module/core/record.c
+	@mkdir -p $(@D)
+	$(STATSD_Q)$(CC) $(STATSD_CFLAGS) -c $< -o $@
+
+$(STATSD_OBJ)/tool_%.o: $(STATSD_ROOT)/t/tools/%.c
+	@mkdir -p $(@D)
+	$(STATSD_Q)$(CC) $(STATSD_CFLAGS) -c $< -o $@
+
+$(STATSD_OBJ)/bench_%.o: $(STATSD_ROOT)/t/bench/%.c
+	@mkdir -p $(@D)
+	$(STATSD_Q)$(CC) $(STATSD_CFLAGS) -c $< -o $@
+
+$(BUILD)/ollama-statsd: $(STATSD_OBJ)/main.o $(STATSD_PARTS) $(STATSD_CORE)
+	$(STATSD_Q)$(CC) $(CFLAGS) $(STATSD_SAN) $(LDFLAGS) $^ -o $@ $(STATSD_LIBS)
+	@echo "Built $@"
+
+# JSON lines in, frames out: drives the ingest socket in tests
+$(BUILD)/frames: $(STATSD_OBJ)/tool_frames.o $(STATSD_CORE)
+	$(STATSD_Q)$(CC) $(CFLAGS) $(STATSD_SAN) $(LDFLAGS) $^ -o $@ -lyajl
+
+# fills a ledger, sends frames as fast as they are taken, prints query plans
+$(BUILD)/ingest_bench: $(STATSD_OBJ)/bench_ingest_bench.o $(STATSD_PARTS) \
+                       $(STATSD_CORE)
+	$(STATSD_Q)$(CC) $(CFLAGS) $(STATSD_SAN) $(LDFLAGS) $^ -o $@ $(STATSD_LIBS)
+	@echo "Built $@"
+
+-include $(wildcard $(STATSD_OBJ)/*.d)

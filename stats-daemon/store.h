@@ -1,0 +1,221 @@
+/*
+ * The ledger: all that lasts, behind one interface.
+ *
+ * store_sqlite.c keeps it in one SQLite file, DIR/usage.db (WAL, synchronous
+ * NORMAL).  Nothing else in the daemon knows SQL.
+ *
+ * What is kept
+ *
+ *     request        one row per request, newest = greatest id
+ *     usage_minute   sums by minute for the whole, each key, model and client
+ *     usage_hour     sums by hour for each (client, key, model)
+ *     body           where to find a request's body (the bytes are in files)
+ *     penalty        what is held against a key now; key_event is its history
+ *     key            names of fingerprints
+ *     instance       last number committed for each life of a proxy
+ *     total          sums of everything ever seen
+ *
+ * A request's (client, key, model) is a "series", a series with a status a
+ * "combo".  Rows hold the combo's id, and (combo, id) is the only index on
+ * requests: any filter is a set of combos, whose newest rows are merged.  So
+ * an insert pays for one index, and a query for what it shows.
+ *
+ * Two sides
+ *
+ *     The writing side belongs to one thread.  store_begin(), any number of
+ *     store_request(), store_body(), ..., store_seq(), then store_commit():
+ *     rows, sums and numbers appear together or not at all.  After an error
+ *     call store_rollback(), later store_repair(), and give the same batch
+ *     again.
+ *
+ *     The reading side belongs to one other thread and never waits for the
+ *     writer.  A read gives up after STORE_READ_MAX milliseconds.
+ *
+ * Errors are one of store_result; store_error() has the words of the last
+ * one on that side.
+ *
+ * Bounds.  Names come from outside: from STORE_NAMES_FREE models (clients:
+ * ten times as many) on, a new name gets an entry of its own only with an
+ * answer that was no error, and from STORE_NAMES_MAX on never; it is then
+ * summed up as "(other)", and the request's row keeps the name.
+ */
+
+#ifndef STATSD_STORE_H
+#define STATSD_STORE_H
+
+#include "../ngx_ollama_module/core/record.h"
+
+#include <stdint.h>
+
+#define STORE_FILE       "usage.db"
+#define STORE_SCHEMA     1
+#define STORE_READ_MAX   2000
+#define STORE_NAMES_FREE 1000
+#define STORE_NAMES_MAX  20000
+
+enum store_result {
+    STORE_OK = 0,
+    STORE_FULL,     /* no space on the disk */
+    STORE_READONLY, /* disk or file cannot be written */
+    STORE_IO,       /* the disk answers with errors, or the file is gone */
+    STORE_DAMAGED,  /* the file is no database any more */
+    STORE_BUSY,     /* took too long, or somebody else holds a lock */
+    STORE_NONE,     /* there is no such thing */
+    STORE_ERROR     /* anything else */
+};
+
+struct store;
+
+/* Opens or creates; a schema of an older version is brought up to date, a
+ * newer one refused, a damaged file moved aside.  NULL with the reason in
+ * err, worded for the person who started the daemon. */
+struct store *store_open(const char *dir, char *err, size_t errlen);
+void store_close(struct store *s);
+
+const char *store_word(enum store_result r); /* "full", "read-only", ... */
+
+/* ---- the writing side ---- */
+
+enum store_result store_begin(struct store *s);
+enum store_result store_request(struct store *s, uint64_t instance,
+                                const ollama_record_request_t *r);
+enum store_result store_body(struct store *s, uint64_t instance,
+                             const ollama_record_body_t *r, int64_t stored);
+enum store_result store_penalty(struct store *s,
+                                const ollama_record_penalty_t *r);
+
+/* Keys are told in rounds: store_keys() after the last key of a round takes
+ * the position away from those that were not in it. */
+enum store_result store_key(struct store *s, const ollama_record_key_t *r);
+enum store_result store_keys(struct store *s);
+
+/* The last number of an instance in this batch. */
+enum store_result store_seq(struct store *s, uint64_t instance, uint64_t seq);
+
+enum store_result store_commit(struct store *s);
+void store_rollback(struct store *s);
+enum store_result store_repair(struct store *s, enum store_result reason);
+const char *store_error(const struct store *s);
+
+/* Numbers committed by earlier runs, for the start. */
+typedef void store_instance_cb(void *arg, uint64_t instance, uint64_t seq);
+enum store_result store_instances(struct store *s, store_instance_cb *cb,
+                                  void *arg);
+
+/* A piece of retention: at most n rows or bodies that are older than the
+ * given times (or, for bodies, more than bytes in all, oldest first).  *left
+ * is set when more may be due.  cb is told of bodies whose row is gone, after
+ * the commit, so that it can remove their files. */
+struct store_limits {
+    int64_t rows_before, hours_before, bodies_before; /* time of day, ms */
+    int64_t body_bytes;
+};
+typedef void store_gone_cb(void *arg, uint64_t instance, uint64_t id,
+                           int64_t time);
+enum store_result store_trim(struct store *s, const struct store_limits *l,
+                             int n, int *left, store_gone_cb *cb, void *arg);
+
+/* Writes the WAL back into the file when it has grown enough (or, with force,
+ * as far as it goes). */
+void store_checkpoint(struct store *s, int force);
+
+/* ---- the reading side ---- */
+
+const char *store_read_error(const struct store *s);
+
+struct store_counts {
+    int64_t requests, errors;
+    int64_t prompt, completion, cached;
+    int64_t estimated; /* tokens of answers that were not counted exactly */
+};
+
+/* Sums by hour, newest first. */
+struct store_hour {
+    int64_t time;
+    const char *client, *client_name, *key_name, *model;
+    uint32_t key;  /* fingerprint, 0: none */
+    int key_index; /* position in the configuration, -1: no longer there */
+    struct store_counts n;
+};
+typedef void store_hour_cb(void *arg, const struct store_hour *row);
+enum store_result store_hours(struct store *s, int64_t from, int64_t to,
+                              int limit, store_hour_cb *cb, void *arg);
+
+/* Sums by minute (or step minutes) of one kind, oldest first. */
+enum store_kind { STORE_ALL, STORE_KEY, STORE_MODEL, STORE_CLIENT };
+struct store_minute {
+    int64_t time;
+    const char *name; /* of key, model or client; client: its address */
+    const char *more; /* client: its name */
+    uint32_t key;     /* fingerprint, for STORE_KEY */
+    struct store_counts n;
+};
+typedef void store_minute_cb(void *arg, const struct store_minute *row);
+enum store_result store_minutes(struct store *s, enum store_kind kind,
+                                int64_t from, int64_t to, int step,
+                                store_minute_cb *cb, void *arg);
+
+/* Requests. */
+struct store_query {
+    const char *client, *model, *key; /* NULL: any; key: name or fingerprint */
+    int status_min, status_max;       /* 0: any */
+    int64_t before, after;            /* ids, 0: no bound */
+    int limit, offset;
+};
+struct store_row {
+    int64_t id, time;
+    uint64_t instance, rid;
+    const char *client, *client_name, *key_name, *model, *model_answered;
+    const char *method, *endpoint, *attempts, *upstream_id, *user_agent,
+        *reason;
+    uint32_t key;
+    int key_index;
+    int status, certainty, end, streamed;
+    int64_t prompt, completion, cached, bytes_in, bytes_out;
+    int64_t queue, connect, first_token, total; /* -1: did not come to it */
+    int64_t body_size, body_time;               /* -1: there is none */
+    int body_truncated;
+};
+typedef void store_row_cb(void *arg, const struct store_row *row);
+enum store_result store_rows(struct store *s, const struct store_query *q,
+                             store_row_cb *cb, void *arg);
+enum store_result store_row(struct store *s, int64_t id, store_row_cb *cb,
+                            void *arg);
+
+/* The greatest id committed so far. */
+int64_t store_last_id(struct store *s);
+
+/* Names of keys, for labels and filters. */
+struct store_key_name {
+    uint32_t key;
+    int index;
+    const char *name, *account;
+};
+typedef void store_key_cb(void *arg, const struct store_key_name *k);
+enum store_result store_key_names(struct store *s, store_key_cb *cb, void *arg);
+
+/* What a new connection is told: usage since a minute, standing penalties. */
+typedef void store_usage_cb(void *arg, uint32_t key, uint32_t minute,
+                            uint64_t tokens);
+enum store_result store_usage(struct store *s, uint32_t since,
+                              store_usage_cb *cb, void *arg);
+typedef void store_penalty_cb(void *arg, const ollama_record_penalty_t *p);
+enum store_result store_penalties(struct store *s, int64_t now,
+                                  store_penalty_cb *cb, void *arg);
+
+/* The history of penalties, newest first. */
+enum store_result store_events(struct store *s, int limit, store_penalty_cb *cb,
+                               void *arg);
+
+enum store_result store_totals(struct store *s, struct store_counts *n);
+
+struct store_sizes {
+    int64_t file, wal, bodies, body_count;
+};
+void store_sizes(struct store *s, struct store_sizes *z);
+
+/* Every statement of the reading side, for a test that looks at its plan:
+ * its text, or NULL behind the last one. */
+const char *store_statement(int n, const char **name);
+
+#endif

@@ -1,0 +1,1203 @@
+#include "store_sqlite.h"
+
+#include "log.h"
+#include "util.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define APPLICATION_ID 0x6f6c6d61 /* "olma" */
+#define PROFILES_MAX   50000
+#define WAL_PAGES_MAX  8192
+
+/* Migrations: script n brings a database from user_version n to n + 1. */
+static const char *const migrations[STORE_SCHEMA] = {
+    "CREATE TABLE instance("
+    " id INTEGER PRIMARY KEY,"
+    " value INTEGER NOT NULL UNIQUE,"
+    " last_seq INTEGER NOT NULL,"
+    " seen INTEGER NOT NULL);"
+
+    "CREATE TABLE key("
+    " id INTEGER PRIMARY KEY,"
+    " fingerprint INTEGER NOT NULL UNIQUE,"
+    " name TEXT NOT NULL,"
+    " account TEXT NOT NULL,"
+    " position INTEGER,"
+    " round INTEGER NOT NULL);"
+    "CREATE INDEX key_name ON key(name);"
+
+    "CREATE TABLE model("
+    " id INTEGER PRIMARY KEY,"
+    " name TEXT NOT NULL UNIQUE);"
+
+    "CREATE TABLE client("
+    " id INTEGER PRIMARY KEY,"
+    " address TEXT NOT NULL,"
+    " name TEXT NOT NULL,"
+    " UNIQUE(address, name));"
+
+    "CREATE TABLE series("
+    " id INTEGER PRIMARY KEY,"
+    " client INTEGER NOT NULL,"
+    " key INTEGER NOT NULL,"
+    " model INTEGER NOT NULL,"
+    " UNIQUE(client, key, model));"
+    "CREATE INDEX series_key ON series(key);"
+    "CREATE INDEX series_model ON series(model);"
+
+    "CREATE TABLE combo("
+    " id INTEGER PRIMARY KEY,"
+    " series INTEGER NOT NULL,"
+    " status INTEGER NOT NULL,"
+    " last INTEGER NOT NULL," /* its newest request */
+    " UNIQUE(series, status));"
+    "CREATE INDEX combo_last ON combo(last);"
+
+    "CREATE TABLE request("
+    " id INTEGER PRIMARY KEY,"
+    " time INTEGER NOT NULL,"
+    " combo INTEGER NOT NULL,"
+    " instance INTEGER NOT NULL,"
+    " rid INTEGER NOT NULL,"
+    " method TEXT NOT NULL,"
+    " endpoint TEXT NOT NULL,"
+    " prompt INTEGER NOT NULL,"
+    " completion INTEGER NOT NULL,"
+    " cached INTEGER NOT NULL,"
+    " certainty INTEGER NOT NULL,"
+    " ending INTEGER NOT NULL,"
+    " streamed INTEGER NOT NULL,"
+    " bytes_in INTEGER NOT NULL,"
+    " bytes_out INTEGER NOT NULL,"
+    " queue INTEGER,"
+    " connect INTEGER,"
+    " first_token INTEGER,"
+    " total INTEGER,"
+    " attempts TEXT NOT NULL," /* "fingerprint:status:ms:cause ..." */
+    " model_answered TEXT,"    /* NULL: the one that was asked for */
+    " upstream_id TEXT,"
+    " user_agent TEXT,"
+    " reason TEXT,"
+    " model_other TEXT," /* the names that became "(other)" */
+    " client_other TEXT);"
+    "CREATE INDEX request_combo ON request(combo);"
+
+    "CREATE TABLE usage_minute("
+    " kind INTEGER NOT NULL," /* 0 all, 1 key, 2 model, 3 client */
+    " minute INTEGER NOT NULL,"
+    " ref INTEGER NOT NULL,"
+    " requests INTEGER NOT NULL,"
+    " errors INTEGER NOT NULL,"
+    " prompt INTEGER NOT NULL,"
+    " completion INTEGER NOT NULL,"
+    " cached INTEGER NOT NULL,"
+    " estimated INTEGER NOT NULL,"
+    " PRIMARY KEY(kind, minute, ref)) WITHOUT ROWID;"
+
+    "CREATE TABLE usage_hour("
+    " hour INTEGER NOT NULL,"
+    " series INTEGER NOT NULL,"
+    " requests INTEGER NOT NULL,"
+    " errors INTEGER NOT NULL,"
+    " prompt INTEGER NOT NULL,"
+    " completion INTEGER NOT NULL,"
+    " cached INTEGER NOT NULL,"
+    " estimated INTEGER NOT NULL,"
+    " PRIMARY KEY(hour, series)) WITHOUT ROWID;"
+
+    "CREATE TABLE total("
+    " id INTEGER PRIMARY KEY,"
+    " requests INTEGER NOT NULL,"
+    " errors INTEGER NOT NULL,"
+    " prompt INTEGER NOT NULL,"
+    " completion INTEGER NOT NULL,"
+    " cached INTEGER NOT NULL,"
+    " estimated INTEGER NOT NULL);"
+    "INSERT INTO total VALUES(1, 0, 0, 0, 0, 0, 0);"
+
+    "CREATE TABLE body("
+    " id INTEGER PRIMARY KEY,"
+    " instance INTEGER NOT NULL,"
+    " rid INTEGER NOT NULL,"
+    " time INTEGER NOT NULL,"
+    " size INTEGER NOT NULL,"
+    " stored INTEGER NOT NULL,"
+    " truncated INTEGER NOT NULL,"
+    " UNIQUE(instance, rid));"
+
+    "CREATE TABLE penalty("
+    " key INTEGER NOT NULL," /* fingerprint */
+    " model TEXT NOT NULL,"
+    " time INTEGER NOT NULL,"
+    " until INTEGER NOT NULL,"
+    " extra INTEGER NOT NULL,"
+    " max_concurrent INTEGER NOT NULL,"
+    " http INTEGER NOT NULL,"
+    " state INTEGER NOT NULL,"
+    " level INTEGER NOT NULL,"
+    " status TEXT NOT NULL,"
+    " reason TEXT NOT NULL,"
+    " PRIMARY KEY(key, model)) WITHOUT ROWID;"
+
+    "CREATE TABLE key_event("
+    " id INTEGER PRIMARY KEY,"
+    " key INTEGER NOT NULL,"
+    " model TEXT NOT NULL,"
+    " time INTEGER NOT NULL,"
+    " until INTEGER NOT NULL,"
+    " extra INTEGER NOT NULL,"
+    " max_concurrent INTEGER NOT NULL,"
+    " http INTEGER NOT NULL,"
+    " state INTEGER NOT NULL,"
+    " level INTEGER NOT NULL,"
+    " status TEXT NOT NULL,"
+    " reason TEXT NOT NULL);",
+};
+
+#define ADD_COUNTS                                           \
+    "DO UPDATE SET requests = requests + excluded.requests," \
+    " errors = errors + excluded.errors,"                    \
+    " prompt = prompt + excluded.prompt,"                    \
+    " completion = completion + excluded.completion,"        \
+    " cached = cached + excluded.cached,"                    \
+    " estimated = estimated + excluded.estimated"
+
+static const char *const write_sql[WRITE_STATEMENTS] = {
+    [WRITE_REQUEST] =
+        "INSERT INTO request VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,"
+        "?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26)",
+    [WRITE_BODY] =
+        "INSERT INTO body(instance, rid, time, size, stored, truncated)"
+        " VALUES(?1,?2,?3,?4,?5,?6) ON CONFLICT(instance, rid) DO NOTHING",
+    [WRITE_PENALTY] =
+        "INSERT OR REPLACE INTO penalty(key, model, time, until, extra,"
+        " max_concurrent, http, state, level, status, reason)"
+        " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)",
+    [WRITE_PENALTY_GONE] = "DELETE FROM penalty WHERE key = ?1 AND model = ?2",
+    [WRITE_EVENT] = "INSERT INTO key_event(key, model, time, until, extra,"
+                    " max_concurrent, http, state, level, status, reason)"
+                    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)",
+    [WRITE_KEY] =
+        "INSERT INTO key(fingerprint, name, account, position, round)"
+        " VALUES(?1,?2,?3,?4,?5) ON CONFLICT(fingerprint) DO UPDATE SET"
+        " name = excluded.name, account = excluded.account,"
+        " position = excluded.position, round = excluded.round",
+    [WRITE_KEYS] = "UPDATE key SET position = NULL WHERE round <> ?1"
+                   " AND position IS NOT NULL",
+    [WRITE_SEQ] =
+        "INSERT INTO instance(value, last_seq, seen) VALUES(?1,?2,?3)"
+        " ON CONFLICT(value) DO UPDATE SET last_seq = excluded.last_seq,"
+        " seen = excluded.seen",
+    [WRITE_MINUTE] = "INSERT INTO usage_minute VALUES(?1,?2,?3,?4,?5,?6,?7,?8,"
+                     "?9) ON CONFLICT(kind, minute, ref) " ADD_COUNTS,
+    [WRITE_HOUR] = "INSERT INTO usage_hour VALUES(?1,?2,?3,?4,?5,?6,?7,?8)"
+                   " ON CONFLICT(hour, series) " ADD_COUNTS,
+    [WRITE_TOTAL] =
+        "UPDATE total SET requests = requests + ?1, errors = errors + ?2,"
+        " prompt = prompt + ?3, completion = completion + ?4,"
+        " cached = cached + ?5, estimated = estimated + ?6 WHERE id = 1",
+    [WRITE_COMBO_LAST] = "UPDATE combo SET last = ?2 WHERE id = ?1",
+    [FIND_INSTANCE] = "SELECT id FROM instance WHERE value = ?1",
+    [ADD_INSTANCE] =
+        "INSERT INTO instance(value, last_seq, seen) VALUES(?1, 0, ?2)",
+    [FIND_KEY] = "SELECT id FROM key WHERE fingerprint = ?1",
+    [ADD_KEY] = "INSERT INTO key(fingerprint, name, account, position, round)"
+                " VALUES(?1, '', '', NULL, 0)",
+    [FIND_MODEL] = "SELECT id FROM model WHERE name = ?1",
+    [ADD_MODEL] = "INSERT INTO model(name) VALUES(?1)",
+    [FIND_CLIENT] = "SELECT id FROM client WHERE address = ?1 AND name = ?2",
+    [ADD_CLIENT] = "INSERT INTO client(address, name) VALUES(?1, ?2)",
+    [FIND_SERIES] =
+        "SELECT id FROM series WHERE client = ?1 AND key = ?2 AND model = ?3",
+    [ADD_SERIES] = "INSERT INTO series(client, key, model) VALUES(?1, ?2, ?3)",
+    [FIND_COMBO] = "SELECT id FROM combo WHERE series = ?1 AND status = ?2",
+    [ADD_COMBO] = "INSERT INTO combo(series, status, last) VALUES(?1, ?2, 0)",
+    /* from the lowest ids on, so that no index on time is needed */
+    [TRIM_REQUESTS] =
+        "DELETE FROM request WHERE id IN (SELECT id FROM request ORDER BY id"
+        " LIMIT ?2) AND time < ?1",
+    [TRIM_MINUTES] =
+        "DELETE FROM usage_minute WHERE (kind, minute, ref) IN (SELECT kind,"
+        " minute, ref FROM usage_minute WHERE kind = ?3 AND minute < ?1"
+        " LIMIT ?2)",
+    [TRIM_HOURS] =
+        "DELETE FROM usage_hour WHERE (hour, series) IN (SELECT hour, series"
+        " FROM usage_hour WHERE hour < ?1 LIMIT ?2)",
+    [TRIM_EVENTS] =
+        "DELETE FROM key_event WHERE id IN (SELECT id FROM key_event ORDER BY"
+        " id LIMIT ?2) AND time < ?1",
+    [TRIM_PENALTIES] = "DELETE FROM penalty WHERE until < ?1",
+    [TRIM_INSTANCES] = "DELETE FROM instance WHERE seen < ?1",
+    [TRIM_BODY_FIND] =
+        "SELECT b.id, i.value, b.rid, b.time, b.stored FROM body b"
+        " LEFT JOIN instance i ON i.id = b.instance ORDER BY b.id LIMIT ?1",
+    [TRIM_BODY] = "DELETE FROM body WHERE id = ?1",
+};
+
+/* One (client, key, model, status), with the ids it has in the tables. */
+struct profile {
+    int64_t client, key, model, series, combo;
+    int64_t last; /* greatest id of this batch, 0: none */
+    int client_other, model_other;
+};
+
+struct cell_key {
+    int64_t minute;
+    struct profile *profile;
+};
+
+struct sum_key {
+    int64_t time, kind, ref; /* kind -1: hour */
+};
+
+enum store_result store_result_of(int code) {
+    switch (code & 0xff) {
+    case SQLITE_OK:
+    case SQLITE_ROW:
+    case SQLITE_DONE: return STORE_OK;
+    case SQLITE_FULL: return STORE_FULL;
+    case SQLITE_READONLY:
+    case SQLITE_PERM: return STORE_READONLY;
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN: return STORE_IO;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB: return STORE_DAMAGED;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+    case SQLITE_INTERRUPT: return STORE_BUSY;
+    default: return STORE_ERROR;
+    }
+}
+
+const char *store_word(enum store_result r) {
+    switch (r) {
+    case STORE_OK: return "ok";
+    case STORE_FULL: return "full";
+    case STORE_READONLY: return "read-only";
+    case STORE_IO: return "failing";
+    case STORE_DAMAGED: return "damaged";
+    case STORE_BUSY: return "busy";
+    case STORE_NONE: return "none";
+    case STORE_ERROR: break;
+    }
+    return "error";
+}
+
+const char *store_error(const struct store *s) {
+    return s->error;
+}
+
+static enum store_result failed(struct store *s, int code) {
+    snprintf(s->error, sizeof(s->error), "%s", sqlite3_errmsg(s->db));
+    return store_result_of(code);
+}
+
+/* Runs a statement that gives no rows. */
+static enum store_result run(struct store *s, sqlite3_stmt *st) {
+    int code = sqlite3_step(st);
+    enum store_result r = STORE_OK;
+
+    if (code != SQLITE_DONE && code != SQLITE_ROW) r = failed(s, code);
+    sqlite3_reset(st);
+    return r;
+}
+
+static enum store_result exec(struct store *s, const char *sql) {
+    int code = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
+    return code == SQLITE_OK ? STORE_OK : failed(s, code);
+}
+
+static int64_t pragma_int(sqlite3 *db, const char *sql, int *code) {
+    sqlite3_stmt *st;
+    int64_t v = 0;
+
+    *code = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
+    if (*code != SQLITE_OK) return 0;
+    *code = sqlite3_step(st);
+    if (*code == SQLITE_ROW) {
+        v = sqlite3_column_int64(st, 0);
+        *code = SQLITE_OK;
+    } else if (*code == SQLITE_DONE) {
+        *code = SQLITE_OK;
+    }
+    sqlite3_finalize(st);
+    return v;
+}
+
+static int on_wal(void *arg, sqlite3 *db, const char *name, int pages) {
+    struct store *s = arg;
+
+    (void)db;
+    (void)name;
+    s->wal_pages = pages;
+    return SQLITE_OK;
+}
+
+static void forget(struct store *s) {
+    map_clear(s->profiles);
+    map_clear(s->cells);
+    map_clear(s->instances);
+}
+
+static void close_writer(struct store *s) {
+    for (int i = 0; i < WRITE_STATEMENTS; i++) {
+        sqlite3_finalize(s->write[i]);
+        s->write[i] = NULL;
+    }
+    sqlite3_close(s->db);
+    s->db = NULL;
+    forget(s);
+}
+
+static enum store_result migrate(struct store *s, char *err, size_t len) {
+    int code;
+    int64_t version = pragma_int(s->db, "PRAGMA user_version", &code);
+
+    if (code != SQLITE_OK) {
+        snprintf(err, len, "%s: %s", s->path, sqlite3_errmsg(s->db));
+        return store_result_of(code);
+    }
+    if (version > STORE_SCHEMA) {
+        snprintf(
+            err, len,
+            "%s has schema %lld, this ollama-statsd knows up to %d: it was "
+            "written by a newer version; install that one, or give "
+            "another --data",
+            s->path, (long long)version, STORE_SCHEMA);
+        return STORE_ERROR;
+    }
+    for (; version < STORE_SCHEMA; version++) {
+        char end[64];
+
+        snprintf(end, sizeof(end), "PRAGMA user_version = %lld; COMMIT",
+                 (long long)version + 1);
+        enum store_result r = exec(s, "BEGIN IMMEDIATE");
+        if (r == STORE_OK) r = exec(s, migrations[version]);
+        if (r == STORE_OK) r = exec(s, end);
+        if (r != STORE_OK) {
+            snprintf(err, len, "%s: %s", s->path, s->error);
+            sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+            return r;
+        }
+    }
+    return STORE_OK;
+}
+
+static enum store_result open_writer(struct store *s, char *err, size_t len) {
+    int code, flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
+                      SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
+
+    code = sqlite3_open_v2(s->path, &s->db, flags, NULL);
+    if (code == SQLITE_OK) {
+        sqlite3_extended_result_codes(s->db, 1);
+        sqlite3_busy_timeout(s->db, 2000);
+        code = sqlite3_exec(s->db,
+                            "PRAGMA journal_mode = WAL;"
+                            "PRAGMA synchronous = NORMAL;"
+                            "PRAGMA temp_store = MEMORY;"
+                            "PRAGMA cache_size = -65536;"
+                            "PRAGMA journal_size_limit = 67108864;",
+                            NULL, NULL, NULL);
+    }
+    if (code != SQLITE_OK) {
+        snprintf(err, len, "%s: %s", s->path, sqlite3_errmsg(s->db));
+        enum store_result r = store_result_of(code);
+        close_writer(s);
+        return r;
+    }
+
+    sqlite3_wal_autocheckpoint(s->db, 0);
+    sqlite3_wal_hook(s->db, on_wal, s);
+    /* an application id of somebody else means: not our file */
+    int64_t id = pragma_int(s->db, "PRAGMA application_id", &code);
+    if (code == SQLITE_OK && id != 0 && id != APPLICATION_ID) {
+        snprintf(err, len, "%s belongs to another program", s->path);
+        close_writer(s);
+        return STORE_ERROR;
+    }
+
+    enum store_result r = migrate(s, err, len);
+    if (r == STORE_OK && id != APPLICATION_ID) {
+        char sql[64];
+        snprintf(sql, sizeof(sql), "PRAGMA application_id = %d",
+                 APPLICATION_ID);
+        r = exec(s, sql);
+    }
+    for (int i = 0; r == STORE_OK && i < WRITE_STATEMENTS; i++) {
+        code =
+            sqlite3_prepare_v3(s->db, write_sql[i], -1,
+                               SQLITE_PREPARE_PERSISTENT, &s->write[i], NULL);
+        if (code != SQLITE_OK) r = failed(s, code);
+    }
+    if (r == STORE_OK) {
+        int c[5];
+        s->next_id = 1 + pragma_int(s->db, "SELECT max(id) FROM request", c);
+        s->models = pragma_int(s->db, "SELECT count(*) FROM model", c + 1);
+        s->clients = pragma_int(s->db, "SELECT count(*) FROM client", c + 2);
+        s->body_count = pragma_int(s->db, "SELECT count(*) FROM body", c + 3);
+        s->body_bytes =
+            pragma_int(s->db, "SELECT sum(stored) FROM body", c + 4);
+        for (int i = 0; i < 5; i++)
+            if (c[i] != SQLITE_OK) r = failed(s, c[i]);
+        s->last_id = s->next_id - 1;
+    }
+    if (r != STORE_OK) {
+        if (*err == '\0') snprintf(err, len, "%s: %s", s->path, s->error);
+        close_writer(s);
+    }
+    return r;
+}
+
+static enum store_result open_both(struct store *s, char *err, size_t len) {
+    err[0] = '\0';
+    enum store_result r = open_writer(s, err, len);
+    if (r != STORE_OK) return r;
+
+    pthread_mutex_lock(&s->read_lock);
+    store_close_reader(s);
+    r = store_open_reader(s, err, len);
+    pthread_mutex_unlock(&s->read_lock);
+    if (r != STORE_OK) close_writer(s);
+    return r;
+}
+
+/* Renames the database, so that it can be looked at or mended by hand. */
+static enum store_result move_aside(struct store *s) {
+    char day[ISO_SIZE], *aside = NULL;
+    struct stat st;
+
+    pthread_mutex_lock(&s->read_lock);
+    store_close_reader(s);
+    close_writer(s);
+
+    iso_time(day, now_ms(), 0);
+    for (int n = 0; n < 1000; n++) {
+        free(aside);
+        aside = n ? xasprintf("%s.damaged-%s.%d", s->path, day, n)
+                  : xasprintf("%s.damaged-%s", s->path, day);
+        if (lstat(aside, &st) != 0) break;
+    }
+
+    int failed = rename(s->path, aside);
+    if (failed) {
+        snprintf(s->error, sizeof(s->error), "cannot rename %s: %s", s->path,
+                 strerror(errno));
+    } else {
+        char *from = xasprintf("%s-wal", s->path);
+        char *to = xasprintf("%s-wal", aside);
+        rename(from, to);
+        free(from);
+        free(to);
+        from = xasprintf("%s-shm", s->path);
+        unlink(from);
+        free(from);
+        log_msg(LOG_CRIT,
+                "the database was damaged: moved to %s, a new one is begun",
+                aside);
+    }
+    pthread_mutex_unlock(&s->read_lock);
+    free(aside);
+    s->damaged = 0;
+    return failed ? STORE_IO : STORE_OK;
+}
+
+struct store *store_open(const char *dir, char *err, size_t errlen) {
+    struct store *s = xcalloc(1, sizeof(*s));
+
+    s->dir = xstrdup(dir);
+    s->path = xasprintf("%s/" STORE_FILE, dir);
+    s->profiles = map_new(sizeof(struct profile));
+    s->cells = map_new(sizeof(struct store_counts));
+    s->instances = map_new(sizeof(int64_t));
+    pthread_mutex_init(&s->read_lock, NULL);
+
+    enum store_result r = open_both(s, err, errlen);
+    if (r == STORE_DAMAGED) {
+        log_msg(LOG_CRIT, "%s", err);
+        if (move_aside(s) == STORE_OK)
+            r = open_both(s, err, errlen);
+        else
+            snprintf(err, errlen, "%s", s->error);
+    }
+    if (r != STORE_OK) {
+        store_close(s);
+        return NULL;
+    }
+    return s;
+}
+
+void store_close(struct store *s) {
+    if (s == NULL) return;
+    pthread_mutex_lock(&s->read_lock);
+    store_close_reader(s);
+    pthread_mutex_unlock(&s->read_lock);
+    if (s->db) close_writer(s);
+    pthread_mutex_destroy(&s->read_lock);
+    map_free(s->profiles);
+    map_free(s->cells);
+    map_free(s->instances);
+    free(s->dir);
+    free(s->path);
+    free(s);
+}
+
+static int has_moved(struct store *s) {
+    int moved = 0;
+
+    return sqlite3_file_control(s->db, "main", SQLITE_FCNTL_HAS_MOVED,
+                                &moved) == SQLITE_OK &&
+           moved;
+}
+
+enum store_result store_repair(struct store *s, enum store_result reason) {
+    char err[256] = "";
+    int gone = s->db == NULL || has_moved(s);
+    enum store_result r;
+
+    if (reason == STORE_DAMAGED || s->damaged) {
+        if (move_aside(s) != STORE_OK) return STORE_IO;
+        gone = 1;
+    } else if (!gone && reason != STORE_IO && reason != STORE_READONLY) {
+        return STORE_OK;
+    }
+
+    /* a reader that still works is left alone */
+    if (s->db) close_writer(s);
+    r = gone ? open_both(s, err, sizeof(err))
+             : open_writer(s, err, sizeof(err));
+    if (r != STORE_OK) snprintf(s->error, sizeof(s->error), "%s", err);
+    return r;
+}
+
+enum store_result store_begin(struct store *s) {
+    if (s->db == NULL) {
+        snprintf(s->error, sizeof(s->error), "%s is not open", s->path);
+        return STORE_IO;
+    }
+    if (s->damaged) {
+        snprintf(s->error, sizeof(s->error), "%s is damaged", s->path);
+        return STORE_DAMAGED;
+    }
+    if (has_moved(s)) {
+        snprintf(s->error, sizeof(s->error), "%s was moved or deleted",
+                 s->path);
+        return STORE_IO;
+    }
+
+    if (map_count(s->profiles) > PROFILES_MAX) map_clear(s->profiles);
+    map_clear(s->cells);
+    memset(&s->batch_total, 0, sizeof(s->batch_total));
+    s->batch_body_bytes = s->batch_body_count = 0;
+    return exec(s, "BEGIN IMMEDIATE");
+}
+
+void store_rollback(struct store *s) {
+    if (s->db == NULL) return;
+    if (!sqlite3_get_autocommit(s->db))
+        sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+    /* what was looked up may have been added by the batch that is gone */
+    forget(s);
+    s->next_id = s->last_id + 1;
+}
+
+static void bind_text(sqlite3_stmt *st, int n, const ollama_text_t *t) {
+    sqlite3_bind_text(st, n, t->len ? (const char *)t->data : "", (int)t->len,
+                      SQLITE_STATIC);
+}
+
+static void bind_maybe(sqlite3_stmt *st, int n, const ollama_text_t *t) {
+    if (t->len)
+        bind_text(st, n, t);
+    else
+        sqlite3_bind_null(st, n);
+}
+
+static void bind_time(sqlite3_stmt *st, int n, uint32_t v) {
+    if (v == OLLAMA_RECORD_NO_TIME)
+        sqlite3_bind_null(st, n);
+    else
+        sqlite3_bind_int64(st, n, v);
+}
+
+/* Finds an id, or adds a row; both statements have the same parameters. */
+static enum store_result find_or_add(struct store *s, int find, int add,
+                                     int64_t *id, int *added) {
+    sqlite3_stmt *st = s->write[find];
+    int code = sqlite3_step(st);
+    enum store_result r = STORE_OK;
+
+    *added = 0;
+    if (code == SQLITE_ROW) {
+        *id = sqlite3_column_int64(st, 0);
+    } else if (code == SQLITE_DONE) {
+        *id = 0;
+        if (add >= 0) {
+            r = run(s, s->write[add]);
+            *id = sqlite3_last_insert_rowid(s->db);
+            *added = 1;
+        }
+    } else {
+        r = failed(s, code);
+    }
+    sqlite3_reset(st);
+    return r;
+}
+
+static enum store_result model_id(struct store *s, const ollama_text_t *name,
+                                  int fine, int64_t *id, int *other) {
+    static const ollama_text_t rest = {(const unsigned char *)"(other)", 7};
+    int added, full = s->models >= STORE_NAMES_MAX ||
+                      (s->models >= STORE_NAMES_FREE && !fine);
+
+    bind_text(s->write[FIND_MODEL], 1, name);
+    bind_text(s->write[ADD_MODEL], 1, name);
+    enum store_result r =
+        find_or_add(s, FIND_MODEL, full ? -1 : ADD_MODEL, id, &added);
+    if (r == STORE_OK && *id == 0) {
+        *other = 1;
+        bind_text(s->write[FIND_MODEL], 1, &rest);
+        bind_text(s->write[ADD_MODEL], 1, &rest);
+        r = find_or_add(s, FIND_MODEL, ADD_MODEL, id, &added);
+    }
+    s->models += added;
+    return r;
+}
+
+static enum store_result client_id(struct store *s, const ollama_text_t *addr,
+                                   const ollama_text_t *name, int fine,
+                                   int64_t *id, int *other) {
+    static const ollama_text_t rest = {(const unsigned char *)"(other)", 7};
+    static const ollama_text_t none = {(const unsigned char *)"", 0};
+    int added, full = s->clients >= STORE_NAMES_MAX * 10 ||
+                      (s->clients >= STORE_NAMES_FREE * 10 && !fine);
+
+    for (int st = FIND_CLIENT; st <= ADD_CLIENT; st++) {
+        bind_text(s->write[st], 1, addr);
+        bind_text(s->write[st], 2, name);
+    }
+    enum store_result r =
+        find_or_add(s, FIND_CLIENT, full ? -1 : ADD_CLIENT, id, &added);
+    if (r == STORE_OK && *id == 0) {
+        *other = 1;
+        for (int st = FIND_CLIENT; st <= ADD_CLIENT; st++) {
+            bind_text(s->write[st], 1, &rest);
+            bind_text(s->write[st], 2, &none);
+        }
+        r = find_or_add(s, FIND_CLIENT, ADD_CLIENT, id, &added);
+    }
+    s->clients += added;
+    return r;
+}
+
+static enum store_result fill_profile(struct store *s, struct profile *p,
+                                      const ollama_record_request_t *q) {
+    int added, fine = q->status < 400;
+    enum store_result r =
+        model_id(s, &q->model, fine, &p->model, &p->model_other);
+
+    if (r == STORE_OK)
+        r = client_id(s, &q->client, &q->client_name, fine, &p->client,
+                      &p->client_other);
+    if (r == STORE_OK && q->key) {
+        sqlite3_bind_int64(s->write[FIND_KEY], 1, q->key);
+        sqlite3_bind_int64(s->write[ADD_KEY], 1, q->key);
+        r = find_or_add(s, FIND_KEY, ADD_KEY, &p->key, &added);
+    }
+    if (r == STORE_OK) {
+        for (int st = FIND_SERIES; st <= ADD_SERIES; st++) {
+            sqlite3_bind_int64(s->write[st], 1, p->client);
+            sqlite3_bind_int64(s->write[st], 2, p->key);
+            sqlite3_bind_int64(s->write[st], 3, p->model);
+        }
+        r = find_or_add(s, FIND_SERIES, ADD_SERIES, &p->series, &added);
+    }
+    if (r == STORE_OK) {
+        for (int st = FIND_COMBO; st <= ADD_COMBO; st++) {
+            sqlite3_bind_int64(s->write[st], 1, p->series);
+            sqlite3_bind_int64(s->write[st], 2, q->status);
+        }
+        r = find_or_add(s, FIND_COMBO, ADD_COMBO, &p->combo, &added);
+    }
+    return r;
+}
+
+static enum store_result profile_of(struct store *s, struct profile **profile,
+                                    const ollama_record_request_t *q) {
+    unsigned char key[512], *k = key;
+    const ollama_text_t *texts[] = {&q->client, &q->client_name, &q->model};
+    int fresh;
+
+    memcpy(k, &q->key, 4);
+    memcpy(k + 4, &q->status, 2);
+    k += 6;
+    for (int i = 0; i < 3; i++) {
+        /* the lengths make the three unmistakable; 64 + 128 + 256 fit */
+        *k++ = (unsigned char)texts[i]->len;
+        *k++ = (unsigned char)(texts[i]->len >> 8);
+        if (texts[i]->len) memcpy(k, texts[i]->data, texts[i]->len);
+        k += texts[i]->len;
+    }
+
+    struct profile *p = map_put(s->profiles, key, (size_t)(k - key), &fresh);
+    *profile = p;
+    return fresh ? fill_profile(s, p, q) : STORE_OK;
+}
+
+static enum store_result instance_id(struct store *s, uint64_t value,
+                                     int64_t *id) {
+    int fresh, added;
+    int64_t *v = map_put(s->instances, &value, sizeof(value), &fresh);
+    enum store_result r = STORE_OK;
+
+    if (fresh) {
+        sqlite3_bind_int64(s->write[FIND_INSTANCE], 1, (int64_t)value);
+        sqlite3_bind_int64(s->write[ADD_INSTANCE], 1, (int64_t)value);
+        sqlite3_bind_int64(s->write[ADD_INSTANCE], 2, now_ms());
+        r = find_or_add(s, FIND_INSTANCE, ADD_INSTANCE, v, &added);
+    }
+    *id = *v;
+    return r;
+}
+
+/* "fingerprint:status:ms:cause", a space between two */
+static int print_attempts(char *buf, const ollama_record_request_t *q) {
+    static const char hex[] = "0123456789abcdef";
+    char *p = buf;
+
+    for (int i = 0; i < q->nattempts; i++) {
+        const ollama_record_attempt_t *a = &q->attempts[i];
+        uint32_t numbers[3] = {a->status, a->ms, a->cause};
+
+        if (i) *p++ = ' ';
+        for (int shift = 28; shift >= 0; shift -= 4)
+            *p++ = hex[a->key >> shift & 15];
+        for (int n = 0; n < 3; n++) {
+            char digits[10];
+            int len = 0;
+            uint32_t v = numbers[n];
+
+            do digits[len++] = (char)('0' + v % 10);
+            while (v /= 10);
+            *p++ = ':';
+            while (len) *p++ = digits[--len];
+        }
+    }
+    return (int)(p - buf);
+}
+
+static int is_error(const ollama_record_request_t *q) {
+    if (q->end == OLLAMA_RECORD_CLIENT_GONE) return 0;
+    return q->status >= 400 || q->end == OLLAMA_RECORD_UPSTREAM_GONE ||
+           q->end == OLLAMA_RECORD_STREAM_ERROR;
+}
+
+/* Numbers of the wire have 64 bits without a sign; sums must not overflow. */
+static int64_t bounded(uint64_t v) {
+    return v > 1000000000000LL ? 1000000000000LL : (int64_t)v;
+}
+
+static void add_counts(struct store_counts *to, const struct store_counts *n) {
+    to->requests += n->requests;
+    to->errors += n->errors;
+    to->prompt += n->prompt;
+    to->completion += n->completion;
+    to->cached += n->cached;
+    to->estimated += n->estimated;
+}
+
+enum store_result store_request(struct store *s, uint64_t instance,
+                                const ollama_record_request_t *q) {
+    struct profile *p;
+    int64_t inst, now = now_ms(), time = (int64_t)q->time;
+    char attempts[OLLAMA_RECORD_ATTEMPTS * 40];
+    sqlite3_stmt *st = s->write[WRITE_REQUEST];
+    enum store_result r;
+    int fresh;
+
+    r = profile_of(s, &p, q);
+    if (r == STORE_OK) r = instance_id(s, instance, &inst);
+    if (r != STORE_OK) return r;
+
+    /* a clock that runs ahead must not keep rows from ever growing old */
+    if (time < 0 || time > now + 60000) time = now;
+
+    struct store_counts n = {
+        .requests = 1,
+        .errors = is_error(q),
+        .prompt = bounded(q->prompt),
+        .completion = bounded(q->completion),
+        .cached = bounded(q->cached),
+    };
+    if (q->certainty == OLLAMA_RECORD_ESTIMATED ||
+        q->certainty == OLLAMA_RECORD_PARTIAL)
+        n.estimated = n.prompt + n.completion;
+
+    sqlite3_bind_int64(st, 1, s->next_id);
+    sqlite3_bind_int64(st, 2, time);
+    sqlite3_bind_int64(st, 3, p->combo);
+    sqlite3_bind_int64(st, 4, inst);
+    sqlite3_bind_int64(st, 5, (int64_t)q->id);
+    bind_text(st, 6, &q->method);
+    bind_text(st, 7, &q->endpoint);
+    sqlite3_bind_int64(st, 8, n.prompt);
+    sqlite3_bind_int64(st, 9, n.completion);
+    sqlite3_bind_int64(st, 10, n.cached);
+    sqlite3_bind_int(st, 11, q->certainty);
+    sqlite3_bind_int(st, 12, q->end);
+    sqlite3_bind_int(st, 13, q->streamed != 0);
+    sqlite3_bind_int64(st, 14, bounded(q->bytes_in));
+    sqlite3_bind_int64(st, 15, bounded(q->bytes_out));
+    bind_time(st, 16, q->queue);
+    bind_time(st, 17, q->connect);
+    bind_time(st, 18, q->first_token);
+    bind_time(st, 19, q->total);
+    sqlite3_bind_text(st, 20, attempts, print_attempts(attempts, q),
+                      SQLITE_STATIC);
+    if (q->model_answered.len == q->model.len &&
+        (q->model.len == 0 ||
+         memcmp(q->model.data, q->model_answered.data, q->model.len) == 0))
+        sqlite3_bind_null(st, 21);
+    else
+        bind_text(st, 21, &q->model_answered);
+    bind_maybe(st, 22, &q->upstream_id);
+    bind_maybe(st, 23, &q->user_agent);
+    bind_maybe(st, 24, &q->reason);
+    if (p->model_other)
+        bind_text(st, 25, &q->model);
+    else
+        sqlite3_bind_null(st, 25);
+    if (p->client_other)
+        bind_text(st, 26, &q->client);
+    else
+        sqlite3_bind_null(st, 26);
+
+    r = run(s, st);
+    if (r != STORE_OK) return r;
+
+    p->last = s->next_id++;
+
+    struct cell_key key;
+    memset(&key, 0, sizeof(key));
+    key.minute = time / 60000;
+    key.profile = p;
+    add_counts(map_put(s->cells, &key, sizeof(key), &fresh), &n);
+    add_counts(&s->batch_total, &n);
+    return STORE_OK;
+}
+
+enum store_result store_body(struct store *s, uint64_t instance,
+                             const ollama_record_body_t *b, int64_t stored) {
+    sqlite3_stmt *st = s->write[WRITE_BODY];
+    int64_t inst;
+    enum store_result r = instance_id(s, instance, &inst);
+
+    if (r != STORE_OK) return r;
+    sqlite3_bind_int64(st, 1, inst);
+    sqlite3_bind_int64(st, 2, (int64_t)b->id);
+    sqlite3_bind_int64(st, 3, (int64_t)b->time);
+    sqlite3_bind_int64(st, 4, bounded(b->size));
+    sqlite3_bind_int64(st, 5, stored);
+    sqlite3_bind_int(st, 6, b->truncated != 0);
+    r = run(s, st);
+    if (r == STORE_OK && sqlite3_changes(s->db)) {
+        s->batch_body_bytes += stored;
+        s->batch_body_count++;
+    }
+    return r;
+}
+
+enum store_result store_penalty(struct store *s,
+                                const ollama_record_penalty_t *p) {
+    enum store_result r = STORE_OK;
+    int which[2] = {WRITE_EVENT, WRITE_PENALTY};
+
+    if (p->until == 0) {
+        sqlite3_stmt *st = s->write[WRITE_PENALTY_GONE];
+        sqlite3_bind_int64(st, 1, p->key);
+        bind_text(st, 2, &p->model);
+        r = run(s, st);
+    }
+    for (int i = 0; r == STORE_OK && i < (p->until ? 2 : 1); i++) {
+        sqlite3_stmt *st = s->write[which[i]];
+        sqlite3_bind_int64(st, 1, p->key);
+        bind_text(st, 2, &p->model);
+        sqlite3_bind_int64(st, 3, (int64_t)p->time);
+        sqlite3_bind_int64(st, 4, (int64_t)p->until);
+        sqlite3_bind_int64(st, 5, (int64_t)p->extra);
+        sqlite3_bind_int64(st, 6, p->max_concurrent);
+        sqlite3_bind_int(st, 7, p->http);
+        sqlite3_bind_int(st, 8, p->state);
+        sqlite3_bind_int(st, 9, p->level);
+        bind_text(st, 10, &p->status);
+        bind_text(st, 11, &p->reason);
+        r = run(s, st);
+    }
+    return r;
+}
+
+enum store_result store_key(struct store *s, const ollama_record_key_t *k) {
+    sqlite3_stmt *st = s->write[WRITE_KEY];
+
+    if (s->key_round == 0) s->key_round = now_ms();
+    sqlite3_bind_int64(st, 1, k->key);
+    bind_text(st, 2, &k->name);
+    bind_text(st, 3, &k->account);
+    sqlite3_bind_int64(st, 4, k->index);
+    sqlite3_bind_int64(st, 5, s->key_round);
+    return run(s, st);
+}
+
+enum store_result store_keys(struct store *s) {
+    sqlite3_stmt *st = s->write[WRITE_KEYS];
+
+    if (s->key_round == 0) return STORE_OK;
+    sqlite3_bind_int64(st, 1, s->key_round);
+    enum store_result r = run(s, st);
+    if (r == STORE_OK) s->key_round = 0;
+    return r;
+}
+
+enum store_result store_seq(struct store *s, uint64_t instance, uint64_t seq) {
+    sqlite3_stmt *st = s->write[WRITE_SEQ];
+
+    sqlite3_bind_int64(st, 1, (int64_t)instance);
+    sqlite3_bind_int64(st, 2, (int64_t)seq);
+    sqlite3_bind_int64(st, 3, now_ms());
+    return run(s, st);
+}
+
+static void bind_counts(sqlite3_stmt *st, int n, const struct store_counts *c) {
+    sqlite3_bind_int64(st, n, c->requests);
+    sqlite3_bind_int64(st, n + 1, c->errors);
+    sqlite3_bind_int64(st, n + 2, c->prompt);
+    sqlite3_bind_int64(st, n + 3, c->completion);
+    sqlite3_bind_int64(st, n + 4, c->cached);
+    sqlite3_bind_int64(st, n + 5, c->estimated);
+}
+
+static void sum_up(struct map *sums, int64_t time, int64_t kind, int64_t ref,
+                   const struct store_counts *n) {
+    struct sum_key key;
+    int fresh;
+
+    memset(&key, 0, sizeof(key));
+    key.time = time;
+    key.kind = kind;
+    key.ref = ref;
+    add_counts(map_put(sums, &key, sizeof(key), &fresh), n);
+}
+
+/* The batch's sums go to the tables once, however many rows it has. */
+static enum store_result write_sums(struct store *s) {
+    struct map *sums = map_new(sizeof(struct store_counts));
+    enum store_result r = STORE_OK;
+    size_t len;
+
+    for (struct store_counts *n = NULL; (n = map_next(s->cells, n));) {
+        const struct cell_key *key = map_key(n, &len);
+        const struct profile *p = key->profile;
+
+        sum_up(sums, key->minute, STORE_ALL, 0, n);
+        sum_up(sums, key->minute, STORE_KEY, p->key, n);
+        sum_up(sums, key->minute, STORE_MODEL, p->model, n);
+        sum_up(sums, key->minute, STORE_CLIENT, p->client, n);
+        sum_up(sums, key->minute / 60, -1, p->series, n);
+    }
+
+    for (struct store_counts *n = NULL;
+         r == STORE_OK && (n = map_next(sums, n));) {
+        const struct sum_key *key = map_key(n, &len);
+        sqlite3_stmt *st;
+
+        if (key->kind < 0) {
+            st = s->write[WRITE_HOUR];
+            sqlite3_bind_int64(st, 1, key->time);
+            sqlite3_bind_int64(st, 2, key->ref);
+            bind_counts(st, 3, n);
+        } else {
+            st = s->write[WRITE_MINUTE];
+            sqlite3_bind_int64(st, 1, key->kind);
+            sqlite3_bind_int64(st, 2, key->time);
+            sqlite3_bind_int64(st, 3, key->ref);
+            bind_counts(st, 4, n);
+        }
+        r = run(s, st);
+    }
+    map_free(sums);
+    return r;
+}
+
+static enum store_result write_combos(struct store *s) {
+    sqlite3_stmt *st = s->write[WRITE_COMBO_LAST];
+    enum store_result r = STORE_OK;
+    size_t len;
+
+    for (struct store_counts *n = NULL;
+         r == STORE_OK && (n = map_next(s->cells, n));) {
+        const struct cell_key *key = map_key(n, &len);
+        struct profile *p = key->profile;
+
+        if (p->last == 0) continue; /* done with another minute's cell */
+        sqlite3_bind_int64(st, 1, p->combo);
+        sqlite3_bind_int64(st, 2, p->last);
+        p->last = 0;
+        r = run(s, st);
+    }
+    return r;
+}
+
+enum store_result store_commit(struct store *s) {
+    enum store_result r = write_sums(s);
+
+    if (r == STORE_OK) r = write_combos(s);
+    if (r == STORE_OK && s->batch_total.requests) {
+        bind_counts(s->write[WRITE_TOTAL], 1, &s->batch_total);
+        r = run(s, s->write[WRITE_TOTAL]);
+    }
+    if (r == STORE_OK) r = exec(s, "COMMIT");
+    if (r != STORE_OK) return r;
+
+    map_clear(s->cells);
+    s->last_id = s->next_id - 1;
+    s->body_bytes += s->batch_body_bytes;
+    s->body_count += s->batch_body_count;
+    return STORE_OK;
+}
+
+void store_checkpoint(struct store *s, int force) {
+    int code;
+
+    if (s->db == NULL || s->wal_pages == 0) return;
+    if (!force && s->wal_pages < WAL_PAGES_MAX) return;
+
+    code = sqlite3_wal_checkpoint_v2(s->db, NULL,
+                                     force ? SQLITE_CHECKPOINT_TRUNCATE
+                                           : SQLITE_CHECKPOINT_PASSIVE,
+                                     NULL, NULL);
+    if (code == SQLITE_OK)
+        s->wal_pages = 0;
+    else if (store_result_of(code) == STORE_DAMAGED)
+        s->damaged = 1;
+}
+
+enum store_result store_instances(struct store *s, store_instance_cb *cb,
+                                  void *arg) {
+    sqlite3_stmt *st;
+    int code = sqlite3_prepare_v2(s->db, "SELECT value, last_seq FROM instance",
+                                  -1, &st, NULL);
+
+    if (code != SQLITE_OK) return failed(s, code);
+    while ((code = sqlite3_step(st)) == SQLITE_ROW)
+        cb(arg, (uint64_t)sqlite3_column_int64(st, 0),
+           (uint64_t)sqlite3_column_int64(st, 1));
+    enum store_result r = code == SQLITE_DONE ? STORE_OK : failed(s, code);
+    sqlite3_finalize(st);
+    return r;
+}
+
+/* Runs one DELETE with (bound, n) and perhaps a third parameter. */
+static enum store_result trim(struct store *s, int which, int64_t before, int n,
+                              int third, int *left) {
+    sqlite3_stmt *st = s->write[which];
+
+    sqlite3_bind_int64(st, 1, before);
+    if (sqlite3_bind_parameter_count(st) > 1) sqlite3_bind_int(st, 2, n);
+    if (sqlite3_bind_parameter_count(st) > 2) sqlite3_bind_int(st, 3, third);
+    enum store_result r = run(s, st);
+    if (r == STORE_OK && sqlite3_changes(s->db) >= n) *left = 1;
+    return r;
+}
+
+struct gone {
+    uint64_t instance, rid;
+    int64_t id, time, stored;
+};
+
+static enum store_result trim_bodies(struct store *s,
+                                     const struct store_limits *l, int n,
+                                     int *left, struct gone *gone, int *count) {
+    sqlite3_stmt *st = s->write[TRIM_BODY_FIND];
+    int64_t bytes = s->body_bytes;
+    enum store_result r = STORE_OK;
+    int code;
+
+    *count = 0;
+    sqlite3_bind_int(st, 1, n);
+    while ((code = sqlite3_step(st)) == SQLITE_ROW) {
+        struct gone *g = &gone[*count];
+        g->id = sqlite3_column_int64(st, 0);
+        g->instance = (uint64_t)sqlite3_column_int64(st, 1);
+        g->rid = (uint64_t)sqlite3_column_int64(st, 2);
+        g->time = sqlite3_column_int64(st, 3);
+        g->stored = sqlite3_column_int64(st, 4);
+        if (g->time >= l->bodies_before && bytes <= l->body_bytes) break;
+        bytes -= g->stored;
+        ++*count;
+    }
+    if (code != SQLITE_DONE && code != SQLITE_ROW) r = failed(s, code);
+    sqlite3_reset(st);
+    if (*count == n) *left = 1;
+
+    for (int i = 0; r == STORE_OK && i < *count; i++) {
+        sqlite3_bind_int64(s->write[TRIM_BODY], 1, gone[i].id);
+        r = run(s, s->write[TRIM_BODY]);
+    }
+    return r;
+}
+
+enum store_result store_trim(struct store *s, const struct store_limits *l,
+                             int n, int *left, store_gone_cb *cb, void *arg) {
+    struct gone *gone = xcalloc((size_t)n, sizeof(*gone));
+    int count = 0;
+
+    *left = 0;
+    enum store_result r = store_begin(s);
+    if (r == STORE_OK) r = trim(s, TRIM_REQUESTS, l->rows_before, n, 0, left);
+    for (int kind = STORE_ALL; r == STORE_OK && kind <= STORE_CLIENT; kind++)
+        r = trim(s, TRIM_MINUTES, l->rows_before / 60000, n, kind, left);
+    if (r == STORE_OK)
+        r = trim(s, TRIM_HOURS, l->hours_before / 3600000, n, 0, left);
+    if (r == STORE_OK) r = trim(s, TRIM_EVENTS, l->rows_before, n, 0, left);
+    if (r == STORE_OK) r = trim_bodies(s, l, n, left, gone, &count);
+    if (r == STORE_OK) {
+        int ignored;
+        r = trim(s, TRIM_PENALTIES, now_ms(), 1, 0, &ignored);
+        if (r == STORE_OK)
+            r = trim(s, TRIM_INSTANCES, l->rows_before, 1, 0, &ignored);
+    }
+    if (r == STORE_OK) r = exec(s, "COMMIT");
+    if (r == STORE_OK) {
+        for (int i = 0; i < count; i++) {
+            s->body_bytes -= gone[i].stored;
+            s->body_count--;
+            cb(arg, gone[i].instance, gone[i].rid, gone[i].time);
+        }
+        /* ids of instances that are gone must not be used again */
+        map_clear(s->instances);
+    } else {
+        store_rollback(s);
+    }
+    free(gone);
+    return r;
+}
+
+static int64_t file_size(const char *path, const char *suffix) {
+    struct stat st;
+    char *p = xasprintf("%s%s", path, suffix);
+    int64_t size = stat(p, &st) == 0 ? (int64_t)st.st_size : 0;
+
+    free(p);
+    return size;
+}
+
+void store_sizes(struct store *s, struct store_sizes *z) {
+    z->file = file_size(s->path, "");
+    z->wal = file_size(s->path, "-wal");
+    z->bodies = s->body_bytes;
+    z->body_count = s->body_count;
+}

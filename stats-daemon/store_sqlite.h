@@ -1,0 +1,111 @@
+/*
+ * What the two halves of the SQLite store share: store_sqlite.c opens, writes,
+ * repairs and trims, store_sqlite_read.c answers.
+ *
+ * Two connections, one for each side.  The reader's is guarded by read_lock
+ * for one reason only: the writer replaces it when it has to move a damaged
+ * file away.
+ */
+
+#ifndef STATSD_STORE_SQLITE_H
+#define STATSD_STORE_SQLITE_H
+
+#include "map.h"
+#include "store.h"
+
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdatomic.h>
+
+enum read_statement {
+    READ_HOURS,
+    READ_MINUTES,
+    READ_KEY_NAME,
+    READ_MODEL_NAME,
+    READ_CLIENT_NAME,
+    READ_ROWS,
+    READ_ROW,
+    READ_COMBO_MODEL,
+    READ_COMBO_CLIENT,
+    READ_COMBO_KEY,
+    READ_COMBO_ANY,
+    READ_COMBO_ROWS,
+    READ_KEYS,
+    READ_USAGE,
+    READ_PENALTIES,
+    READ_EVENTS,
+    READ_TOTALS,
+    READ_STATEMENTS
+};
+
+enum write_statement {
+    WRITE_REQUEST,
+    WRITE_BODY,
+    WRITE_PENALTY,
+    WRITE_PENALTY_GONE,
+    WRITE_EVENT,
+    WRITE_KEY,
+    WRITE_KEYS,
+    WRITE_SEQ,
+    WRITE_MINUTE,
+    WRITE_HOUR,
+    WRITE_TOTAL,
+    WRITE_COMBO_LAST,
+    FIND_INSTANCE,
+    ADD_INSTANCE,
+    FIND_KEY,
+    ADD_KEY,
+    FIND_MODEL,
+    ADD_MODEL,
+    FIND_CLIENT,
+    ADD_CLIENT,
+    FIND_SERIES,
+    ADD_SERIES,
+    FIND_COMBO,
+    ADD_COMBO,
+    TRIM_REQUESTS,
+    TRIM_MINUTES,
+    TRIM_HOURS,
+    TRIM_EVENTS,
+    TRIM_PENALTIES,
+    TRIM_INSTANCES,
+    TRIM_BODY_FIND,
+    TRIM_BODY,
+    WRITE_STATEMENTS
+};
+
+struct store {
+    char *dir, *path;
+
+    /* the writing side */
+    sqlite3 *db;
+    sqlite3_stmt *write[WRITE_STATEMENTS];
+    struct map *profiles;  /* (client, key, model, status) -> struct profile */
+    struct map *cells;     /* (minute, profile) -> counts, of this batch */
+    struct map *instances; /* value -> small id */
+    int64_t next_id;       /* of requests */
+    int64_t models, clients;
+    int64_t body_bytes, body_count;
+    int64_t batch_body_bytes, batch_body_count;
+    struct store_counts batch_total;
+    int64_t key_round;
+    int wal_pages;
+    char error[256];
+
+    /* the reading side */
+    pthread_mutex_t read_lock;
+    sqlite3 *read_db;
+    sqlite3_stmt *read[READ_STATEMENTS];
+    int64_t read_deadline;
+    char read_error[256];
+
+    _Atomic int64_t last_id; /* committed */
+    _Atomic int damaged;     /* the reader has met a damaged page */
+};
+
+enum store_result store_result_of(int sqlite_code);
+
+enum store_result store_open_reader(struct store *s, char *err, size_t len);
+void store_close_reader(struct store *s);
+
+#endif

@@ -1,0 +1,595 @@
+#include "store_sqlite.h"
+
+#include "util.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNTS \
+    "u.requests, u.errors, u.prompt, u.completion, u.cached, u.estimated"
+
+#define ROW                                                                     \
+    "SELECT r.id, r.time, i.value, r.rid, coalesce(r.client_other, c.address)," \
+    " c.name, k.name, coalesce(r.model_other, m.name), r.model_answered,"       \
+    " r.method, r.endpoint, r.attempts, r.upstream_id, r.user_agent,"           \
+    " r.reason, k.fingerprint, k.position, o.status, r.certainty, r.ending,"    \
+    " r.streamed, r.prompt, r.completion, r.cached, r.bytes_in, r.bytes_out,"   \
+    " r.queue, r.connect, r.first_token, r.total, b.size, b.time,"              \
+    " b.truncated FROM request r"                                               \
+    " CROSS JOIN combo o ON o.id = r.combo"                                     \
+    " CROSS JOIN series s ON s.id = o.series"                                   \
+    " CROSS JOIN model m ON m.id = s.model"                                     \
+    " CROSS JOIN client c ON c.id = s.client"                                   \
+    " LEFT JOIN key k ON k.id = s.key"                                          \
+    " LEFT JOIN instance i ON i.id = r.instance"                                \
+    " LEFT JOIN body b ON b.instance = r.instance AND b.rid = r.rid"
+
+/* Combos of a filter, from the narrowest thing that is given.  "Newest first"
+ * lets a page of n rows look at no more than n of them. */
+#define COMBO_CLIENT "(?1 IS NULL OR c.address = ?1)"
+#define COMBO_KEY    "(?3 IS NULL OR k.name = ?3 OR k.fingerprint = ?4)"
+#define COMBO_REST                                    \
+    " AND o.status BETWEEN ?5 AND ?6 AND o.last > ?7" \
+    " ORDER BY o.last DESC LIMIT ?8"
+
+static const struct {
+    const char *name, *sql;
+} read_sql[READ_STATEMENTS] = {
+    [READ_HOURS] = {"hours",
+                    "SELECT u.hour, c.address, c.name, k.fingerprint, k.name,"
+                    " k.position, m.name, " COUNTS " FROM usage_hour u"
+                    " CROSS JOIN series s ON s.id = u.series"
+                    " CROSS JOIN client c ON c.id = s.client"
+                    " CROSS JOIN model m ON m.id = s.model"
+                    " LEFT JOIN key k ON k.id = s.key"
+                    " WHERE u.hour >= ?1 AND u.hour < ?2"
+                    " ORDER BY u.hour DESC, u.series DESC LIMIT ?3"},
+    [READ_MINUTES] = {"minutes",
+                      "SELECT u.minute, u.ref, " COUNTS " FROM usage_minute u"
+                      " WHERE u.kind = ?1 AND u.minute >= ?2 AND u.minute < ?3"
+                      " ORDER BY u.minute, u.ref"},
+    [READ_KEY_NAME] = {"key name",
+                       "SELECT name, fingerprint FROM key WHERE id = ?1"},
+    [READ_MODEL_NAME] = {"model name", "SELECT name FROM model WHERE id = ?1"},
+    [READ_CLIENT_NAME] = {"client name",
+                          "SELECT address, name FROM client WHERE id = ?1"},
+    [READ_ROWS] = {"newest requests",
+                   ROW " WHERE r.id < ?1 AND r.id > ?2 ORDER BY r.id DESC"
+                       " LIMIT ?3 OFFSET ?4"},
+    [READ_ROW] = {"one request", ROW " WHERE r.id = ?1"},
+    [READ_COMBO_MODEL] =
+        {"combos of a model",
+         "SELECT o.id FROM model m CROSS JOIN series s ON s.model = m.id"
+         " CROSS JOIN combo o ON o.series = s.id"
+         " CROSS JOIN client c ON c.id = s.client"
+         " LEFT JOIN key k ON k.id = s.key"
+         " WHERE m.name = ?2 AND " COMBO_CLIENT " AND " COMBO_KEY COMBO_REST},
+    [READ_COMBO_CLIENT] =
+        {"combos of a client",
+         "SELECT o.id FROM client c CROSS JOIN series s ON s.client = c.id"
+         " CROSS JOIN combo o ON o.series = s.id"
+         " LEFT JOIN key k ON k.id = s.key"
+         " WHERE c.address = ?1 AND ?2 IS NULL AND " COMBO_KEY COMBO_REST},
+    [READ_COMBO_KEY] =
+        {"combos of a key",
+         "SELECT o.id FROM key k CROSS JOIN series s ON s.key = k.id"
+         " CROSS JOIN combo o ON o.series = s.id"
+         " WHERE (k.name = ?3 OR k.fingerprint = ?4)"
+         " AND ?1 IS NULL AND ?2 IS NULL" COMBO_REST},
+    [READ_COMBO_ANY] = {"combos of a status",
+                        "SELECT o.id FROM combo o"
+                        " WHERE ?1 IS NULL AND ?2 IS NULL AND ?3 IS NULL"
+                        " AND ?4 <> 0" COMBO_REST},
+    [READ_COMBO_ROWS] = {"requests of a combo",
+                         "SELECT id FROM request WHERE combo = ?1 AND id < ?2"
+                         " AND id > ?3 ORDER BY id DESC LIMIT ?4"},
+    [READ_KEYS] = {"keys", "SELECT fingerprint, position, name, account"
+                           " FROM key ORDER BY id"},
+    [READ_USAGE] = {"usage of keys",
+                    "SELECT k.fingerprint, u.minute, u.prompt + u.completion"
+                    " FROM usage_minute u CROSS JOIN key k ON k.id = u.ref"
+                    " WHERE u.kind = 1 AND u.minute >= ?1"},
+    [READ_PENALTIES] = {"penalties",
+                        "SELECT key, model, time, until, extra,"
+                        " max_concurrent, http, state, level, status, reason"
+                        " FROM penalty WHERE until > ?1"},
+    [READ_EVENTS] = {"key events",
+                     "SELECT key, model, time, until, extra,"
+                     " max_concurrent, http, state, level, status, reason"
+                     " FROM key_event ORDER BY id DESC LIMIT ?1"},
+    [READ_TOTALS] = {"totals", "SELECT " COUNTS " FROM total u WHERE id = 1"},
+};
+
+/* ---- the connection ---- */
+
+/* Called every few thousand steps: a read that takes too long is given up. */
+static int on_progress(void *arg) {
+    struct store *s = arg;
+    return mono_ms() > s->read_deadline;
+}
+
+enum store_result store_open_reader(struct store *s, char *err, size_t len) {
+    int code = sqlite3_open_v2(s->path, &s->read_db,
+                               SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
+                                   SQLITE_OPEN_PRIVATECACHE,
+                               NULL);
+
+    if (code == SQLITE_OK) {
+        sqlite3_extended_result_codes(s->read_db, 1);
+        sqlite3_busy_timeout(s->read_db, 200);
+        sqlite3_wal_autocheckpoint(s->read_db, 0);
+        code = sqlite3_exec(s->read_db,
+                            "PRAGMA query_only = ON;"
+                            "PRAGMA temp_store = MEMORY;"
+                            "PRAGMA cache_size = -16384;",
+                            NULL, NULL, NULL);
+    }
+    for (int i = 0; code == SQLITE_OK && i < READ_STATEMENTS; i++)
+        code = sqlite3_prepare_v3(s->read_db, read_sql[i].sql, -1,
+                                  SQLITE_PREPARE_PERSISTENT, &s->read[i], NULL);
+    if (code != SQLITE_OK) {
+        snprintf(err, len, "%s: %s", s->path, sqlite3_errmsg(s->read_db));
+        store_close_reader(s);
+        return store_result_of(code);
+    }
+    sqlite3_progress_handler(s->read_db, 4096, on_progress, s);
+    return STORE_OK;
+}
+
+void store_close_reader(struct store *s) {
+    for (int i = 0; i < READ_STATEMENTS; i++) {
+        sqlite3_finalize(s->read[i]);
+        s->read[i] = NULL;
+    }
+    sqlite3_close(s->read_db);
+    s->read_db = NULL;
+}
+
+const char *store_statement(int n, const char **name) {
+    if (n < 0 || n >= READ_STATEMENTS) return NULL;
+    *name = read_sql[n].name;
+    return read_sql[n].sql;
+}
+
+const char *store_read_error(const struct store *s) {
+    return s->read_error;
+}
+
+static enum store_result begin(struct store *s) {
+    pthread_mutex_lock(&s->read_lock);
+    if (s->read_db == NULL) {
+        snprintf(s->read_error, sizeof(s->read_error), "%s is not open",
+                 s->path);
+        pthread_mutex_unlock(&s->read_lock);
+        return STORE_IO;
+    }
+    s->read_deadline = mono_ms() + STORE_READ_MAX;
+    return STORE_OK;
+}
+
+static enum store_result end(struct store *s, enum store_result r) {
+    if (r == STORE_DAMAGED) s->damaged = 1;
+    pthread_mutex_unlock(&s->read_lock);
+    return r;
+}
+
+/* What a statement's last step meant; the statement is ready again. */
+static enum store_result done(struct store *s, sqlite3_stmt *st, int code) {
+    enum store_result r = STORE_OK;
+
+    if (code != SQLITE_DONE && code != SQLITE_ROW) {
+        r = store_result_of(code);
+        snprintf(s->read_error, sizeof(s->read_error), "%s",
+                 r == STORE_BUSY ? "the query took too long"
+                                 : sqlite3_errmsg(s->read_db));
+    }
+    sqlite3_reset(st);
+    sqlite3_clear_bindings(st);
+    return r;
+}
+
+static const char *text(sqlite3_stmt *st, int n) {
+    return (const char *)sqlite3_column_text(st, n);
+}
+
+static int64_t number(sqlite3_stmt *st, int n) {
+    return sqlite3_column_int64(st, n);
+}
+
+static int64_t or_minus(sqlite3_stmt *st, int n) {
+    return sqlite3_column_type(st, n) == SQLITE_NULL ? -1 : number(st, n);
+}
+
+static void counts(sqlite3_stmt *st, int n, struct store_counts *c) {
+    c->requests = number(st, n);
+    c->errors = number(st, n + 1);
+    c->prompt = number(st, n + 2);
+    c->completion = number(st, n + 3);
+    c->cached = number(st, n + 4);
+    c->estimated = number(st, n + 5);
+}
+
+/* ---- sums ---- */
+
+enum store_result store_hours(struct store *s, int64_t from, int64_t to,
+                              int limit, store_hour_cb *cb, void *arg) {
+    enum store_result r = begin(s);
+    int code;
+
+    if (r != STORE_OK) return r;
+    sqlite3_stmt *st = s->read[READ_HOURS];
+    sqlite3_bind_int64(st, 1, from / 3600000);
+    sqlite3_bind_int64(st, 2, to / 3600000 + (to % 3600000 != 0));
+    sqlite3_bind_int(st, 3, limit);
+    while ((code = sqlite3_step(st)) == SQLITE_ROW) {
+        struct store_hour row = {
+            .time = number(st, 0) * 3600000,
+            .client = text(st, 1),
+            .client_name = text(st, 2),
+            .key = (uint32_t)number(st, 3),
+            .key_name = text(st, 4),
+            .key_index = (int)or_minus(st, 5),
+            .model = text(st, 6),
+        };
+        counts(st, 7, &row.n);
+        cb(arg, &row);
+    }
+    return end(s, done(s, st, code));
+}
+
+/* The names behind a minute's refs are looked up once each. */
+struct label {
+    char *name, *more;
+    uint32_t key;
+};
+
+static struct label *label_of(struct store *s, struct map *labels,
+                              enum store_kind kind, int64_t ref) {
+    static const int which[] = {[STORE_KEY] = READ_KEY_NAME,
+                                [STORE_MODEL] = READ_MODEL_NAME,
+                                [STORE_CLIENT] = READ_CLIENT_NAME};
+    int fresh;
+    struct label *l = map_put(labels, &ref, sizeof(ref), &fresh);
+
+    if (!fresh || kind == STORE_ALL) return l;
+
+    sqlite3_stmt *st = s->read[which[kind]];
+    sqlite3_bind_int64(st, 1, ref);
+    int code = sqlite3_step(st);
+    if (code == SQLITE_ROW) {
+        l->name = xstrdup(text(st, 0) ? text(st, 0) : "");
+        if (kind == STORE_KEY) l->key = (uint32_t)number(st, 1);
+        if (kind == STORE_CLIENT)
+            l->more = xstrdup(text(st, 1) ? text(st, 1) : "");
+    }
+    done(s, st, code);
+    return l;
+}
+
+struct bucket {
+    int64_t ref;
+    struct store_counts n;
+};
+
+static void add(struct store_counts *to, const struct store_counts *n) {
+    to->requests += n->requests;
+    to->errors += n->errors;
+    to->prompt += n->prompt;
+    to->completion += n->completion;
+    to->cached += n->cached;
+    to->estimated += n->estimated;
+}
+
+enum store_result store_minutes(struct store *s, enum store_kind kind,
+                                int64_t from, int64_t to, int step,
+                                store_minute_cb *cb, void *arg) {
+    enum store_result r = begin(s);
+    int64_t current = -1;
+    int code;
+
+    if (r != STORE_OK) return r;
+
+    struct map *labels = map_new(sizeof(struct label));
+    struct map *buckets = map_new(sizeof(struct bucket));
+    sqlite3_stmt *st = s->read[READ_MINUTES];
+    sqlite3_bind_int(st, 1, kind);
+    sqlite3_bind_int64(st, 2, from / 60000);
+    sqlite3_bind_int64(st, 3, to / 60000 + (to % 60000 != 0));
+
+    for (;;) {
+        code = sqlite3_step(st);
+        int64_t minute = code == SQLITE_ROW ? number(st, 0) / step * step : -1;
+
+        if (minute != current) {
+            for (struct bucket *b = NULL; (b = map_next(buckets, b));) {
+                struct label *l = label_of(s, labels, kind, b->ref);
+                struct store_minute row = {current * 60000, l->name, l->more,
+                                           l->key, b->n};
+                cb(arg, &row);
+            }
+            map_clear(buckets);
+            current = minute;
+        }
+        if (code != SQLITE_ROW) break;
+
+        struct store_counts n;
+        int64_t ref = number(st, 1);
+        int fresh;
+        counts(st, 2, &n);
+        struct bucket *b = map_put(buckets, &ref, sizeof(ref), &fresh);
+        b->ref = ref;
+        add(&b->n, &n);
+    }
+    r = end(s, done(s, st, code));
+
+    for (struct label *l = NULL; (l = map_next(labels, l));) {
+        free(l->name);
+        free(l->more);
+    }
+    map_free(labels);
+    map_free(buckets);
+    return r;
+}
+
+/* ---- requests ---- */
+
+static void give_row(sqlite3_stmt *st, store_row_cb *cb, void *arg) {
+    struct store_row row = {
+        .id = number(st, 0),
+        .time = number(st, 1),
+        .instance = (uint64_t)number(st, 2),
+        .rid = (uint64_t)number(st, 3),
+        .client = text(st, 4),
+        .client_name = text(st, 5),
+        .key_name = text(st, 6),
+        .model = text(st, 7),
+        .model_answered = text(st, 8),
+        .method = text(st, 9),
+        .endpoint = text(st, 10),
+        .attempts = text(st, 11),
+        .upstream_id = text(st, 12),
+        .user_agent = text(st, 13),
+        .reason = text(st, 14),
+        .key = (uint32_t)number(st, 15),
+        .key_index = (int)or_minus(st, 16),
+        .status = (int)number(st, 17),
+        .certainty = (int)number(st, 18),
+        .end = (int)number(st, 19),
+        .streamed = (int)number(st, 20),
+        .prompt = number(st, 21),
+        .completion = number(st, 22),
+        .cached = number(st, 23),
+        .bytes_in = number(st, 24),
+        .bytes_out = number(st, 25),
+        .queue = or_minus(st, 26),
+        .connect = or_minus(st, 27),
+        .first_token = or_minus(st, 28),
+        .total = or_minus(st, 29),
+        .body_size = or_minus(st, 30),
+        .body_time = or_minus(st, 31),
+        .body_truncated = (int)number(st, 32),
+    };
+    cb(arg, &row);
+}
+
+static enum store_result one_row(struct store *s, int64_t id, store_row_cb *cb,
+                                 void *arg) {
+    sqlite3_stmt *st = s->read[READ_ROW];
+    enum store_result found = STORE_NONE;
+
+    sqlite3_bind_int64(st, 1, id);
+    int code = sqlite3_step(st);
+    if (code == SQLITE_ROW) {
+        give_row(st, cb, arg);
+        found = STORE_OK;
+    }
+    enum store_result r = done(s, st, code);
+    return r == STORE_OK ? found : r;
+}
+
+enum store_result store_row(struct store *s, int64_t id, store_row_cb *cb,
+                            void *arg) {
+    enum store_result r = begin(s);
+    return r == STORE_OK ? end(s, one_row(s, id, cb, arg)) : r;
+}
+
+static enum store_result newest_rows(struct store *s,
+                                     const struct store_query *q,
+                                     store_row_cb *cb, void *arg) {
+    sqlite3_stmt *st = s->read[READ_ROWS];
+    int code;
+
+    sqlite3_bind_int64(st, 1, q->before ? q->before : INT64_MAX);
+    sqlite3_bind_int64(st, 2, q->after);
+    sqlite3_bind_int(st, 3, q->limit);
+    sqlite3_bind_int(st, 4, q->offset);
+    while ((code = sqlite3_step(st)) == SQLITE_ROW) give_row(st, cb, arg);
+    return done(s, st, code);
+}
+
+/* The greatest ids so far, as a heap with the smallest of them on top. */
+struct top {
+    int64_t *ids;
+    int n, max;
+};
+
+static void top_add(struct top *t, int64_t id) {
+    int i;
+
+    if (t->n < t->max) {
+        for (i = t->n++; i && t->ids[(i - 1) / 2] > id; i = (i - 1) / 2)
+            t->ids[i] = t->ids[(i - 1) / 2];
+        t->ids[i] = id;
+        return;
+    }
+    if (id <= t->ids[0]) return;
+    for (i = 0;;) {
+        int child = 2 * i + 1;
+        if (child >= t->n) break;
+        if (child + 1 < t->n && t->ids[child + 1] < t->ids[child]) child++;
+        if (t->ids[child] >= id) break;
+        t->ids[i] = t->ids[child];
+        i = child;
+    }
+    t->ids[i] = id;
+}
+
+static int newer_first(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+
+static enum store_result collect(struct store *s, const struct store_query *q,
+                                 int which, struct top *top) {
+    sqlite3_stmt *combos = s->read[which], *st = s->read[READ_COMBO_ROWS];
+    int64_t key = -1;
+    enum store_result r = STORE_OK;
+    int code;
+
+    if (q->client) sqlite3_bind_text(combos, 1, q->client, -1, SQLITE_STATIC);
+    if (q->model) sqlite3_bind_text(combos, 2, q->model, -1, SQLITE_STATIC);
+    if (q->key) {
+        char *rest;
+        sqlite3_bind_text(combos, 3, q->key, -1, SQLITE_STATIC);
+        if (strlen(q->key) == 8) {
+            key = (int64_t)strtoul(q->key, &rest, 16);
+            if (*rest) key = -1;
+        }
+    }
+    sqlite3_bind_int64(combos, 4, key);
+    sqlite3_bind_int(combos, 5, q->status_min);
+    sqlite3_bind_int(combos, 6, q->status_max ? q->status_max : 65535);
+    sqlite3_bind_int64(combos, 7, q->after);
+    /* with a bound from above the newest combos need not hold the rows */
+    sqlite3_bind_int(combos, 8, q->before ? -1 : top->max);
+
+    while (r == STORE_OK && (code = sqlite3_step(combos)) == SQLITE_ROW) {
+        int64_t oldest = top->n == top->max ? top->ids[0] : q->after;
+        int c;
+
+        sqlite3_bind_int64(st, 1, number(combos, 0));
+        sqlite3_bind_int64(st, 2, q->before ? q->before : INT64_MAX);
+        sqlite3_bind_int64(st, 3, oldest);
+        sqlite3_bind_int(st, 4, top->max);
+        while ((c = sqlite3_step(st)) == SQLITE_ROW)
+            top_add(top, number(st, 0));
+        r = done(s, st, c);
+    }
+    if (r != STORE_OK) code = SQLITE_DONE;
+    enum store_result end = done(s, combos, code);
+    return r != STORE_OK ? r : end;
+}
+
+enum store_result store_rows(struct store *s, const struct store_query *q,
+                             store_row_cb *cb, void *arg) {
+    enum store_result r = begin(s);
+    int which = q->model    ? READ_COMBO_MODEL
+                : q->client ? READ_COMBO_CLIENT
+                : q->key    ? READ_COMBO_KEY
+                            : READ_COMBO_ANY;
+
+    if (r != STORE_OK) return r;
+    if (which == READ_COMBO_ANY && q->status_max == 0)
+        return end(s, newest_rows(s, q, cb, arg));
+
+    struct top top = {NULL, 0, q->limit + q->offset};
+    top.ids = xcalloc((size_t)top.max, sizeof(*top.ids));
+    r = collect(s, q, which, &top);
+    qsort(top.ids, (size_t)top.n, sizeof(*top.ids), newer_first);
+    for (int i = q->offset; r == STORE_OK && i < top.n; i++) {
+        r = one_row(s, top.ids[i], cb, arg);
+        if (r == STORE_NONE) r = STORE_OK; /* retention was quicker */
+    }
+    free(top.ids);
+    return end(s, r);
+}
+
+int64_t store_last_id(struct store *s) {
+    return s->last_id;
+}
+
+/* ---- keys ---- */
+
+enum store_result store_key_names(struct store *s, store_key_cb *cb,
+                                  void *arg) {
+    enum store_result r = begin(s);
+    int code;
+
+    if (r != STORE_OK) return r;
+    sqlite3_stmt *st = s->read[READ_KEYS];
+    while ((code = sqlite3_step(st)) == SQLITE_ROW) {
+        struct store_key_name k = {(uint32_t)number(st, 0),
+                                   (int)or_minus(st, 1), text(st, 2),
+                                   text(st, 3)};
+        cb(arg, &k);
+    }
+    return end(s, done(s, st, code));
+}
+
+enum store_result store_usage(struct store *s, uint32_t since,
+                              store_usage_cb *cb, void *arg) {
+    enum store_result r = begin(s);
+    int code;
+
+    if (r != STORE_OK) return r;
+    sqlite3_stmt *st = s->read[READ_USAGE];
+    sqlite3_bind_int64(st, 1, since);
+    while ((code = sqlite3_step(st)) == SQLITE_ROW)
+        cb(arg, (uint32_t)number(st, 0), (uint32_t)number(st, 1),
+           (uint64_t)number(st, 2));
+    return end(s, done(s, st, code));
+}
+
+static void column(sqlite3_stmt *st, int n, ollama_text_t *t) {
+    t->data = sqlite3_column_text(st, n);
+    t->len = (size_t)sqlite3_column_bytes(st, n);
+}
+
+static enum store_result penalties(struct store *s, int which, int64_t first,
+                                   store_penalty_cb *cb, void *arg) {
+    enum store_result r = begin(s);
+    int code;
+
+    if (r != STORE_OK) return r;
+    sqlite3_stmt *st = s->read[which];
+    sqlite3_bind_int64(st, 1, first);
+    while ((code = sqlite3_step(st)) == SQLITE_ROW) {
+        ollama_record_penalty_t p = {
+            .key = (uint32_t)number(st, 0),
+            .time = (uint64_t)number(st, 2),
+            .until = (uint64_t)number(st, 3),
+            .extra = (uint64_t)number(st, 4),
+            .max_concurrent = (uint32_t)number(st, 5),
+            .http = (uint16_t)number(st, 6),
+            .state = (uint8_t)number(st, 7),
+            .level = (uint8_t)number(st, 8),
+        };
+        column(st, 1, &p.model);
+        column(st, 9, &p.status);
+        column(st, 10, &p.reason);
+        cb(arg, &p);
+    }
+    return end(s, done(s, st, code));
+}
+
+enum store_result store_penalties(struct store *s, int64_t now,
+                                  store_penalty_cb *cb, void *arg) {
+    return penalties(s, READ_PENALTIES, now, cb, arg);
+}
+
+enum store_result store_events(struct store *s, int limit, store_penalty_cb *cb,
+                               void *arg) {
+    return penalties(s, READ_EVENTS, limit, cb, arg);
+}
+
+enum store_result store_totals(struct store *s, struct store_counts *n) {
+    enum store_result r = begin(s);
+
+    if (r != STORE_OK) return r;
+    memset(n, 0, sizeof(*n));
+    sqlite3_stmt *st = s->read[READ_TOTALS];
+    int code = sqlite3_step(st);
+    if (code == SQLITE_ROW) counts(st, 0, n);
+    return end(s, done(s, st, code));
+}

@@ -1,0 +1,8 @@
+/* The daemon's version, as /health, /metrics and WELCOME say it. */
+
+#ifndef STATSD_VERSION_H
+#define STATSD_VERSION_H
+
+#define STATSD_VERSION "0.1.0"
+
+#endif

@@ -1,0 +1,573 @@
+#include "writer.h"
+
+#include "log.h"
+#include "metrics.h"
+#include "util.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+/* One transaction holds at most so many frames, and at most so long. */
+#define COMMIT_FRAMES 8192
+#define COMMIT_MS     60
+
+struct entry {
+    uint64_t instance, seq;
+    uint32_t len;
+    uint8_t type;
+};
+
+struct queue {
+    unsigned char *data;
+    size_t len, size;
+    int64_t frames;
+};
+
+struct number {
+    uint64_t instance, seq;
+};
+
+struct numbers {
+    struct number *list;
+    size_t n, size;
+};
+
+struct writer {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    struct store *store;
+    struct bodies *bodies;
+    const struct retention *keep;
+    char *dir;
+
+    /* under the lock */
+    struct queue fill;  /* what the loop puts in */
+    int64_t fill_since; /* when its first frame came, monotonic */
+    size_t work_left;   /* bytes of the batch at hand */
+    int64_t work_frames;
+    int64_t busy_since; /* monotonic, 0: idle */
+    int stop;
+    struct numbers done; /* committed, not yet told to the loop */
+    struct writer_status status;
+
+    /* the thread's own */
+    struct queue work;
+    int64_t next_retention, next_look;
+
+    int event_fd;
+    struct event *event;
+    writer_commit_cb *cb;
+    void *arg;
+};
+
+static void numbers_put(struct numbers *l, uint64_t instance, uint64_t seq) {
+    for (size_t i = 0; i < l->n; i++) {
+        if (l->list[i].instance == instance) {
+            if (l->list[i].seq < seq) l->list[i].seq = seq;
+            return;
+        }
+    }
+    if (l->n == l->size) {
+        l->size = l->size ? l->size * 2 : 8;
+        l->list = xrealloc(l->list, l->size * sizeof(*l->list));
+    }
+    l->list[l->n++] = (struct number){instance, seq};
+}
+
+/* ---- the loop's side ---- */
+
+void writer_lock(struct writer *w) {
+    pthread_mutex_lock(&w->lock);
+}
+
+void writer_unlock(struct writer *w) {
+    pthread_mutex_unlock(&w->lock);
+}
+
+int writer_full(struct writer *w) {
+    return w->fill.len >= WRITER_QUEUE_MAX;
+}
+
+void writer_push(struct writer *w, uint64_t instance, const ollama_frame_t *f) {
+    struct entry e = {instance, f->seq, (uint32_t)f->len, f->type};
+    struct queue *q = &w->fill;
+    size_t need = sizeof(e) + ((f->len + 7) & ~(size_t)7);
+
+    if (q->size - q->len < need) {
+        size_t size = q->size ? q->size : 65536;
+        while (size - q->len < need) size *= 2;
+        q->data = xrealloc(q->data, size);
+        q->size = size;
+    }
+    memcpy(q->data + q->len, &e, sizeof(e));
+    memcpy(q->data + q->len + sizeof(e), f->payload, f->len);
+    if (q->len == 0) {
+        w->fill_since = mono_ms();
+        pthread_cond_signal(&w->wake);
+    } else if (q->len < WRITER_BATCH_MAX && q->len + need >= WRITER_BATCH_MAX) {
+        pthread_cond_signal(&w->wake);
+    }
+    q->len += need;
+    q->frames++;
+}
+
+static void on_event(evutil_socket_t fd, short what, void *arg) {
+    struct writer *w = arg;
+    struct numbers done;
+    uint64_t n;
+
+    (void)what;
+    if (read(fd, &n, sizeof(n)) < 0 && errno != EAGAIN) return;
+
+    pthread_mutex_lock(&w->lock);
+    done = w->done;
+    memset(&w->done, 0, sizeof(w->done));
+    pthread_mutex_unlock(&w->lock);
+
+    for (size_t i = 0; i < done.n; i++)
+        w->cb(w->arg, done.list[i].instance, done.list[i].seq);
+    free(done.list);
+    w->cb(w->arg, 0, 0);
+}
+
+void writer_status(struct writer *w, struct writer_status *status) {
+    pthread_mutex_lock(&w->lock);
+    *status = w->status;
+    status->queued_bytes = (int64_t)(w->fill.len + w->work_left);
+    status->queued_frames = w->fill.frames + w->work_frames;
+    status->busy_ms = w->busy_since ? mono_ms() - w->busy_since : 0;
+    pthread_mutex_unlock(&w->lock);
+}
+
+/* ---- the thread ---- */
+
+static enum store_result of_errno(int e) {
+    switch (e) {
+    case ENOSPC:
+    case EDQUOT: return STORE_FULL;
+    case EROFS:
+    case EACCES:
+    case EPERM: return STORE_READONLY;
+    case EINVAL: return STORE_OK;
+    default: return STORE_IO;
+    }
+}
+
+/* What an attempt says of the cloud: an answer of any kind, a good one, or
+ * none at all. */
+static void note_cloud(struct writer_status *s,
+                       const ollama_record_request_t *q) {
+    int64_t now = now_ms();
+
+    for (int i = 0; i < q->nattempts; i++) {
+        const ollama_record_attempt_t *a = &q->attempts[i];
+        if (a->status) {
+            s->cloud_answer = now;
+            s->cloud_status = a->status;
+            if (a->status < 500) s->cloud_good = now;
+        }
+        if (a->status == 0 && (a->cause == OLLAMA_ATTEMPT_CONNECT ||
+                               a->cause == OLLAMA_ATTEMPT_TIMEOUT ||
+                               a->cause == OLLAMA_ATTEMPT_CLOSED)) {
+            s->cloud_failure = now;
+            s->cloud_cause = a->cause;
+        }
+    }
+}
+
+struct tally {
+    int64_t frames, requests, bodies, malformed;
+};
+
+static enum store_result write_body(struct writer *w, const struct entry *e,
+                                    ollama_record_body_t *b, char *error,
+                                    size_t len) {
+    int64_t now = now_ms();
+
+    if ((int64_t)b->time < 0 || (int64_t)b->time > now + 60000)
+        b->time = (uint64_t)now;
+
+    int64_t stored = bodies_write(w->bodies, e->instance, b->id,
+                                  (int64_t)b->time, b->data.data, b->data.len);
+    if (stored < 0) {
+        snprintf(error, len, "requests/: %s", strerror(errno));
+        return of_errno(errno);
+    }
+    return store_body(w->store, e->instance, b, stored);
+}
+
+static enum store_result write_entry(struct writer *w, const struct entry *e,
+                                     const unsigned char *payload,
+                                     struct tally *t,
+                                     struct writer_status *cloud, char *error,
+                                     size_t len) {
+    ollama_frame_t f = {OLLAMA_FRAME_VERSION, e->type, e->seq, payload, e->len};
+    union {
+        ollama_record_request_t request;
+        ollama_record_body_t body;
+        ollama_record_penalty_t penalty;
+        ollama_record_key_t key;
+    } r;
+
+    switch (e->type) {
+    case OLLAMA_FRAME_REQUEST:
+        if (ollama_record_request_decode(&f, &r.request) != 0) break;
+        t->requests++;
+        metrics_note(&r.request);
+        note_cloud(cloud, &r.request);
+        return store_request(w->store, e->instance, &r.request);
+    case OLLAMA_FRAME_BODY:
+        if (ollama_record_body_decode(&f, &r.body) != 0) break;
+        t->bodies++;
+        return write_body(w, e, &r.body, error, len);
+    case OLLAMA_FRAME_PENALTY:
+        if (ollama_record_penalty_decode(&f, &r.penalty) != 0) break;
+        return store_penalty(w->store, &r.penalty);
+    case OLLAMA_FRAME_KEY:
+        if (ollama_record_key_decode(&f, &r.key) != 0) break;
+        return store_key(w->store, &r.key);
+    case OLLAMA_FRAME_READY: return store_keys(w->store);
+    default: break;
+    }
+    /* its checksum was right: it is not going to be better next time */
+    t->malformed++;
+    return STORE_OK;
+}
+
+/* Wakes the loop. */
+static void tell(struct writer *w) {
+    uint64_t one = 1;
+
+    if (write(w->event_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+        log_msg(LOG_ERROR, "eventfd: %s", strerror(errno));
+}
+
+/* One transaction of at most max frames; *at moves on if it is committed. */
+static enum store_result write_batch(struct writer *w, size_t *at, int max,
+                                     char *error, size_t len) {
+    struct numbers numbers = {0};
+    struct tally t = {0};
+    struct writer_status cloud;
+    size_t pos = *at;
+    int64_t end = mono_ms() + COMMIT_MS;
+
+    pthread_mutex_lock(&w->lock);
+    cloud = w->status;
+    pthread_mutex_unlock(&w->lock);
+
+    error[0] = '\0';
+    enum store_result r = store_begin(w->store);
+    while (r == STORE_OK && pos < w->work.len && t.frames < max) {
+        struct entry e;
+
+        memcpy(&e, w->work.data + pos, sizeof(e));
+        r = write_entry(w, &e, w->work.data + pos + sizeof(e), &t, &cloud,
+                        error, len);
+        if (e.seq) numbers_put(&numbers, e.instance, e.seq);
+        pos += sizeof(e) + ((e.len + 7) & ~(size_t)7);
+        if ((++t.frames & 63) == 0 && mono_ms() >= end) break;
+    }
+    for (size_t i = 0; r == STORE_OK && i < numbers.n; i++)
+        r = store_seq(w->store, numbers.list[i].instance, numbers.list[i].seq);
+    if (r == STORE_OK) r = store_commit(w->store);
+
+    if (r != STORE_OK) {
+        if (error[0] == '\0') snprintf(error, len, "%s", store_error(w->store));
+        store_rollback(w->store);
+        metrics_discard();
+        free(numbers.list);
+        return r;
+    }
+
+    metrics_commit();
+    *at = pos;
+    pthread_mutex_lock(&w->lock);
+    w->status.cloud_answer = cloud.cloud_answer;
+    w->status.cloud_good = cloud.cloud_good;
+    w->status.cloud_failure = cloud.cloud_failure;
+    w->status.cloud_status = cloud.cloud_status;
+    w->status.cloud_cause = cloud.cloud_cause;
+    w->status.committed = now_ms();
+    w->status.batches++;
+    w->status.frames += t.frames;
+    w->status.requests += t.requests;
+    w->status.bodies += t.bodies;
+    w->status.malformed += t.malformed;
+    w->work_left = w->work.len - pos;
+    w->work_frames -= t.frames;
+    for (size_t i = 0; i < numbers.n; i++)
+        numbers_put(&w->done, numbers.list[i].instance, numbers.list[i].seq);
+    pthread_mutex_unlock(&w->lock);
+    free(numbers.list);
+
+    tell(w);
+    return STORE_OK;
+}
+
+/* Says once that trouble begins, and once that it is over. */
+static void note_result(struct writer *w, enum store_result r,
+                        const char *error) {
+    pthread_mutex_lock(&w->lock);
+    enum store_result old = w->status.result;
+    int64_t since = w->status.since;
+    w->status.result = r;
+    if (r == STORE_OK) {
+        w->status.error[0] = '\0';
+        w->status.since = 0;
+    } else {
+        snprintf(w->status.error, sizeof(w->status.error), "%s", error);
+        if (old == STORE_OK) w->status.since = now_ms();
+    }
+    pthread_mutex_unlock(&w->lock);
+
+    if (r != STORE_OK && r != old)
+        log_msg(LOG_ERROR,
+                "the ledger cannot be written (%s): %s; the proxy goes on and "
+                "keeps its records",
+                store_word(r), error);
+    else if (r == STORE_OK && old != STORE_OK)
+        log_msg(LOG_NOTICE, "the ledger is written again, after %lld s",
+                (long long)(now_ms() - since) / 1000);
+}
+
+/* Waits on the condition for at most ms; with the lock held. */
+static void nap(struct writer *w, int64_t ms) {
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    ts.tv_sec += ms / 1000;
+    ts.tv_nsec += ms % 1000 * 1000000;
+    if (ts.tv_nsec >= 1000000000) {
+        ts.tv_sec++;
+        ts.tv_nsec -= 1000000000;
+    }
+    pthread_cond_timedwait(&w->wake, &w->lock, &ts);
+}
+
+/* Looks at the disk's space now and then, so that nobody else has to. */
+static void look(struct writer *w) {
+    struct statvfs v;
+    struct store_sizes z;
+    int64_t now = mono_ms();
+
+    if (now < w->next_look) return;
+    w->next_look = now + 2000;
+    store_sizes(w->store, &z);
+    int bad = statvfs(w->dir, &v);
+
+    pthread_mutex_lock(&w->lock);
+    w->status.sizes = z;
+    if (!bad) {
+        w->status.disk_free = (int64_t)v.f_bavail * (int64_t)v.f_frsize;
+        w->status.disk_size = (int64_t)v.f_blocks * (int64_t)v.f_frsize;
+    }
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void tidy(struct writer *w) {
+    int left;
+    int64_t now = mono_ms();
+
+    if (now >= w->next_retention) {
+        enum store_result r =
+            retention_step(w->keep, w->store, w->bodies, &left);
+        if (r != STORE_OK) {
+            char error[256];
+            snprintf(error, sizeof(error), "%s", store_error(w->store));
+            note_result(w, r, error);
+            left = 0;
+            if (store_repair(w->store, r) == STORE_OK && r == STORE_DAMAGED)
+                note_result(w, STORE_OK, "");
+        } else {
+            note_result(w, STORE_OK, "");
+        }
+        w->next_retention = mono_ms() + (left ? 50 : RETENTION_EVERY_MS);
+    }
+    store_checkpoint(w->store, 0);
+    look(w);
+}
+
+/* Leaves out a frame that the store refuses for its own sake, and says that
+ * it is dealt with. */
+static void leave_out(struct writer *w, size_t *at, const char *error) {
+    struct entry e;
+
+    memcpy(&e, w->work.data + *at, sizeof(e));
+    *at += sizeof(e) + ((e.len + 7) & ~(size_t)7);
+    log_msg(LOG_ERROR, "frame %llu of type %d is left out: %s",
+            (unsigned long long)e.seq, e.type, error);
+
+    int ok =
+        store_begin(w->store) == STORE_OK &&
+        (e.seq == 0 || store_seq(w->store, e.instance, e.seq) == STORE_OK) &&
+        store_commit(w->store) == STORE_OK;
+    if (!ok) store_rollback(w->store);
+
+    pthread_mutex_lock(&w->lock);
+    if (ok && e.seq) numbers_put(&w->done, e.instance, e.seq);
+    w->status.malformed++;
+    w->work_frames--;
+    w->work_left = w->work.len - *at;
+    pthread_mutex_unlock(&w->lock);
+    tell(w);
+}
+
+/* The frames in work, all of them, however long it takes; 0 if the daemon is
+ * to stop and they cannot be written. */
+static int write_all(struct writer *w) {
+    size_t at = 0;
+    int max = COMMIT_FRAMES;
+    char error[256];
+
+    while (at < w->work.len) {
+        enum store_result r = write_batch(w, &at, max, error, sizeof(error));
+        if (r == STORE_OK) {
+            note_result(w, r, "");
+            max = COMMIT_FRAMES;
+            tidy(w);
+            continue;
+        }
+
+        if (r == STORE_ERROR && max > 1) {
+            /* not the disk's fault: find the frame whose fault it is */
+            max = 1;
+            continue;
+        }
+        if (r == STORE_ERROR) {
+            leave_out(w, &at, error);
+            continue;
+        }
+
+        note_result(w, r, error);
+        if (store_repair(w->store, r) == STORE_OK && r == STORE_DAMAGED)
+            continue;
+
+        pthread_mutex_lock(&w->lock);
+        int64_t until = mono_ms() + WRITER_RETRY_MS;
+        while (!w->stop && mono_ms() < until) nap(w, until - mono_ms());
+        int stop = w->stop;
+        pthread_mutex_unlock(&w->lock);
+        if (stop) return 0;
+        look(w);
+        bodies_sweep(w->bodies, now_ms() - w->keep->body_age, RETENTION_PIECE);
+    }
+    return 1;
+}
+
+/* Memory of a busy hour is not kept for quiet ones. */
+static void shrink(struct queue *q) {
+    if (q->size <= WRITER_BATCH_MAX) return;
+    free(q->data);
+    memset(q, 0, sizeof(*q));
+}
+
+static void *thread_main(void *arg) {
+    struct writer *w = arg;
+
+    pthread_mutex_lock(&w->lock);
+    for (;;) {
+        while (!w->stop && w->fill.len == 0) {
+            pthread_mutex_unlock(&w->lock);
+            tidy(w);
+            pthread_mutex_lock(&w->lock);
+            if (w->stop || w->fill.len) break;
+            shrink(&w->fill);
+            shrink(&w->work);
+            int64_t wait = w->next_retention - mono_ms();
+            nap(w, wait < 1 ? 1 : wait);
+        }
+        if (w->fill.len == 0) break;
+
+        /* a little longer, for company */
+        while (!w->stop && w->fill.len < WRITER_BATCH_MAX) {
+            int64_t left = w->fill_since + WRITER_BATCH_MS - mono_ms();
+            if (left <= 0) break;
+            nap(w, left);
+        }
+
+        struct queue empty = w->work;
+        w->work = w->fill;
+        empty.len = 0;
+        empty.frames = 0;
+        w->fill = empty;
+        w->work_left = w->work.len;
+        w->work_frames = w->work.frames;
+        w->busy_since = mono_ms();
+        pthread_mutex_unlock(&w->lock);
+
+        int ok = write_all(w);
+
+        pthread_mutex_lock(&w->lock);
+        w->work_left = 0;
+        w->work_frames = 0;
+        w->busy_since = 0;
+        if (!ok) break;
+    }
+    pthread_mutex_unlock(&w->lock);
+    store_checkpoint(w->store, 1);
+    return NULL;
+}
+
+struct writer *writer_start(struct event_base *base, struct store *store,
+                            struct bodies *bodies, const struct retention *keep,
+                            const char *dir, writer_commit_cb *cb, void *arg) {
+    struct writer *w = xcalloc(1, sizeof(*w));
+    pthread_condattr_t attr;
+
+    w->store = store;
+    w->bodies = bodies;
+    w->keep = keep;
+    w->dir = xstrdup(dir);
+    w->cb = cb;
+    w->arg = arg;
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&w->wake, &attr);
+    pthread_condattr_destroy(&attr);
+
+    w->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    w->event = event_new(base, w->event_fd, EV_READ | EV_PERSIST, on_event, w);
+    if (w->event_fd < 0 || w->event == NULL || event_add(w->event, NULL) != 0 ||
+        pthread_create(&w->thread, NULL, thread_main, w) != 0) {
+        log_msg(LOG_EMERG, "the writer does not start: %s", strerror(errno));
+        exit(1);
+    }
+    return w;
+}
+
+int writer_stop(struct writer *w, int max_ms) {
+    struct timespec ts;
+
+    pthread_mutex_lock(&w->lock);
+    w->stop = 1;
+    pthread_cond_signal(&w->wake);
+    pthread_mutex_unlock(&w->lock);
+
+    clock_gettime(CLOCK_REALTIME, &ts);
+    ts.tv_sec += max_ms / 1000;
+    if (pthread_timedjoin_np(w->thread, NULL, &ts) != 0) return -1;
+
+    on_event(w->event_fd, 0, w);
+    return 0;
+}
+
+void writer_free(struct writer *w) {
+    event_free(w->event);
+    close(w->event_fd);
+    pthread_mutex_destroy(&w->lock);
+    pthread_cond_destroy(&w->wake);
+    free(w->fill.data);
+    free(w->work.data);
+    free(w->done.list);
+    free(w->dir);
+    free(w);
+}
