@@ -728,6 +728,8 @@ static void health(struct http_request *q) {
     json_end(j, ']');
     json_free(&p.list);
     text(j, "version", STATSD_VERSION);
+    json_member(j, "demo");
+    json_bool(j, api->state->demo);
     number(j, "pid", getpid());
     json_member(j, "time");
     json_time(j, now, 0);

@@ -40,13 +40,15 @@
 #include <unistd.h>
 
 #ifndef STATSD_PAGE
-#define STATSD_PAGE "/usr/share/ollama-statsd/dashboard"
+#define STATSD_PAGE "/usr/share/ollama-proxy/dashboard"
 #endif
 
-#define STOP_MS 15000
+#define STOP_MS 10000
 
 static struct {
-    char *data, *socket, *http, *syslog, *page, *config, *user, *group;
+    char *data, *sockets, *socket, *http, *syslog;
+    char *page, *config, *user, *group;
+    int demo;
     uid_t uid;
     gid_t gid;
     struct retention keep;
@@ -68,14 +70,15 @@ static const char usage[] =
     ": keeps the ledger of ngx_ollama_module and shows it\n"
     "\n"
     "    --data DIR      database, bodies, log (data)\n"
-    "    --socket PATH   where the module sends its records\n"
-    "                    (DIR/run/statsd.sock)\n"
-    "    --http PATH     where nginx asks (DIR/run/http.sock)\n"
-    "    --syslog PATH   where nginx logs (DIR/run/syslog.sock)\n"
+    "    --sockets DIR   the three sockets' folder (DIR/run of --data)\n"
+    "    --socket PATH   where the module sends its records (statsd.sock)\n"
+    "    --http PATH     where nginx asks (http.sock)\n"
+    "    --syslog PATH   where nginx logs (log.sock)\n"
     "    --page DIR      files of the dashboard (" STATSD_PAGE ")\n"
     "    --config FILE   how long things are kept\n"
     "    --user NAME     become this user (needs root)\n"
     "    --group NAME    group of the sockets, whose mode is 0660\n"
+    "    --demo          says in /health that the cloud is a simulated one\n"
     "    --foreground    as always\n"
     "    --version, --help\n";
 
@@ -97,6 +100,7 @@ static void die(const char *fmt, ...) {
 static void options(int argc, char **argv) {
     static const struct option list[] = {
         {"data", 1, NULL, 'd'},       {"socket", 1, NULL, 's'},
+        {"sockets", 1, NULL, 'S'},    {"demo", 0, NULL, 'D'},
         {"http", 1, NULL, 'h'},       {"syslog", 1, NULL, 'l'},
         {"page", 1, NULL, 'p'},       {"config", 1, NULL, 'c'},
         {"user", 1, NULL, 'u'},       {"group", 1, NULL, 'g'},
@@ -109,6 +113,7 @@ static void options(int argc, char **argv) {
 
         switch (c) {
         case 'd': to = &d.data; break;
+        case 'S': to = &d.sockets; break;
         case 's': to = &d.socket; break;
         case 'h': to = &d.http; break;
         case 'l': to = &d.syslog; break;
@@ -117,6 +122,7 @@ static void options(int argc, char **argv) {
         case 'u': to = &d.user; break;
         case 'g': to = &d.group; break;
         case 'f': continue;
+        case 'D': d.demo = 1; continue;
         case 'v': puts("ollama-statsd " STATSD_VERSION); exit(0);
         case 'H': fputs(usage, stdout); exit(0);
         default: fputs("try ollama-statsd --help\n", stderr); exit(2);
@@ -131,9 +137,10 @@ static void options(int argc, char **argv) {
     }
 
     if (d.data == NULL) d.data = xstrdup("data");
-    if (d.socket == NULL) d.socket = xasprintf("%s/run/statsd.sock", d.data);
-    if (d.http == NULL) d.http = xasprintf("%s/run/http.sock", d.data);
-    if (d.syslog == NULL) d.syslog = xasprintf("%s/run/syslog.sock", d.data);
+    if (d.sockets == NULL) d.sockets = xasprintf("%s/run", d.data);
+    if (d.socket == NULL) d.socket = xasprintf("%s/statsd.sock", d.sockets);
+    if (d.http == NULL) d.http = xasprintf("%s/http.sock", d.sockets);
+    if (d.syslog == NULL) d.syslog = xasprintf("%s/log.sock", d.sockets);
     if (d.page == NULL) d.page = xstrdup(STATSD_PAGE);
 }
 
@@ -157,7 +164,7 @@ static void folder(const char *path) {
         if (d.uid != (uid_t)-1 && chown(path, d.uid, d.gid) != 0)
             die("%s: %s", path, strerror(errno));
     } else if (errno != EEXIST) {
-        die("the data folder cannot be made: %s: %s", path, strerror(errno));
+        die("the folder cannot be made: %s: %s", path, strerror(errno));
     }
 }
 
@@ -253,9 +260,7 @@ static void start(void) {
         die("the data folder cannot be written: %s: %s", d.data,
             strerror(errno));
     take_lock();
-    char *run = xasprintf("%s/run", d.data);
-    folder(run);
-    free(run);
+    folder(d.sockets);
 
     sockets[SOCKET_INGEST] = take_socket(SOCKET_INGEST, d.socket);
     sockets[SOCKET_HTTP] = take_socket(SOCKET_HTTP, d.http);
@@ -266,6 +271,7 @@ static void start(void) {
         die("the log cannot be written: %s/proxy.log: %s", d.data,
             strerror(errno));
     state_init(&d.state);
+    d.state.demo = d.demo;
     if ((d.store = store_open(d.data, err, sizeof(err))) == NULL)
         die("%s", err);
     if ((d.bodies = bodies_open(d.data, err, sizeof(err))) == NULL)
@@ -315,9 +321,9 @@ static int stop(void) {
     sockets_remove();
     log_msg(LOG_NOTICE, "ended");
     log_close();
-    char **texts[] = {&d.data, &d.socket, &d.http, &d.syslog,
-                      &d.page, &d.config, &d.user, &d.group};
-    for (int i = 0; i < 8; i++) free(*texts[i]);
+    char **texts[] = {&d.data, &d.sockets, &d.socket, &d.http, &d.syslog,
+                      &d.page, &d.config,  &d.user,   &d.group};
+    for (int i = 0; i < 9; i++) free(*texts[i]);
     close(d.lock);
     return 0;
 }

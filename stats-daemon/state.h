@@ -50,6 +50,7 @@ struct state {
     struct state_key *keys; /* in order of appearance */
     int nkeys, nproxies;
     int64_t started; /* of the daemon */
+    int demo;
     /* ingest's own counts, over all connections */
     int connections, paused;
     uint64_t frames, bytes, damaged, foreign, unknown, refused;

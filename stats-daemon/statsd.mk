@@ -11,7 +11,7 @@ CFLAGS ?= -O2 -g
 
 STATSD_DIR  := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 STATSD_ROOT := $(STATSD_DIR)/..
-STATSD_PAGE ?= $(or $(PREFIX),/usr)/share/ollama-statsd/dashboard
+STATSD_PAGE ?= $(or $(PREFIX),/usr)/share/ollama-proxy/dashboard
 
 STATSD_COMMA := ,
 STATSD_SAN   := $(if $(SANITIZE),-fsanitize=address$(STATSD_COMMA)undefined \
@@ -47,9 +47,15 @@ $(STATSD_OBJ)/bench_%.o: $(STATSD_ROOT)/t/bench/%.c
 	@mkdir -p $(@D)
 	$(STATSD_Q)$(CC) $(STATSD_CFLAGS) -c $< -o $@
 
-$(BUILD)/ollama-statsd: $(STATSD_OBJ)/main.o $(STATSD_PARTS) $(STATSD_CORE)
+$(BUILD)/ollama-statsd: $(STATSD_OBJ)/main.o $(STATSD_PARTS) $(STATSD_CORE) \
+                        | $(BUILD)/dashboard/index.html
 	$(STATSD_Q)$(CC) $(CFLAGS) $(STATSD_SAN) $(LDFLAGS) $^ -o $@ $(STATSD_LIBS)
 	@echo "Built $@"
+
+$(BUILD)/dashboard/index.html: $(wildcard $(STATSD_ROOT)/dashboard/*)
+	@mkdir -p $(@D)
+	@cp $^ $(@D)/
+	@touch $@
 
 # JSON lines in, frames out: drives the ingest socket in tests
 $(BUILD)/frames: $(STATSD_OBJ)/tool_frames.o $(STATSD_CORE)
