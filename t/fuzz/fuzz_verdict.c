@@ -45,8 +45,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     a.has_model = data[4] >> 2 & 1;
     a.other_failed = data[4] >> 3 & 1;
     a.max_concurrent = (int64_t) (int8_t) data[5] * (1 + (data[6] << 12));
-    a.now = (int64_t) (data[7] << 24 | data[8] << 16 | data[9] << 8 | data[10])
-            & 0xffffffff;
+    a.now = (int64_t) data[7] << 24 | data[8] << 16 | data[9] << 8 | data[10];
     a.body_len = size - CHOICES;
 
     a.retry_after = ollama_retry_after((char *) body, a.body_len, a.now);
