@@ -47,7 +47,7 @@ PACKAGES_BUILD = $(notdir $(firstword $(CC))):$(notdir $(firstword $(CC))) \
     $(if $(NGINX_SRC)$(SANITIZE),libpcre2-dev libssl-dev,nginx-dev)
 PACKAGES_RUN   = $(if $(NGINX_SRC)$(SANITIZE),,nginx:nginx) ca-certificates
 PACKAGES_DEMO  = curl
-PACKAGES_TEST  = libcmocka-dev perl curl openssl
+PACKAGES_TEST  = libcmocka-dev libssl-dev perl curl openssl
 PACKAGES_FUZZ  = clang libclang-rt-dev
 
 ifneq ($(SANITIZE),)
@@ -68,12 +68,17 @@ MODULE_FILES = config $(wildcard ngx_ollama_module/*.[ch] \
 
 QUIET    = $(if $(V),,-s)
 PARALLEL = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
-SUBMAKE  = +@$(MAKE) $(PARALLEL) --no-print-directory
+SUBMAKE  = +@$(MAKE) $(PARALLEL) $(QUIET) --no-print-directory
 
--include stats-daemon/statsd.mk t/cloud/cloud.mk t/unit/unit.mk t/fuzz/fuzz.mk
+# The parts, each with a makefile of its own.
 
-DAEMON = $(if $(wildcard stats-daemon/statsd.mk),$(BUILD)/ollama-statsd)
-CLOUD  = $(if $(wildcard t/cloud/cloud.mk),$(BUILD)/cloud-sim)
+-include stats-daemon/statsd.mk      # $(BUILD)/ollama-statsd
+-include t/cloud/cloud.mk            # $(BUILD)/cloud-sim
+-include t/unit/unit.mk              # $(UNIT), unit
+-include t/fuzz/fuzz.mk              # fuzz
+
+DAEMON = $(BUILD)/ollama-statsd
+CLOUD  = $(BUILD)/cloud-sim
 
 .DEFAULT_GOAL = build
 .PHONY: help build run demo test bench install clean nginx FORCE
