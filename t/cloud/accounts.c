@@ -9,15 +9,16 @@
 
 /* The accounts as one, so that a wrong document leaves the old ones alone. */
 struct accounts {
-    struct table by_name;   /* of struct account */
-    struct table by_key;    /* of struct account, which is also in by_name */
-    struct table models;    /* of anything */
+    struct table by_name; /* of struct account */
+    struct table by_key;  /* of struct account, which is also in by_name */
+    struct table models;  /* of anything */
     bool any_key;
 };
 
 static struct accounts all = {.any_key = true};
 
-static const char *const quotas[] = {"", "hourly", "session", "weekly", "monthly"};
+static const char *const quotas[] = {"", "hourly", "session", "weekly",
+                                     "monthly"};
 
 const char *quota_word(enum quota q) {
     return quotas[q];
@@ -40,7 +41,8 @@ static void drop(struct accounts *s) {
     table_free(&s->models, NULL);
 }
 
-static bool load_keys(struct account *a, struct accounts *s, yajl_val v, struct buf *complaint) {
+static bool load_keys(struct account *a, struct accounts *s, yajl_val v,
+                      struct buf *complaint) {
     yajl_val keys = tree_get(v, "keys"), revoked = tree_get(v, "revoked_keys");
     const char *key;
     void **place;
@@ -92,12 +94,18 @@ static bool load_denied(struct account *a, yajl_val v, struct buf *complaint) {
     return false;
 }
 
-static bool load_account(struct accounts *s, yajl_val v, struct buf *complaint) {
+static bool load_account(struct accounts *s, yajl_val v,
+                         struct buf *complaint) {
     static const char *const names[] = {
-        "name",  "keys",          "plan",      "max_concurrent", "queue_limit", "queue_timeout_ms",
-        "quota", "denied_models", "suspended", "revoked_keys",   NULL,
+        "name",        "keys",
+        "plan",        "max_concurrent",
+        "queue_limit", "queue_timeout_ms",
+        "quota",       "denied_models",
+        "suspended",   "revoked_keys",
+        NULL,
     };
-    const char *name = tree_string(v, "name", ""), *quota = tree_string(v, "quota", "");
+    const char *name = tree_string(v, "name", ""),
+               *quota = tree_string(v, "quota", "");
     const char *unknown;
     struct account *a;
     void **place;
@@ -108,7 +116,8 @@ static bool load_account(struct accounts *s, yajl_val v, struct buf *complaint) 
         return false;
     }
     if ((unknown = tree_unknown(v, names)) != NULL) {
-        buf_printf(complaint, "account \"%s\" has an unknown member \"%s\"", name, unknown);
+        buf_printf(complaint, "account \"%s\" has an unknown member \"%s\"",
+                   name, unknown);
         return false;
     }
     place = table_put(&s->by_name, name, strlen(name));
@@ -137,7 +146,8 @@ static bool load_account(struct accounts *s, yajl_val v, struct buf *complaint) 
 }
 
 bool accounts_load(yajl_val document, struct buf *complaint) {
-    yajl_val list = tree_get(document, "accounts"), models = tree_get(document, "models");
+    yajl_val list = tree_get(document, "accounts"),
+             models = tree_get(document, "models");
     struct accounts s = {.any_key = tree_bool(document, "any_key", false)};
     const char *model;
     size_t i;
@@ -175,7 +185,8 @@ void accounts_sample(void) {
     buf_free(&complaint);
 }
 
-enum standing accounts_find(const char *key, size_t len, struct account **account) {
+enum standing accounts_find(const char *key, size_t len,
+                            struct account **account) {
     struct account *a = table_get(&all.by_key, key, len);
 
     *account = a;

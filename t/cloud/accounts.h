@@ -7,25 +7,22 @@
  *                  "keys": ["k1", "k2"],       they share quota and slots
  *                  "plan": "pro",              free (default), pro, max, team
  *                  "max_concurrent": 3,        answers at once; 0: any number
- *                  "queue_limit": 5,           requests that may wait for a slot
- *                  "queue_timeout_ms": 1800000 .. and for how long
- *                  "quota": null,              hourly, session, weekly, monthly:
- *                                              that window is used up
- *                  "denied_models": {"m": 402}, or 403
- *                  "suspended": false,         all its keys are unauthorized
+ *                  "queue_limit": 5,           requests that may wait for a
+ * slot "queue_timeout_ms": 1800000 .. and for how long "quota": null, hourly,
+ * session, weekly, monthly: that window is used up "denied_models": {"m": 402},
+ * or 403 "suspended": false,         all its keys are unauthorized
  *                  "revoked_keys": []}],       these are
- *    "models": ["gpt-oss:20b"],                the only ones that exist; absent:
- *                                              any name does
- *    "any_key": false}                         keys of no account are let in,
- *                                              without any limit
+ *    "models": ["gpt-oss:20b"],                the only ones that exist;
+ * absent: any name does "any_key": false}                         keys of no
+ * account are let in, without any limit
  *
  * The document replaces all accounts. Answers under way, and requests in line,
  * keep the account they came in with.
  *
  * An account's slots: accounts_enter() says whether a request may run now, has
  * to wait in line, or is turned away. Each that runs or waits is given back by
- * exactly one accounts_leave(); that lets the first in line run, whose wake() is
- * called then.
+ * exactly one accounts_leave(); that lets the first in line run, whose wake()
+ * is called then.
  */
 
 #ifndef CLOUD_ACCOUNTS_H
@@ -38,7 +35,13 @@
 #include <stdbool.h>
 #include <yajl/yajl_tree.h>
 
-enum quota { QUOTA_NONE, QUOTA_HOURLY, QUOTA_SESSION, QUOTA_WEEKLY, QUOTA_MONTHLY };
+enum quota {
+    QUOTA_NONE,
+    QUOTA_HOURLY,
+    QUOTA_SESSION,
+    QUOTA_WEEKLY,
+    QUOTA_MONTHLY
+};
 
 struct ticket {
     enum { TICKET_NONE, TICKET_RUNS, TICKET_WAITS } state;
@@ -49,15 +52,15 @@ struct ticket {
 
 struct account {
     char *name, *plan;
-    struct table keys;          /* of something, if revoked */
-    struct table denied;        /* by model, the status as a pointer */
+    struct table keys;   /* of something, if revoked */
+    struct table denied; /* by model, the status as a pointer */
     int64_t max_concurrent, queue_limit, queue_timeout_ms;
     enum quota quota;
     bool suspended;
 
     int64_t running, queued;
     struct ticket *first, *last;
-    int64_t asked_usage_since;  /* the minute of /api/usage, /api/balance */
+    int64_t asked_usage_since; /* the minute of /api/usage, /api/balance */
     int asked_usage;
     int refs;
 };
@@ -71,7 +74,8 @@ bool accounts_load(yajl_val document, struct buf *complaint);
 void accounts_sample(void);
 
 /* account is NULL for a key that is good because any is. */
-enum standing accounts_find(const char *key, size_t len, struct account **account);
+enum standing accounts_find(const char *key, size_t len,
+                            struct account **account);
 
 /* The status that the model is denied with, or 0. */
 int account_denies(const struct account *a, const char *model, size_t len);
@@ -80,13 +84,14 @@ int account_denies(const struct account *a, const char *model, size_t len);
  * a minute. */
 bool account_may_ask(struct account *a);
 
-void accounts_enter(struct ticket *t, struct account *a);   /* TICKET_NONE: turned away */
+void accounts_enter(struct ticket *t,
+                    struct account *a); /* TICKET_NONE: turned away */
 void accounts_leave(struct ticket *t);
 
 /* NULL: any model exists. */
 const struct table *accounts_models(void);
 
-void accounts_reset(void);      /* usage of all accounts back to nothing */
+void accounts_reset(void); /* usage of all accounts back to nothing */
 void accounts_free(void);
 
 #endif

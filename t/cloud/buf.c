@@ -50,7 +50,8 @@ void buf_int(struct buf *b, int64_t n) {
     char text[24], *p = text + sizeof(text);
     uint64_t u = n < 0 ? -(uint64_t)n : (uint64_t)n;
 
-    do *--p = '0' + u % 10; while (u /= 10);
+    do *--p = '0' + u % 10;
+    while (u /= 10);
     if (n < 0) *--p = '-';
     buf_add(b, p, text + sizeof(text) - p);
 }
@@ -85,15 +86,16 @@ static size_t utf8_len(const unsigned char *s, size_t len) {
     for (i = 1; i < n; i++)
         if ((s[i] & 0xc0) != 0x80) return 0;
 
-    if ((c == 0xe0 && s[1] < 0xa0) || (c == 0xed && s[1] > 0x9f) || (c == 0xf0 && s[1] < 0x90) ||
-        (c == 0xf4 && s[1] > 0x8f))
+    if ((c == 0xe0 && s[1] < 0xa0) || (c == 0xed && s[1] > 0x9f) ||
+        (c == 0xf0 && s[1] < 0x90) || (c == 0xf4 && s[1] > 0x8f))
         return 0;
 
     return n;
 }
 
 static bool is_plain(unsigned char c) {
-    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&';
+    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\' && c != '<' &&
+           c != '>' && c != '&';
 }
 
 void buf_json_chars(struct buf *b, const char *text, size_t len) {
@@ -102,7 +104,7 @@ void buf_json_chars(struct buf *b, const char *text, size_t len) {
     char escape[6] = {'\\', 'u', '0', '0'};
     size_t n;
 
-    if (len == 0) return;   /* text may be NULL */
+    if (len == 0) return; /* text may be NULL */
     end = s + len;
 
     while (s < end) {
@@ -116,7 +118,8 @@ void buf_json_chars(struct buf *b, const char *text, size_t len) {
             if (n == 0) {
                 buf_lit(b, "\\ufffd");
                 s++;
-            } else if (n == 3 && s[0] == 0xe2 && s[1] == 0x80 && (s[2] & 0xfe) == 0xa8) {
+            } else if (n == 3 && s[0] == 0xe2 && s[1] == 0x80 &&
+                       (s[2] & 0xfe) == 0xa8) {
                 buf_str(b, s[2] == 0xa8 ? "\\u2028" : "\\u2029");
                 s += 3;
             } else {

@@ -31,7 +31,7 @@ struct slice {
     size_t len;
 };
 
-void *must(void *memory);       /* what malloc gave, or the end */
+void *must(void *memory); /* what malloc gave, or the end */
 
 void buf_reserve(struct buf *b, size_t more);
 void buf_trim(struct buf *b, size_t keep);
@@ -49,7 +49,8 @@ void buf_str(struct buf *b, const char *s);
 void buf_char(struct buf *b, char c);
 void buf_fill(struct buf *b, char c, size_t n);
 void buf_int(struct buf *b, int64_t n);
-void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void buf_printf(struct buf *b, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* A JSON string with its quotes; and what is between the quotes. */
 void buf_json(struct buf *b, const char *s, size_t len);

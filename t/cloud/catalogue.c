@@ -28,8 +28,8 @@ static const struct model {
 };
 
 #define NCATALOGUE (sizeof(catalogue) / sizeof(catalogue[0]))
-#define MODIFIED "2025-08-05T00:00:00Z"
-#define CREATED 1754352000
+#define MODIFIED   "2025-08-05T00:00:00Z"
+#define CREATED    1754352000
 
 /* A model of a test's own list is like the second of ours. */
 static const struct model *look_up(struct slice name) {
@@ -62,12 +62,14 @@ bool catalogue_has(struct slice model, enum family family) {
 
     if (model.len == 0) return false;
     if (own) return table_get(own, model.p, model.len) != NULL;
-    return family == FAMILY_NATIVE || !(ends_with(model, "-cloud") || ends_with(model, ":cloud"));
+    return family == FAMILY_NATIVE ||
+           !(ends_with(model, "-cloud") || ends_with(model, ":cloud"));
 }
 
 void page_home(struct exchange *ex) {
     ex->c->reply.type = "text/html; charset=utf-8";
-    buf_lit(&ex->c->reply.body, "<!doctype html><title>Ollama</title><h1>The web site</h1>\n");
+    buf_lit(&ex->c->reply.body,
+            "<!doctype html><title>Ollama</title><h1>The web site</h1>\n");
 }
 
 void page_version(struct exchange *ex) {
@@ -93,10 +95,14 @@ void page_tags(struct exchange *ex) {
         buf_json(b, name.p, name.len);
         buf_lit(b, ",\"model\":");
         buf_json(b, name.p, name.len);
-        buf_printf(b, ",\"modified_at\":\"" MODIFIED "\",\"size\":%lld,\"digest\":\"%064zx\"",
+        buf_printf(b,
+                   ",\"modified_at\":\"" MODIFIED
+                   "\",\"size\":%lld,\"digest\":\"%064zx\"",
                    (long long)m->size, i + 1);
-        buf_lit(b, ",\"details\":{\"parent_model\":\"\",\"format\":\"\",\"family\":\"\","
-                   "\"families\":null,\"parameter_size\":\"\",\"quantization_level\":\"\"}}");
+        buf_lit(
+            b,
+            ",\"details\":{\"parent_model\":\"\",\"format\":\"\",\"family\":\"\","
+            "\"families\":null,\"parameter_size\":\"\",\"quantization_level\":\"\"}}");
     }
     buf_lit(b, "]}");
 }
@@ -116,21 +122,24 @@ void page_show(struct exchange *ex) {
 
     m = look_up(ex->about.model);
     ex->c->reply.type = "application/json; charset=utf-8";
-    buf_printf(b,
-               "{\"details\":{\"parent_model\":\"\",\"format\":\"\",\"family\":\"%s\","
-               "\"families\":[\"%s\"],\"parameter_size\":\"%lld\",\"quantization_level\":\"MXFP4\"},"
-               "\"model_info\":{\"general.architecture\":\"%s\",\"%s.context_length\":%lld,"
-               "\"%s.embedding_length\":2880},"
-               "\"capabilities\":[\"completion\",\"tools\",\"thinking\"],"
-               "\"modified_at\":\"" MODIFIED "\"}",
-               m->family, m->family, (long long)m->parameters, m->family, m->family,
-               (long long)m->context, m->family);
+    buf_printf(
+        b,
+        "{\"details\":{\"parent_model\":\"\",\"format\":\"\",\"family\":\"%s\","
+        "\"families\":[\"%s\"],\"parameter_size\":\"%lld\",\"quantization_level\":\"MXFP4\"},"
+        "\"model_info\":{\"general.architecture\":\"%s\",\"%s.context_length\":%lld,"
+        "\"%s.embedding_length\":2880},"
+        "\"capabilities\":[\"completion\",\"tools\",\"thinking\"],"
+        "\"modified_at\":\"" MODIFIED "\"}",
+        m->family, m->family, (long long)m->parameters, m->family, m->family,
+        (long long)m->context, m->family);
 }
 
 static void write_model(struct buf *b, struct slice name) {
     buf_lit(b, "{\"id\":");
     buf_json(b, name.p, name.len);
-    buf_printf(b, ",\"object\":\"model\",\"created\":%d,\"owned_by\":\"ollama\"}", CREATED);
+    buf_printf(b,
+               ",\"object\":\"model\",\"created\":%d,\"owned_by\":\"ollama\"}",
+               CREATED);
 }
 
 void page_models(struct exchange *ex) {
@@ -159,9 +168,10 @@ void page_model(struct exchange *ex) {
     size_t i;
 
     for (i = prefix; i < path.len; i++) {
-        if (path.p[i] == '%' && i + 2 < path.len && hex_value(path.p[i + 1]) >= 0 &&
-            hex_value(path.p[i + 2]) >= 0) {
-            buf_char(&name, (char)(hex_value(path.p[i + 1]) * 16 + hex_value(path.p[i + 2])));
+        if (path.p[i] == '%' && i + 2 < path.len &&
+            hex_value(path.p[i + 1]) >= 0 && hex_value(path.p[i + 2]) >= 0) {
+            buf_char(&name, (char)(hex_value(path.p[i + 1]) * 16 +
+                                   hex_value(path.p[i + 2])));
             i += 2;
         } else {
             buf_char(&name, path.p[i]);
@@ -183,9 +193,11 @@ static void write_account_id(struct buf *b, const char *name) {
     uint64_t h = 14695981039346656037u;
 
     for (; *name; name++) h = (h ^ (unsigned char)*name) * 1099511628211u;
-    buf_printf(b, "%08llx-%04llx-4%03llx-a%03llx-%012llx", (unsigned long long)(h >> 32),
-               (unsigned long long)(h >> 16 & 0xffff), (unsigned long long)(h & 0xfff),
-               (unsigned long long)(h >> 12 & 0xfff), (unsigned long long)(h & 0xffffffffffff));
+    buf_printf(
+        b, "%08llx-%04llx-4%03llx-a%03llx-%012llx",
+        (unsigned long long)(h >> 32), (unsigned long long)(h >> 16 & 0xffff),
+        (unsigned long long)(h & 0xfff), (unsigned long long)(h >> 12 & 0xfff),
+        (unsigned long long)(h & 0xffffffffffff));
 }
 
 void page_me(struct exchange *ex) {
@@ -212,10 +224,12 @@ void page_me(struct exchange *ex) {
     buf_json_str(b, name);
     buf_lit(b, ",\"Plan\":");
     buf_json_str(b, a ? a->plan : "free");
-    buf_lit(b, ",\"CreatedAt\":\"2025-08-05T00:00:00Z\","
-               "\"SubscriptionPeriodStart\":{\"Time\":\"0001-01-01T00:00:00Z\",\"Valid\":false},"
-               "\"SubscriptionPeriodEnd\":{\"Time\":\"0001-01-01T00:00:00Z\",\"Valid\":false},"
-               "\"SuspendedAt\":{\"Time\":\"0001-01-01T00:00:00Z\",\"Valid\":false}}");
+    buf_lit(
+        b,
+        ",\"CreatedAt\":\"2025-08-05T00:00:00Z\","
+        "\"SubscriptionPeriodStart\":{\"Time\":\"0001-01-01T00:00:00Z\",\"Valid\":false},"
+        "\"SubscriptionPeriodEnd\":{\"Time\":\"0001-01-01T00:00:00Z\",\"Valid\":false},"
+        "\"SuspendedAt\":{\"Time\":\"0001-01-01T00:00:00Z\",\"Valid\":false}}");
 }
 
 /* ---- usage and balance, ten questions a minute ---- */
@@ -237,7 +251,9 @@ static struct tally sum(const struct exchange *ex) {
 
     for (i = 0; i < (a ? a->keys.n : 1); i++) {
         name = ex->key;
-        if (a) name = (struct slice){a->keys.entries[i].key, a->keys.entries[i].len};
+        if (a)
+            name =
+                (struct slice){a->keys.entries[i].key, a->keys.entries[i].len};
         key = ledger_find(name.p, name.len);
         if (key == NULL) continue;
         total.requests += key->tally.ok;
@@ -249,7 +265,8 @@ static struct tally sum(const struct exchange *ex) {
 }
 
 /* A quota of a million tokens, unless the account is said to be at its end. */
-static double used(const struct exchange *ex, enum quota window, const struct tally *t) {
+static double used(const struct exchange *ex, enum quota window,
+                   const struct tally *t) {
     double part = (double)(t->tokens.prompt + t->tokens.completion) / 1e6;
 
     if (ex->account && ex->account->quota == window) return 1;
@@ -261,15 +278,18 @@ static void usage_1(struct exchange *ex) {
     struct tally t = sum(ex);
     time_t now = time(NULL);
 
-    buf_lit(b, "{\"activity\":{\"cost\":\"0.00000\",\"period\":{\"type\":\"last_4_weeks\","
-               "\"starting_at\":\"");
+    buf_lit(
+        b,
+        "{\"activity\":{\"cost\":\"0.00000\",\"period\":{\"type\":\"last_4_weeks\","
+        "\"starting_at\":\"");
     clock_rfc3339(b, now - 28 * 86400);
     buf_lit(b, "\",\"ending_at\":\"");
     clock_rfc3339(b, now);
-    buf_printf(b,
-               "\"},\"models\":[]},\"limits\":{\"session\":{\"usage\":%.3f,\"models\":[]},"
-               "\"weekly\":{\"usage\":%.3f,\"models\":[]}}}",
-               used(ex, QUOTA_SESSION, &t), used(ex, QUOTA_WEEKLY, &t));
+    buf_printf(
+        b,
+        "\"},\"models\":[]},\"limits\":{\"session\":{\"usage\":%.3f,\"models\":[]},"
+        "\"weekly\":{\"usage\":%.3f,\"models\":[]}}}",
+        used(ex, QUOTA_SESSION, &t), used(ex, QUOTA_WEEKLY, &t));
 }
 
 static bool may_be(struct slice value, const char *const *values) {
@@ -323,16 +343,19 @@ static void usage_2(struct exchange *ex) {
     }
 
     day = slice_is(range, "24h");
-    buf_printf(b, "{\"range\":\"%.*s\",\"scope\":\"self\",\"granularity\":\"%s\",\"from\":\"",
-               (int)range.len, range.p, day ? "hour" : "day");
+    buf_printf(
+        b,
+        "{\"range\":\"%.*s\",\"scope\":\"self\",\"granularity\":\"%s\",\"from\":\"",
+        (int)range.len, range.p, day ? "hour" : "day");
     clock_rfc3339(b, now - (day ? 1 : slice_is(range, "7d") ? 7 : 30) * 86400);
     buf_lit(b, "\",\"until\":\"");
     clock_rfc3339(b, now);
-    buf_printf(b,
-               "\",\"totals\":{\"request_count\":%lld,\"usage_usd\":0,\"input_tokens\":%lld,"
-               "\"cached_input_tokens\":%lld,\"output_tokens\":%lld},\"buckets\":[]}",
-               (long long)t.requests, (long long)t.tokens.prompt, (long long)t.tokens.cached,
-               (long long)t.tokens.completion);
+    buf_printf(
+        b,
+        "\",\"totals\":{\"request_count\":%lld,\"usage_usd\":0,\"input_tokens\":%lld,"
+        "\"cached_input_tokens\":%lld,\"output_tokens\":%lld},\"buckets\":[]}",
+        (long long)t.requests, (long long)t.tokens.prompt,
+        (long long)t.tokens.cached, (long long)t.tokens.completion);
 }
 
 void page_usage(struct exchange *ex) {
@@ -347,9 +370,10 @@ void page_balance(struct exchange *ex) {
     if (asks_too_often(ex)) return;
 
     t = sum(ex);
-    buf_printf(b,
-               "{\"included\":{\"balance_usd\":%.2f,\"allowance_usd\":100,\"period\":{\"from\":\"",
-               100 * (1 - used(ex, QUOTA_MONTHLY, &t)));
+    buf_printf(
+        b,
+        "{\"included\":{\"balance_usd\":%.2f,\"allowance_usd\":100,\"period\":{\"from\":\"",
+        100 * (1 - used(ex, QUOTA_MONTHLY, &t)));
     clock_rfc3339(b, time(NULL) - 15 * 86400);
     buf_lit(b, "\",\"until\":\"");
     clock_rfc3339(b, time(NULL) + 15 * 86400);
@@ -361,9 +385,10 @@ void page_web_search(struct exchange *ex) {
         error_reply(&ex->c->reply, &ex->about, 400, "invalid request body");
         return;
     }
-    buf_lit(&ex->c->reply.body,
-            "{\"results\":[{\"title\":\"Ollama\",\"url\":\"https://ollama.com/\","
-            "\"content\":\"Cloud models are now available.\"}]}");
+    buf_lit(
+        &ex->c->reply.body,
+        "{\"results\":[{\"title\":\"Ollama\",\"url\":\"https://ollama.com/\","
+        "\"content\":\"Cloud models are now available.\"}]}");
 }
 
 void page_web_fetch(struct exchange *ex) {
@@ -371,8 +396,9 @@ void page_web_fetch(struct exchange *ex) {
         error_reply(&ex->c->reply, &ex->about, 400, "invalid request body");
         return;
     }
-    buf_lit(&ex->c->reply.body, "{\"title\":\"Ollama\",\"content\":\"Cloud models\","
-                                "\"links\":[\"https://ollama.com/models\"]}");
+    buf_lit(&ex->c->reply.body,
+            "{\"title\":\"Ollama\",\"content\":\"Cloud models\","
+            "\"links\":[\"https://ollama.com/models\"]}");
 }
 
 void page_recommendations(struct exchange *ex) {

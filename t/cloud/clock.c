@@ -46,7 +46,8 @@ void clock_rfc3339_nano(struct buf *b, time_t at, long nsec) {
     buf_str(b, date_and_time(at));
     if (nsec) {
         for (i = 8; i >= 0; i--, nsec /= 10) digits[i] = '0' + nsec % 10;
-        for (i = 9; digits[i - 1] == '0'; i--) {}
+        for (i = 9; digits[i - 1] == '0'; i--) {
+        }
         buf_char(b, '.');
         buf_add(b, digits, i);
     }

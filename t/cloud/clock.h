@@ -11,8 +11,8 @@
 
 #include <time.h>
 
-int64_t clock_ms(void);         /* monotonic */
-const char *clock_http(void);   /* Sun, 06 Nov 1994 08:49:37 GMT */
+int64_t clock_ms(void);       /* monotonic */
+const char *clock_http(void); /* Sun, 06 Nov 1994 08:49:37 GMT */
 
 /* 2026-09-20T10:00:00Z, and with nanoseconds as Go writes them: no zeros at
  * the end of the fraction, no fraction if it is 0. */

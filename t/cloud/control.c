@@ -15,7 +15,8 @@
 
 typedef bool (*loader)(yajl_val document, struct buf *complaint);
 
-static bool load(loader into, const char *text, size_t len, struct buf *complaint) {
+static bool load(loader into, const char *text, size_t len,
+                 struct buf *complaint) {
     yajl_val document = tree_parse(text, len, complaint);
     bool loaded = document && into(document, complaint);
 
@@ -48,10 +49,12 @@ void control_reset(void) {
 }
 
 bool control_owns(struct slice path) {
-    return path.len >= sizeof(PREFIX) - 1 && memcmp(path.p, PREFIX, sizeof(PREFIX) - 1) == 0;
+    return path.len >= sizeof(PREFIX) - 1 &&
+           memcmp(path.p, PREFIX, sizeof(PREFIX) - 1) == 0;
 }
 
-static void complain(struct reply *r, int status, const char *text, size_t len) {
+static void complain(struct reply *r, int status, const char *text,
+                     size_t len) {
     r->status = status;
     r->body.len = 0;
     buf_lit(&r->body, "{\"error\":");
@@ -65,8 +68,11 @@ static void post(struct conn *c, const char *page, size_t len) {
     size_t i;
 
     for (i = 0; i < sizeof(documents) / sizeof(documents[0]); i++) {
-        if (strlen(documents[i].page) != len || memcmp(documents[i].page, page, len) != 0) continue;
-        if (load(documents[i].into, empty ? "{}" : body->p, empty ? 2 : body->len, &complaint)) {
+        if (strlen(documents[i].page) != len ||
+            memcmp(documents[i].page, page, len) != 0)
+            continue;
+        if (load(documents[i].into, empty ? "{}" : body->p,
+                 empty ? 2 : body->len, &complaint)) {
             buf_lit(&c->reply.body, "{\"ok\":true}");
         } else {
             complain(&c->reply, 400, complaint.p, complaint.len);
@@ -83,7 +89,8 @@ static void get(struct conn *c, const char *page, size_t len) {
     if (slice_is(name, "ledger")) {
         ledger_write(&c->reply.body);
     } else if (slice_is(name, "requests")) {
-        reqlog_write(&c->reply.body, last.len ? strtoul(last.p, NULL, 10) : (size_t)-1);
+        reqlog_write(&c->reply.body,
+                     last.len ? strtoul(last.p, NULL, 10) : (size_t)-1);
     } else {
         complain(&c->reply, 404, "no such page", 12);
     }
@@ -123,7 +130,9 @@ bool control_load_accounts(const char *file) {
     fclose(f);
 
     loaded = load(accounts_load, text.p, text.len, &complaint);
-    if (!loaded) fprintf(stderr, "cloud-sim: %s: %.*s\n", file, (int)complaint.len, complaint.p);
+    if (!loaded)
+        fprintf(stderr, "cloud-sim: %s: %.*s\n", file, (int)complaint.len,
+                complaint.p);
 
     buf_free(&text);
     buf_free(&complaint);

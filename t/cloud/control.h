@@ -20,7 +20,7 @@
 #include "http.h"
 
 bool control_owns(struct slice path);
-void control_answer(struct conn *c);    /* fills the reply */
+void control_answer(struct conn *c); /* fills the reply */
 
 /* A file for --config, as POST /_sim/accounts takes it; false and a complaint
  * on stderr. */

@@ -5,15 +5,28 @@
 #include <stdlib.h>
 #include <zlib.h>
 
-#define STAMP_STEP 1234567
+#define STAMP_STEP        1234567
 #define EMBEDDING_NUMBERS 64
 
 /* Already escaped. Some are of more than one byte a character, some need an
  * escape, so that a scanner which cuts them apart is noticed. */
 static const char *const words[] = {
-    "Hello ", "from ", "the ", "cloud, ",      "gr\xc3\xbc\xc3\x9f ",
-    "dich ",  "and ",  "\xe4\xbd\xa0\xe5\xa5\xbd ", "\\u003cb\\u003e ", "\\\"quoted\\\" ",
-    "back\\\\slash ", "\xf0\x9f\x98\x80 ", "line\\nbreak ", "done:true ", "usage ", "end. ",
+    "Hello ",
+    "from ",
+    "the ",
+    "cloud, ",
+    "gr\xc3\xbc\xc3\x9f ",
+    "dich ",
+    "and ",
+    "\xe4\xbd\xa0\xe5\xa5\xbd ",
+    "\\u003cb\\u003e ",
+    "\\\"quoted\\\" ",
+    "back\\\\slash ",
+    "\xf0\x9f\x98\x80 ",
+    "line\\nbreak ",
+    "done:true ",
+    "usage ",
+    "end. ",
 };
 
 #define NWORDS ((int64_t)(sizeof(words) / sizeof(words[0])))
@@ -41,7 +54,8 @@ void emit_begin(struct answer *a, const struct question *q, struct reply *r) {
 }
 
 static void drop_final_newline(struct reply *r) {
-    while (r->body.len && strchr("\r\n", r->body.p[r->body.len - 1])) r->body.len--;
+    while (r->body.len && strchr("\r\n", r->body.p[r->body.len - 1]))
+        r->body.len--;
     while (r->nends && r->ends[r->nends - 1] > r->body.len) r->nends--;
 }
 
@@ -51,7 +65,8 @@ static void gzip(struct reply *r) {
     size_t i, from = 0, end;
     int last;
 
-    if (deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+    if (deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16, 8,
+                     Z_DEFAULT_STRATEGY) != Z_OK)
         abort();
 
     for (i = 0; i <= r->nends; i++) {
@@ -103,7 +118,8 @@ void emit_words(struct answer *a, int64_t from, int64_t to) {
 
 struct counts emit_counts(const struct answer *a) {
     const struct tokens *t = &a->tokens;
-    struct counts c = {.has_cached = a->k->cached_fields == 1 || (a->k->cached_fields && a->k->cached)};
+    struct counts c = {.has_cached = a->k->cached_fields == 1 ||
+                                     (a->k->cached_fields && a->k->cached)};
 
     if (a->k->zero_usage) return c;
     c.prompt = t->prompt;
@@ -150,7 +166,8 @@ void emit_embedding(struct answer *a, size_t seed) {
 
     buf_char(b, '[');
     for (i = 0; i < EMBEDDING_NUMBERS; i++)
-        buf_printf(b, "%s%s0.%05zu", i ? "," : "", i % 3 ? "" : "-", (seed * 7919 + i * 104729 + 1) % 100000);
+        buf_printf(b, "%s%s0.%05zu", i ? "," : "", i % 3 ? "" : "-",
+                   (seed * 7919 + i * 104729 + 1) % 100000);
     buf_char(b, ']');
 }
 

@@ -4,8 +4,8 @@
  * An emitter writes the whole body into the reply, one event after the other,
  * and says what became of it: which tokens it put on the wire (`reported_` of
  * tokens) and whether the answer is complete, that is, ends as the family's
- * answers end. Pace and framing are not its business. emit.c holds what the four
- * families share.
+ * answers end. Pace and framing are not its business. emit.c holds what the
+ * four families share.
  */
 
 #ifndef CLOUD_EMIT_H
@@ -23,18 +23,18 @@ struct answer {
     struct reply *r;
     struct tokens tokens;
     bool complete;
-    struct timespec now;        /* grows a little with each stamp */
+    struct timespec now; /* grows a little with each stamp */
 };
 
-void emit_chat(struct answer *a);               /* emit_native.c */
+void emit_chat(struct answer *a); /* emit_native.c */
 void emit_generate(struct answer *a);
 void emit_embed(struct answer *a);
 void emit_embeddings(struct answer *a);
-void emit_chat_completions(struct answer *a);   /* emit_openai.c */
+void emit_chat_completions(struct answer *a); /* emit_openai.c */
 void emit_completions(struct answer *a);
 void emit_v1_embeddings(struct answer *a);
-void emit_responses(struct answer *a);          /* emit_responses.c */
-void emit_messages(struct answer *a);           /* emit_anthropic.c */
+void emit_responses(struct answer *a); /* emit_responses.c */
+void emit_messages(struct answer *a);  /* emit_anthropic.c */
 
 /* Sets tokens and status; emitters find complete set. */
 void emit_begin(struct answer *a, const struct question *q, struct reply *r);
@@ -54,16 +54,16 @@ void emit_thought(struct answer *a, int64_t from, int64_t to);
 /* Counts to put on the wire, reported or not. */
 struct counts {
     int64_t prompt, completion, cached;
-    bool has_cached;            /* the field is there */
+    bool has_cached; /* the field is there */
 };
 
 struct counts emit_counts(const struct answer *a);
 struct counts emit_report(struct answer *a);
 
-void emit_model(struct answer *a);              /* as a JSON string */
-void emit_stamp(struct answer *a);              /* created_at, as one */
+void emit_model(struct answer *a); /* as a JSON string */
+void emit_stamp(struct answer *a); /* created_at, as one */
 void emit_newline(struct answer *a);
-void emit_embedding(struct answer *a, size_t seed);     /* [0.01,..] */
+void emit_embedding(struct answer *a, size_t seed); /* [0.01,..] */
 
 /* The arguments of the tool call, a JSON object; spoof makes it look like
  * usage. What looks like it, alone. */

@@ -1,6 +1,6 @@
 /*
- * /v1/messages (contract 2.7). Input tokens are those which were not cached; the
- * count in message_start is a guess, the one in message_delta is right.
+ * /v1/messages (contract 2.7). Input tokens are those which were not cached;
+ * the count in message_start is a guess, the one in message_delta is right.
  */
 
 #include "emit.h"
@@ -8,7 +8,8 @@
 static void id(struct answer *a) {
     buf_lit(&a->r->body, "{\"id\":\"msg_");
     write_hex(&a->r->body, 24);
-    buf_lit(&a->r->body, "\",\"type\":\"message\",\"role\":\"assistant\",\"model\":");
+    buf_lit(&a->r->body,
+            "\",\"type\":\"message\",\"role\":\"assistant\",\"model\":");
     emit_model(a);
 }
 
@@ -30,7 +31,8 @@ static void cached(struct answer *a, struct counts c) {
     struct buf *b = &a->r->body;
 
     if (!c.has_cached) return;
-    buf_lit(b, ",\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":");
+    buf_lit(b,
+            ",\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":");
     buf_int(b, c.cached);
 }
 
@@ -85,17 +87,21 @@ static void block_stop(struct answer *a, int index) {
 }
 
 /* A block of words, of which as many are written as are due. */
-static int64_t words_block(struct answer *a, int *index, bool thinking, int64_t n, int64_t due) {
+static int64_t words_block(struct answer *a, int *index, bool thinking,
+                           int64_t n, int64_t due) {
     int64_t i, written = n < due ? n : due;
 
     if (n == 0) return 0;
 
-    block_start(a, *index, thinking ? "{\"type\":\"thinking\",\"thinking\":\"\"}"
-                                    : "{\"type\":\"text\",\"text\":\"\"}");
+    block_start(a, *index,
+                thinking ? "{\"type\":\"thinking\",\"thinking\":\"\"}"
+                         : "{\"type\":\"text\",\"text\":\"\"}");
     for (i = 0; i < written; i++) {
         block_event(a, "content_block_delta", *index);
-        buf_str(&a->r->body, thinking ? ",\"delta\":{\"type\":\"thinking_delta\",\"thinking\":\""
-                                      : ",\"delta\":{\"type\":\"text_delta\",\"text\":\"");
+        buf_str(&a->r->body,
+                thinking
+                    ? ",\"delta\":{\"type\":\"thinking_delta\",\"thinking\":\""
+                    : ",\"delta\":{\"type\":\"text_delta\",\"text\":\"");
         thinking ? emit_thought(a, i, i + 1) : emit_words(a, i, i + 1);
         buf_lit(&a->r->body, "\"}}");
         emit_event_end(a);
@@ -123,7 +129,9 @@ static void tool_block(struct answer *a, int index) {
 }
 
 static const char *stop_reason(const struct answer *a) {
-    return a->k->incomplete ? "max_tokens" : emit_calls_tool(a) ? "tool_use" : "end_turn";
+    return a->k->incomplete     ? "max_tokens"
+           : emit_calls_tool(a) ? "tool_use"
+                                : "end_turn";
 }
 
 static void message_end(struct answer *a) {
@@ -166,8 +174,10 @@ static void stream(struct answer *a) {
 
     if (emit_breaks(a)) {
         emit_event(a, "error");
-        buf_lit(&a->r->body, "{\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":"
-                             "\"an error was encountered while running the model\"}}");
+        buf_lit(
+            &a->r->body,
+            "{\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":"
+            "\"an error was encountered while running the model\"}}");
         emit_event_end(a);
         a->complete = false;
         return;

@@ -1,12 +1,13 @@
 /*
  * /api/chat, /api/generate: NDJSON (contract 2.1, 2.2), and the embeddings of a
- * local daemon (2.3). Members come in the order of Ollama's structs; counts of 0
- * are absent.
+ * local daemon (2.3). Members come in the order of Ollama's structs; counts of
+ * 0 are absent.
  */
 
 #include "emit.h"
 
-static void count(struct answer *a, const char *name, int64_t n, bool even_zero) {
+static void count(struct answer *a, const char *name, int64_t n,
+                  bool even_zero) {
     struct buf *b = &a->r->body;
 
     if (n == 0 && !even_zero) return;
@@ -18,7 +19,8 @@ static void count(struct answer *a, const char *name, int64_t n, bool even_zero)
 
 static void metrics(struct answer *a, struct counts c) {
     count(a, "prompt_eval_count", c.prompt, false);
-    count(a, "prompt_eval_cached_count", c.cached, c.has_cached && a->k->cached_fields == 1);
+    count(a, "prompt_eval_cached_count", c.cached,
+          c.has_cached && a->k->cached_fields == 1);
     count(a, "eval_count", c.completion, false);
 }
 
@@ -67,15 +69,17 @@ static void tool_calls(struct answer *a) {
 
     buf_lit(b, ",\"tool_calls\":[{\"id\":\"call_");
     write_hex(b, 8);
-    buf_lit(b, "\",\"function\":{\"index\":0,\"name\":\"get_weather\",\"arguments\":");
+    buf_lit(
+        b,
+        "\",\"function\":{\"index\":0,\"name\":\"get_weather\",\"arguments\":");
     buf_str(b, emit_arguments(a));
     buf_lit(b, "}}]");
 }
 
 /* What differs between the two: the members that carry text. */
 struct shape {
-    void (*open)(struct answer *a);     /* up to the text of the answer */
-    void (*close)(struct answer *a);    /* after the tool call */
+    void (*open)(struct answer *a);  /* up to the text of the answer */
+    void (*close)(struct answer *a); /* after the tool call */
     bool context;
 };
 
@@ -98,8 +102,9 @@ static void generate_close(struct answer *a) {
 static const struct shape chat = {chat_open, chat_close, false};
 static const struct shape generate = {generate_open, generate_close, true};
 
-static void text(struct answer *a, const struct shape *s, int64_t thought, int64_t thought_end,
-                 int64_t word, int64_t word_end, bool tool) {
+static void text(struct answer *a, const struct shape *s, int64_t thought,
+                 int64_t thought_end, int64_t word, int64_t word_end,
+                 bool tool) {
     struct buf *b = &a->r->body;
 
     s->open(a);
@@ -131,7 +136,9 @@ static void stream(struct answer *a, const struct shape *s) {
     }
 
     if (emit_breaks(a)) {
-        buf_lit(&a->r->body, "{\"error\":\"an error was encountered while running the model\"}");
+        buf_lit(
+            &a->r->body,
+            "{\"error\":\"an error was encountered while running the model\"}");
         emit_newline(a);
         reply_mark(a->r);
         a->complete = false;
@@ -182,7 +189,8 @@ void emit_embed(struct answer *a) {
         emit_embedding(a, i);
     }
     buf_lit(b, "],\"total_duration\":14143917,\"load_duration\":1019500");
-    if (!a->k->no_usage) count(a, "prompt_eval_count", emit_report(a).prompt, false);
+    if (!a->k->no_usage)
+        count(a, "prompt_eval_count", emit_report(a).prompt, false);
     buf_char(b, '}');
 }
 

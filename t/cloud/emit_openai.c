@@ -49,9 +49,9 @@ static void model(struct answer *a) {
 
 /* Ids are of a stream, so they have to come out the same in each chunk. */
 struct stream {
-    struct buf head;        /* a chunk up to `choices` */
-    struct buf tail;        /* text completions: what stands behind them */
-    bool asked;             /* for usage */
+    struct buf head; /* a chunk up to `choices` */
+    struct buf tail; /* text completions: what stands behind them */
+    bool asked;      /* for usage */
 };
 
 static void chunk_begin(struct answer *a, const struct stream *s) {
@@ -61,7 +61,8 @@ static void chunk_begin(struct answer *a, const struct stream *s) {
 }
 
 /* Each chunk but the extra one. */
-static void chunk_end(struct answer *a, const struct stream *s, bool zeros, int64_t written) {
+static void chunk_end(struct answer *a, const struct stream *s, bool zeros,
+                      int64_t written) {
     struct counts c = {0};
 
     buf_char(&a->r->body, ']');
@@ -103,7 +104,9 @@ static void stream_broken(struct answer *a) {
 }
 
 static const char *finish_reason(const struct answer *a) {
-    return a->k->incomplete ? "length" : emit_calls_tool(a) ? "tool_calls" : "stop";
+    return a->k->incomplete     ? "length"
+           : emit_calls_tool(a) ? "tool_calls"
+                                : "stop";
 }
 
 static void stream_begin(struct answer *a, struct stream *s) {
@@ -125,8 +128,10 @@ static void tool_calls(struct answer *a) {
 
     buf_lit(b, "\"tool_calls\":[{\"id\":\"call_");
     write_hex(b, 8);
-    buf_lit(b, "\",\"index\":0,\"type\":\"function\",\"function\":{\"name\":\"get_weather\","
-               "\"arguments\":");
+    buf_lit(
+        b,
+        "\",\"index\":0,\"type\":\"function\",\"function\":{\"name\":\"get_weather\","
+        "\"arguments\":");
     buf_json_str(b, emit_arguments(a));
     buf_lit(b, "}}]");
 }
@@ -185,7 +190,9 @@ static void chat_plain(struct answer *a) {
     id(a, "chatcmpl-");
     created(a, "chat.completion");
     model(a);
-    buf_lit(b, ",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"");
+    buf_lit(
+        b,
+        ",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"");
     emit_words(a, 0, a->k->words);
     buf_char(b, '"');
     if (a->k->thinking) {
@@ -224,7 +231,9 @@ static void text(struct answer *a, int64_t i, int64_t end) {
 }
 
 static void text_tool(struct answer *a) {
-    if (emit_calls_tool(a)) buf_json_chars(&a->r->body, emit_arguments(a), strlen(emit_arguments(a)));
+    if (emit_calls_tool(a))
+        buf_json_chars(&a->r->body, emit_arguments(a),
+                       strlen(emit_arguments(a)));
 }
 
 static const char *text_finish_reason(const struct answer *a) {

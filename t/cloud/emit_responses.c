@@ -1,8 +1,9 @@
 /*
  * /v1/responses (contract 2.6). In a stream the members of every object are
- * sorted, since the cloud makes them of Go's maps; the plain answer comes in the
- * order of its struct. Three events of a stream carry the whole response, with
- * the request's instructions, tools and metadata in it, however long they are.
+ * sorted, since the cloud makes them of Go's maps; the plain answer comes in
+ * the order of its struct. Three events of a stream carry the whole response,
+ * with the request's instructions, tools and metadata in it, however long they
+ * are.
  */
 
 #include "emit.h"
@@ -12,14 +13,15 @@
 struct writer {
     struct answer *a;
     struct buf *b;
-    int64_t number;             /* of the next event */
-    int index;                  /* of the next output item */
+    int64_t number; /* of the next event */
+    int index;      /* of the next output item */
     char id[16], message[16], reasoning[16], call[16], function[16];
 };
 
 enum status { IN_PROGRESS, COMPLETED, INCOMPLETE, FAILED };
 
-static const char *const status_words[] = {"in_progress", "completed", "incomplete", "failed"};
+static const char *const status_words[] = {"in_progress", "completed",
+                                           "incomplete", "failed"};
 
 static void number_id(char id[16], const char *prefix, unsigned n) {
     snprintf(id, 16, "%s%u", prefix, n % 1000000);
@@ -75,7 +77,9 @@ static void instructions(struct writer *w) {
 
 static void tools(struct writer *w) {
     if (w->a->k->spoof) {
-        buf_lit(w->b, "[{\"description\":\"\",\"name\":\"get_weather\",\"parameters\":");
+        buf_lit(
+            w->b,
+            "[{\"description\":\"\",\"name\":\"get_weather\",\"parameters\":");
         buf_str(w->b, emit_fake_usage);
         buf_lit(w->b, ",\"strict\":false,\"type\":\"function\"}]");
     } else if (w->a->q->tools.len) {
@@ -109,7 +113,8 @@ static void usage(struct writer *w, bool sorted) {
     }
     buf_lit(w->b, ",\"output_tokens\":");
     buf_int(w->b, c.completion);
-    if (sorted) buf_lit(w->b, ",\"output_tokens_details\":{\"reasoning_tokens\":0}");
+    if (sorted)
+        buf_lit(w->b, ",\"output_tokens_details\":{\"reasoning_tokens\":0}");
     buf_lit(w->b, ",\"total_tokens\":");
     buf_int(w->b, c.prompt + c.completion);
     if (!sorted && details) {
@@ -117,14 +122,16 @@ static void usage(struct writer *w, bool sorted) {
         buf_int(w->b, c.cached);
         buf_char(w->b, '}');
     }
-    if (!sorted) buf_lit(w->b, ",\"output_tokens_details\":{\"reasoning_tokens\":0}");
+    if (!sorted)
+        buf_lit(w->b, ",\"output_tokens_details\":{\"reasoning_tokens\":0}");
     buf_char(w->b, '}');
 }
 
 /* ---- output items ---- */
 
 static void reasoning_item(struct writer *w, bool full) {
-    buf_printf(w->b, "{\"encrypted_content\":\"\",\"id\":\"%s\",\"summary\":[", w->reasoning);
+    buf_printf(w->b, "{\"encrypted_content\":\"\",\"id\":\"%s\",\"summary\":[",
+               w->reasoning);
     if (full) {
         buf_lit(w->b, "{\"text\":\"");
         emit_thought(w->a, 0, w->a->k->thinking);
@@ -142,17 +149,20 @@ static void text_part(struct writer *w, int64_t words) {
 static void message_item(struct writer *w, bool full) {
     buf_lit(w->b, "{\"content\":[");
     if (full) text_part(w, w->a->k->words);
-    buf_printf(w->b, "],\"id\":\"%s\",\"role\":\"assistant\",\"status\":\"%s\",\"type\":\"message\"}",
-               w->message, full ? "completed" : "in_progress");
+    buf_printf(
+        w->b,
+        "],\"id\":\"%s\",\"role\":\"assistant\",\"status\":\"%s\",\"type\":\"message\"}",
+        w->message, full ? "completed" : "in_progress");
 }
 
 static void function_item(struct writer *w, bool full) {
     buf_lit(w->b, "{\"arguments\":");
     buf_json_str(w->b, full ? emit_arguments(w->a) : "");
-    buf_printf(w->b,
-               ",\"call_id\":\"%s\",\"id\":\"%s\",\"name\":\"get_weather\",\"status\":\"%s\","
-               "\"type\":\"function_call\"}",
-               w->call, w->function, full ? "completed" : "in_progress");
+    buf_printf(
+        w->b,
+        ",\"call_id\":\"%s\",\"id\":\"%s\",\"name\":\"get_weather\",\"status\":\"%s\","
+        "\"type\":\"function_call\"}",
+        w->call, w->function, full ? "completed" : "in_progress");
 }
 
 static void output(struct writer *w) {
@@ -175,8 +185,10 @@ static void output(struct writer *w) {
 
 static void error_of(struct writer *w, enum status status) {
     if (status == FAILED) {
-        buf_lit(w->b, "{\"code\":\"server_error\",\"message\":\"an error was encountered while "
-                      "running the model\"}");
+        buf_lit(
+            w->b,
+            "{\"code\":\"server_error\",\"message\":\"an error was encountered while "
+            "running the model\"}");
     } else {
         buf_lit(w->b, "null");
     }
@@ -191,21 +203,27 @@ static void completed_at(struct writer *w, enum status status) {
 }
 
 static void incomplete_details(struct writer *w, enum status status) {
-    buf_str(w->b, status == INCOMPLETE ? "{\"reason\":\"max_output_tokens\"}" : "null");
+    buf_str(w->b, status == INCOMPLETE ? "{\"reason\":\"max_output_tokens\"}"
+                                       : "null");
 }
 
-static void sorted_response(struct writer *w, enum status status, bool with_output, bool with_usage) {
+static void sorted_response(struct writer *w, enum status status,
+                            bool with_output, bool with_usage) {
     struct buf *b = w->b;
 
     buf_lit(b, "{\"background\":false,\"completed_at\":");
     completed_at(w, status);
-    buf_printf(b, ",\"created_at\":%lld,\"error\":", (long long)w->a->now.tv_sec);
+    buf_printf(b,
+               ",\"created_at\":%lld,\"error\":", (long long)w->a->now.tv_sec);
     error_of(w, status);
-    buf_printf(b, ",\"frequency_penalty\":0,\"id\":\"%s\",\"incomplete_details\":", w->id);
+    buf_printf(b,
+               ",\"frequency_penalty\":0,\"id\":\"%s\",\"incomplete_details\":",
+               w->id);
     incomplete_details(w, status);
     buf_lit(b, ",\"instructions\":");
     instructions(w);
-    buf_lit(b, ",\"max_output_tokens\":null,\"max_tool_calls\":null,\"metadata\":");
+    buf_lit(
+        b, ",\"max_output_tokens\":null,\"max_tool_calls\":null,\"metadata\":");
     metadata(w);
     buf_lit(b, ",\"model\":");
     emit_model(w->a);
@@ -215,14 +233,17 @@ static void sorted_response(struct writer *w, enum status status, bool with_outp
     } else {
         buf_lit(b, "[]");
     }
-    buf_printf(b,
-               ",\"parallel_tool_calls\":true,\"presence_penalty\":0,\"previous_response_id\":null,"
-               "\"prompt_cache_key\":null,\"reasoning\":null,\"safety_identifier\":null,"
-               "\"service_tier\":\"default\",\"status\":\"%s\",\"store\":false,\"temperature\":1,"
-               "\"text\":{\"format\":{\"type\":\"text\"}},\"tool_choice\":\"auto\",\"tools\":",
-               status_words[status]);
+    buf_printf(
+        b,
+        ",\"parallel_tool_calls\":true,\"presence_penalty\":0,\"previous_response_id\":null,"
+        "\"prompt_cache_key\":null,\"reasoning\":null,\"safety_identifier\":null,"
+        "\"service_tier\":\"default\",\"status\":\"%s\",\"store\":false,\"temperature\":1,"
+        "\"text\":{\"format\":{\"type\":\"text\"}},\"tool_choice\":\"auto\",\"tools\":",
+        status_words[status]);
     tools(w);
-    buf_lit(b, ",\"top_logprobs\":0,\"top_p\":1,\"truncation\":\"disabled\",\"usage\":");
+    buf_lit(
+        b,
+        ",\"top_logprobs\":0,\"top_p\":1,\"truncation\":\"disabled\",\"usage\":");
     if (with_usage) {
         usage(w, true);
     } else {
@@ -234,10 +255,13 @@ static void sorted_response(struct writer *w, enum status status, bool with_outp
 static void plain_response(struct writer *w, enum status status) {
     struct buf *b = w->b;
 
-    buf_printf(b, "{\"id\":\"%s\",\"object\":\"response\",\"created_at\":%lld,\"completed_at\":",
-               w->id, (long long)w->a->now.tv_sec);
+    buf_printf(
+        b,
+        "{\"id\":\"%s\",\"object\":\"response\",\"created_at\":%lld,\"completed_at\":",
+        w->id, (long long)w->a->now.tv_sec);
     completed_at(w, status);
-    buf_printf(b, ",\"status\":\"%s\",\"incomplete_details\":", status_words[status]);
+    buf_printf(
+        b, ",\"status\":\"%s\",\"incomplete_details\":", status_words[status]);
     incomplete_details(w, status);
     buf_lit(b, ",\"model\":");
     emit_model(w->a);
@@ -249,17 +273,21 @@ static void plain_response(struct writer *w, enum status status) {
     error_of(w, status);
     buf_lit(b, ",\"tools\":");
     tools(w);
-    buf_lit(b, ",\"tool_choice\":\"auto\",\"truncation\":\"disabled\",\"parallel_tool_calls\":true,"
-               "\"text\":{\"format\":{\"type\":\"text\"}},\"top_p\":1,\"presence_penalty\":0,"
-               "\"frequency_penalty\":0,\"top_logprobs\":0,\"temperature\":1,\"reasoning\":null,"
-               "\"usage\":");
+    buf_lit(
+        b,
+        ",\"tool_choice\":\"auto\",\"truncation\":\"disabled\",\"parallel_tool_calls\":true,"
+        "\"text\":{\"format\":{\"type\":\"text\"}},\"top_p\":1,\"presence_penalty\":0,"
+        "\"frequency_penalty\":0,\"top_logprobs\":0,\"temperature\":1,\"reasoning\":null,"
+        "\"usage\":");
     if (w->a->k->no_usage) {
         buf_lit(b, "null");
     } else {
         usage(w, false);
     }
-    buf_lit(b, ",\"max_output_tokens\":null,\"max_tool_calls\":null,\"store\":false,"
-               "\"background\":false,\"service_tier\":\"default\",\"metadata\":");
+    buf_lit(
+        b,
+        ",\"max_output_tokens\":null,\"max_tool_calls\":null,\"store\":false,"
+        "\"background\":false,\"service_tier\":\"default\",\"metadata\":");
     metadata(w);
     buf_lit(b, ",\"safety_identifier\":null,\"prompt_cache_key\":null}");
 }
@@ -283,16 +311,16 @@ static void event_end(struct writer *w, const char *type) {
     type_end(w, type);
 }
 
-static void response_event(struct writer *w, const char *type, enum status status, bool is_last,
-                           bool with_usage) {
+static void response_event(struct writer *w, const char *type,
+                           enum status status, bool is_last, bool with_usage) {
     emit_event(w->a, type);
     buf_lit(w->b, "{\"response\":");
     sorted_response(w, status, is_last, with_usage);
     event_end(w, type);
 }
 
-static void item_event(struct writer *w, const char *type, void (*item)(struct writer *, bool),
-                       bool full) {
+static void item_event(struct writer *w, const char *type,
+                       void (*item)(struct writer *, bool), bool full) {
     emit_event(w->a, type);
     buf_lit(w->b, "{\"item\":");
     item(w, full);
@@ -312,7 +340,8 @@ static int64_t reasoning(struct writer *w, int64_t due) {
         emit_event(w->a, delta);
         buf_lit(w->b, "{\"delta\":\"");
         emit_thought(w->a, i, i + 1);
-        buf_printf(w->b, "\",\"item_id\":\"%s\",\"output_index\":%d", w->reasoning, w->index);
+        buf_printf(w->b, "\",\"item_id\":\"%s\",\"output_index\":%d",
+                   w->reasoning, w->index);
         sequence(w);
         buf_lit(w->b, ",\"summary_index\":0");
         type_end(w, delta);
@@ -320,7 +349,8 @@ static int64_t reasoning(struct writer *w, int64_t due) {
     if (written < n) return written;
 
     emit_event(w->a, done);
-    buf_printf(w->b, "{\"item_id\":\"%s\",\"output_index\":%d", w->reasoning, w->index);
+    buf_printf(w->b, "{\"item_id\":\"%s\",\"output_index\":%d", w->reasoning,
+               w->index);
     sequence(w);
     buf_lit(w->b, ",\"summary_index\":0,\"text\":\"");
     emit_thought(w->a, 0, n);
@@ -333,14 +363,17 @@ static int64_t reasoning(struct writer *w, int64_t due) {
 
 static void part_event(struct writer *w, const char *type, int64_t words) {
     emit_event(w->a, type);
-    buf_printf(w->b, "{\"content_index\":0,\"item_id\":\"%s\",\"output_index\":%d,\"part\":",
-               w->message, w->index);
+    buf_printf(
+        w->b,
+        "{\"content_index\":0,\"item_id\":\"%s\",\"output_index\":%d,\"part\":",
+        w->message, w->index);
     text_part(w, words);
     event_end(w, type);
 }
 
 static void message(struct writer *w, int64_t due) {
-    static const char delta[] = "response.output_text.delta", done[] = "response.output_text.done";
+    static const char delta[] = "response.output_text.delta",
+                      done[] = "response.output_text.done";
     int64_t i, n = w->a->k->words, written = n < due ? n : due;
 
     item_event(w, "response.output_item.added", message_item, false);
@@ -349,16 +382,18 @@ static void message(struct writer *w, int64_t due) {
         emit_event(w->a, delta);
         buf_lit(w->b, "{\"content_index\":0,\"delta\":\"");
         emit_words(w->a, i, i + 1);
-        buf_printf(w->b, "\",\"item_id\":\"%s\",\"logprobs\":[],\"output_index\":%d", w->message,
-                   w->index);
+        buf_printf(w->b,
+                   "\",\"item_id\":\"%s\",\"logprobs\":[],\"output_index\":%d",
+                   w->message, w->index);
         event_end(w, delta);
     }
     if (written < n) return;
 
     emit_event(w->a, done);
-    buf_printf(w->b,
-               "{\"content_index\":0,\"item_id\":\"%s\",\"logprobs\":[],\"output_index\":%d",
-               w->message, w->index);
+    buf_printf(
+        w->b,
+        "{\"content_index\":0,\"item_id\":\"%s\",\"logprobs\":[],\"output_index\":%d",
+        w->message, w->index);
     sequence(w);
     buf_lit(w->b, ",\"text\":\"");
     emit_words(w->a, 0, n);
@@ -378,13 +413,15 @@ static void function_call(struct writer *w) {
     emit_event(w->a, delta);
     buf_lit(w->b, "{\"delta\":");
     buf_json_str(w->b, emit_arguments(w->a));
-    buf_printf(w->b, ",\"item_id\":\"%s\",\"output_index\":%d", w->function, w->index);
+    buf_printf(w->b, ",\"item_id\":\"%s\",\"output_index\":%d", w->function,
+               w->index);
     event_end(w, delta);
 
     emit_event(w->a, done);
     buf_lit(w->b, "{\"arguments\":");
     buf_json_str(w->b, emit_arguments(w->a));
-    buf_printf(w->b, ",\"item_id\":\"%s\",\"output_index\":%d", w->function, w->index);
+    buf_printf(w->b, ",\"item_id\":\"%s\",\"output_index\":%d", w->function,
+               w->index);
     event_end(w, done);
 
     item_event(w, "response.output_item.done", function_item, true);
@@ -429,6 +466,8 @@ void emit_responses(struct answer *a) {
         stream(&w);
     } else {
         a->r->type = "application/json; charset=utf-8";
-        plain_response(&w, a->k->failed ? FAILED : a->k->incomplete ? INCOMPLETE : COMPLETED);
+        plain_response(&w, a->k->failed       ? FAILED
+                           : a->k->incomplete ? INCOMPLETE
+                                              : COMPLETED);
     }
 }

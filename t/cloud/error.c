@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#define UPGRADE "https://ollama.com/upgrade"
+#define UPGRADE  "https://ollama.com/upgrade"
 #define SETTINGS "https://ollama.com/settings"
 
 /* %a the account's name, %m the model's, %r a reference. */
@@ -12,43 +12,58 @@ static const struct {
     const char *type, *text;
 } presets[] = {
     [PRESET_NONE] = {"", 0, NULL, NULL},
-#define QUOTA(window)                                                                            \
-    "you (%a) have reached your " window " usage limit, upgrade for higher limits: " UPGRADE     \
+#define QUOTA(window)                                   \
+    "you (%a) have reached your " window                \
+    " usage limit, upgrade for higher limits: " UPGRADE \
     " or add usage credits: " SETTINGS " (ref: %r)"
     [PRESET_QUOTA_SESSION] = {"quota_session", 429, NULL, QUOTA("session")},
     [PRESET_QUOTA_WEEKLY] = {"quota_weekly", 429, NULL, QUOTA("weekly")},
     [PRESET_QUOTA_HOURLY] = {"quota_hourly", 429, NULL, QUOTA("hourly")},
     [PRESET_QUOTA_MONTHLY] = {"quota_monthly", 429, NULL, QUOTA("monthly")},
 #undef QUOTA
-    [PRESET_CONCURRENT] = {"concurrent", 429, NULL, "too many concurrent requests"},
-    [PRESET_QUEUE_TIMEOUT] = {"queue_timeout", 429, NULL,
-                              "timed out waiting for a concurrent request slot"},
-    [PRESET_UNKNOWN_429] = {"unknown_429", 429, NULL, "rate limit exceeded, please slow down"},
+    [PRESET_CONCURRENT] = {"concurrent", 429, NULL,
+                           "too many concurrent requests"},
+    [PRESET_QUEUE_TIMEOUT] =
+        {"queue_timeout", 429, NULL,
+         "timed out waiting for a concurrent request slot"},
+    [PRESET_UNKNOWN_429] = {"unknown_429", 429, NULL,
+                            "rate limit exceeded, please slow down"},
     [PRESET_UNAUTHORIZED] = {"unauthorized", 401, NULL, "unauthorized"},
-    [PRESET_MODEL_402] = {"model_402", 402, NULL,
-                          "this model requires a subscription or extra usage, upgrade for access "
-                          "at " UPGRADE " or add extra usage at " SETTINGS " (ref: %r)"},
-    [PRESET_MODEL_403] = {"model_403", 403, NULL,
-                          "this model requires a subscription, upgrade for access: " UPGRADE},
-    [PRESET_OVERLOADED_503] = {"overloaded_503", 503, NULL,
-                               "Server overloaded, please retry shortly (ref: %r)"},
-    [PRESET_INTERNAL_500] = {"internal_500", 500, NULL, "Internal Server Error (ref: %r)"},
-    [PRESET_BAD_GATEWAY_HTML_502] = {"bad_gateway_html_502", 502, "text/html; charset=UTF-8",
-                                     "<html><head><title>502 Server Error</title></head>\n"
-                                     "<body><h1>Error: Server Error</h1>\n"
-                                     "<h2>The server encountered a temporary error and could not "
-                                     "complete your request.<p>Please try again in 30 "
-                                     "seconds.</h2></body></html>\n"},
-    [PRESET_GATEWAY_TIMEOUT_524] = {"gateway_timeout_524", 524, "text/html; charset=UTF-8",
-                                    "<!DOCTYPE html>\n<html><head><title>524: A timeout "
-                                    "occurred</title></head>\n<body><h1>A timeout "
-                                    "occurred</h1></body></html>\n"},
-    [PRESET_GATEWAY_504] = {"gateway_504", 504, "text/plain", "upstream request timeout"},
-    [PRESET_BAD_REQUEST_400] = {"bad_request_400", 400, NULL, "invalid request body"},
-    [PRESET_NOT_FOUND_404] = {"not_found_404", 404, NULL, "model '%m' not found"},
-    [PRESET_GONE_410] = {"gone_410", 410, NULL,
-                         "model '%m' was retired and is no longer available (ref: %r)"},
-    [PRESET_TOO_LARGE_413] = {"too_large_413", 413, NULL, "request body too large"},
+    [PRESET_MODEL_402] =
+        {"model_402", 402, NULL,
+         "this model requires a subscription or extra usage, upgrade for access "
+         "at " UPGRADE " or add extra usage at " SETTINGS " (ref: %r)"},
+    [PRESET_MODEL_403] =
+        {"model_403", 403, NULL,
+         "this model requires a subscription, upgrade for access: " UPGRADE},
+    [PRESET_OVERLOADED_503] =
+        {"overloaded_503", 503, NULL,
+         "Server overloaded, please retry shortly (ref: %r)"},
+    [PRESET_INTERNAL_500] = {"internal_500", 500, NULL,
+                             "Internal Server Error (ref: %r)"},
+    [PRESET_BAD_GATEWAY_HTML_502] =
+        {"bad_gateway_html_502", 502, "text/html; charset=UTF-8",
+         "<html><head><title>502 Server Error</title></head>\n"
+         "<body><h1>Error: Server Error</h1>\n"
+         "<h2>The server encountered a temporary error and could not "
+         "complete your request.<p>Please try again in 30 "
+         "seconds.</h2></body></html>\n"},
+    [PRESET_GATEWAY_TIMEOUT_524] =
+        {"gateway_timeout_524", 524, "text/html; charset=UTF-8",
+         "<!DOCTYPE html>\n<html><head><title>524: A timeout "
+         "occurred</title></head>\n<body><h1>A timeout "
+         "occurred</h1></body></html>\n"},
+    [PRESET_GATEWAY_504] = {"gateway_504", 504, "text/plain",
+                            "upstream request timeout"},
+    [PRESET_BAD_REQUEST_400] = {"bad_request_400", 400, NULL,
+                                "invalid request body"},
+    [PRESET_NOT_FOUND_404] = {"not_found_404", 404, NULL,
+                              "model '%m' not found"},
+    [PRESET_GONE_410] =
+        {"gone_410", 410, NULL,
+         "model '%m' was retired and is no longer available (ref: %r)"},
+    [PRESET_TOO_LARGE_413] = {"too_large_413", 413, NULL,
+                              "request body too large"},
 };
 
 void write_hex(struct buf *b, int n) {
@@ -59,7 +74,7 @@ void write_hex(struct buf *b, int n) {
     int i;
 
     for (i = 0; i < n; i++, x >>= 4) {
-        if (i % 16 == 0) {          /* splitmix64 */
+        if (i % 16 == 0) { /* splitmix64 */
             x = counter += 0x9e3779b97f4a7c15u;
             x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
             x = (x ^ x >> 27) * 0x94d049bb133111ebu;
@@ -89,7 +104,8 @@ static bool starts(struct slice s, const char *with) {
 }
 
 enum family family_of(struct slice path) {
-    if (slice_is(path, "/v1/messages") || starts(path, "/v1/messages/")) return FAMILY_ANTHROPIC;
+    if (slice_is(path, "/v1/messages") || starts(path, "/v1/messages/"))
+        return FAMILY_ANTHROPIC;
     return starts(path, "/v1/") ? FAMILY_OPENAI : FAMILY_NATIVE;
 }
 
@@ -114,7 +130,8 @@ static const char *openai_type(int status) {
     }
 }
 
-void error_write(struct buf *b, enum family family, bool plain, int status, const char *text) {
+void error_write(struct buf *b, enum family family, bool plain, int status,
+                 const char *text) {
     if (plain) family = FAMILY_NATIVE;
 
     switch (family) {
@@ -126,11 +143,13 @@ void error_write(struct buf *b, enum family family, bool plain, int status, cons
     case FAMILY_OPENAI:
         buf_lit(b, "{\"error\":{\"message\":");
         buf_json_str(b, text);
-        buf_printf(b, ",\"type\":\"%s\",\"param\":null,\"code\":null}}", openai_type(status));
+        buf_printf(b, ",\"type\":\"%s\",\"param\":null,\"code\":null}}",
+                   openai_type(status));
         break;
     case FAMILY_ANTHROPIC:
-        buf_printf(b, "{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":",
-                   anthropic_type(status));
+        buf_printf(
+            b, "{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":",
+            anthropic_type(status));
         buf_json_str(b, text);
         buf_lit(b, "},\"request_id\":\"req_");
         write_hex(b, 24);
@@ -139,7 +158,8 @@ void error_write(struct buf *b, enum family family, bool plain, int status, cons
     }
 }
 
-void error_reply(struct reply *r, const struct error_about *about, int status, const char *text) {
+void error_reply(struct reply *r, const struct error_about *about, int status,
+                 const char *text) {
     r->status = status;
     r->type = "application/json";
     r->stream = false;
@@ -148,7 +168,8 @@ void error_reply(struct reply *r, const struct error_about *about, int status, c
     error_write(&r->body, about->family, about->plain, status, text);
 }
 
-static void fill_in(struct buf *b, const char *text, const struct error_about *about) {
+static void fill_in(struct buf *b, const char *text,
+                    const struct error_about *about) {
     for (; *text; text++) {
         if (*text != '%') {
             buf_char(b, *text);
@@ -163,7 +184,8 @@ static void fill_in(struct buf *b, const char *text, const struct error_about *a
     buf_char(b, '\0');
 }
 
-void error_preset(struct reply *r, const struct error_about *about, enum preset preset) {
+void error_preset(struct reply *r, const struct error_about *about,
+                  enum preset preset) {
     struct buf text = {0};
 
     fill_in(&text, presets[preset].text, about);
@@ -176,12 +198,13 @@ void error_preset(struct reply *r, const struct error_about *about, enum preset 
     }
     if (preset == PRESET_CONCURRENT) {
         buf_char(&r->body, '\n');
-        buf_printf(&r->extra,
-                   "retry-after: 10\r\nx-ratelimit-active: %lld\r\n"
-                   "x-ratelimit-max-concurrent: %lld\r\nx-ratelimit-queue-limit: %lld\r\n"
-                   "x-ratelimit-queued: %lld\r\n",
-                   (long long)about->active, (long long)about->max, (long long)about->queue_limit,
-                   (long long)about->queued);
+        buf_printf(
+            &r->extra,
+            "retry-after: 10\r\nx-ratelimit-active: %lld\r\n"
+            "x-ratelimit-max-concurrent: %lld\r\nx-ratelimit-queue-limit: %lld\r\n"
+            "x-ratelimit-queued: %lld\r\n",
+            (long long)about->active, (long long)about->max,
+            (long long)about->queue_limit, (long long)about->queued);
     }
     buf_free(&text);
 }

@@ -39,21 +39,24 @@ enum preset {
 struct error_about {
     enum family family;
     bool plain;
-    const char *account;                    /* its name */
+    const char *account; /* its name */
     struct slice model;
-    int64_t active, max, queued, queue_limit;   /* for PRESET_CONCURRENT */
+    int64_t active, max, queued, queue_limit; /* for PRESET_CONCURRENT */
 };
 
 enum family family_of(struct slice path);
 
 /* The JSON of an error, as a line of its own or part of a stream. */
-void error_write(struct buf *b, enum family family, bool plain, int status, const char *text);
+void error_write(struct buf *b, enum family family, bool plain, int status,
+                 const char *text);
 
 /* Status, type, headers and body of the reply. */
-void error_reply(struct reply *r, const struct error_about *about, int status, const char *text);
-void error_preset(struct reply *r, const struct error_about *about, enum preset preset);
+void error_reply(struct reply *r, const struct error_about *about, int status,
+                 const char *text);
+void error_preset(struct reply *r, const struct error_about *about,
+                  enum preset preset);
 
-enum preset preset_by_name(const char *name);   /* PRESET_NONE: there is none */
+enum preset preset_by_name(const char *name); /* PRESET_NONE: there is none */
 
 /* Something like 3f0c0c52-1f0f-4d2a-9a53-0d4d1c1c9a11, another at each call. */
 void write_uuid(struct buf *b);

@@ -43,7 +43,8 @@ void exchange_send(struct exchange *ex) {
 
     add_cloud_headers(&r->extra);
     r->piece = k->chunk_bytes;
-    if (k->content_length >= 0) r->framing = k->content_length ? FRAMING_LENGTH : FRAMING_CHUNKED;
+    if (k->content_length >= 0)
+        r->framing = k->content_length ? FRAMING_LENGTH : FRAMING_CHUNKED;
     if (k->http10_close) {
         r->framing = FRAMING_CLOSE;
         r->http10 = true;
@@ -196,7 +197,8 @@ static void ask_model(struct exchange *ex) {
     a = ex->account;
     denied = a ? account_denies(a, q->model.p, q->model.len) : 0;
     if (denied) {
-        exchange_preset(ex, denied == 402 ? PRESET_MODEL_402 : PRESET_MODEL_403);
+        exchange_preset(ex,
+                        denied == 402 ? PRESET_MODEL_402 : PRESET_MODEL_403);
     } else if (a && a->quota) {
         exchange_preset(ex, quotas[a->quota]);
     } else {
@@ -228,8 +230,10 @@ static void serve(struct conn *c) {
     } else if (route == NULL) {
         not_found(ex);
     } else if (route->embeds && !ex->question.knobs.embeddings) {
-        if (ex->about.family == FAMILY_NATIVE) exchange_preset(ex, PRESET_UNAUTHORIZED);
-        else not_found(ex);
+        if (ex->about.family == FAMILY_NATIVE)
+            exchange_preset(ex, PRESET_UNAUTHORIZED);
+        else
+            not_found(ex);
     } else if (route->kind == ROUTE_MODEL) {
         ask_model(ex);
     } else if (route->kind == ROUTE_PUBLIC || !key_is_wrong(ex)) {
@@ -248,14 +252,17 @@ static void follow_rule(struct conn *c) {
         serve(c);
     } else if (rule->hold) {
         return;
-    } else if (rule->close == CLOSE_BEFORE_HEADERS || rule->close == CLOSE_RESET) {
+    } else if (rule->close == CLOSE_BEFORE_HEADERS ||
+               rule->close == CLOSE_RESET) {
         conn_drop(c, rule->close == CLOSE_RESET);
     } else {
         /* the name of a key's account, whether or not it could come in */
         accounts_find(ex->key.p, ex->key.len, &ex->account);
         if (ex->account) ex->about.account = ex->account->name;
-        ex->about.active = ex->about.max = ex->account ? ex->account->max_concurrent : 1;
-        ex->about.queued = ex->about.queue_limit = ex->account ? ex->account->queue_limit : 5;
+        ex->about.active = ex->about.max =
+            ex->account ? ex->account->max_concurrent : 1;
+        ex->about.queued = ex->about.queue_limit =
+            ex->account ? ex->account->queue_limit : 5;
         rule_reply(rule, &c->reply, &ex->about);
         exchange_send(ex);
     }
@@ -270,7 +277,8 @@ static struct slice bearer(const struct request *r, bool *many) {
     v = request_header(r, "authorization", &n);
     *many = n > 1;
     if (n == 0 || v.len < 7 || strncasecmp(v.p, "Bearer ", 7) != 0) return none;
-    for (v.p += 7, v.len -= 7; v.len && *v.p == ' '; v.p++, v.len--) {}
+    for (v.p += 7, v.len -= 7; v.len && *v.p == ' '; v.p++, v.len--) {
+    }
     return v;
 }
 
@@ -318,15 +326,17 @@ void server_request(struct conn *c) {
     question_read(&ex->question, q->body.p, q->body.len);
     ex->about.family = family_of(q->path);
     ex->about.plain = ex->question.knobs.plain_string_on_v1 != 0;
-    ex->about.model = (struct slice){ex->question.model.len ? ex->question.model.p : "",
-                                     ex->question.model.len};
+    ex->about.model =
+        (struct slice){ex->question.model.len ? ex->question.model.p : "",
+                       ex->question.model.len};
     ex->route = route_find(q->path, q->method, &status);
 
     if (ex->route && ex->route->kind == ROUTE_MODEL) {
         ledger_request(&ex->entry, ex->key, ex->about.model, q->path);
         ex->counted = true;
     }
-    if (knobs_global.log_requests) ex->record = reqlog_add(c, ex->key, ex->about.model);
+    if (knobs_global.log_requests)
+        ex->record = reqlog_add(c, ex->key, ex->about.model);
 
     ex->rule = rules_take(ex->key, ex->about.model, q->path, q->method);
     if (ex->rule == NULL) {
@@ -342,7 +352,8 @@ void server_done(struct conn *c, bool sent) {
     struct exchange *ex = c->app;
 
     if (ex->running) ledger_rest(ex->entry.key);
-    if (ex->running && sent && ex->answer.complete) ledger_ok(&ex->entry, &ex->answer.tokens);
+    if (ex->running && sent && ex->answer.complete)
+        ledger_ok(&ex->entry, &ex->answer.tokens);
     accounts_leave(&ex->ticket);
     if (ex->rule) rule_unref(ex->rule);
     ex->rule = NULL;

@@ -18,17 +18,17 @@ struct exchange {
     struct conn *c;
     const struct route *route;
     struct question question;
-    struct slice key;               /* of Authorization: Bearer */
-    bool many_keys;                 /* several Authorization headers */
-    struct account *account;        /* only good until the loop comes back */
+    struct slice key;        /* of Authorization: Bearer */
+    bool many_keys;          /* several Authorization headers */
+    struct account *account; /* only good until the loop comes back */
     struct error_about about;
     struct rule *rule;
 
     struct ticket ticket;
     struct entry entry;
-    bool counted, running;          /* entry is good; it holds a slot */
+    bool counted, running; /* entry is good; it holds a slot */
     struct answer answer;
-    uint64_t record;                /* in the request log, 0 is none */
+    uint64_t record; /* in the request log, 0 is none */
 };
 
 /* Sends the reply with the headers that the cloud adds. */

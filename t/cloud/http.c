@@ -13,25 +13,25 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define HEAD_MAX (64 * 1024)
-#define BODY_MAX ((size_t)100 * 1024 * 1024)
+#define HEAD_MAX       (64 * 1024)
+#define BODY_MAX       ((size_t)100 * 1024 * 1024)
 #define LINE_MAX_CHUNK 256
-#define AHEAD_MAX ((size_t)1024 * 1024)     /* input while an answer is under way */
-#define KEEP_MAX ((size_t)64 * 1024)        /* memory an idle connection keeps */
-#define SPARE_MAX 256                       /* connections kept for the next */
-#define LINGER_MS 20
+#define AHEAD_MAX      ((size_t)1024 * 1024) /* input behind a request */
+#define KEEP_MAX       ((size_t)64 * 1024) /* memory an idle connection keeps */
+#define SPARE_MAX      256                 /* connections kept for the next */
+#define LINGER_MS      20
 
 enum {
     READ_HEAD,
     READ_BODY,
-    READ_CHUNK,         /* its size line */
+    READ_CHUNK, /* its size line */
     READ_CHUNK_BODY,
     READ_CHUNK_END,
     READ_TRAILER,
-    BUSY,               /* server_request() has been called */
+    BUSY, /* server_request() has been called */
     SENDING,
-    DRAINING,           /* all is written, not all of it has left */
-    REFUSED,            /* a 4xx of the reader is on its way */
+    DRAINING, /* all is written, not all of it has left */
+    REFUSED,  /* a 4xx of the reader is on its way */
     DEAD
 };
 
@@ -47,13 +47,15 @@ static struct server the_server;
 
 /* ---- reading ---- */
 
-struct slice request_header(const struct request *r, const char *name, unsigned *count) {
+struct slice request_header(const struct request *r, const char *name,
+                            unsigned *count) {
     struct slice found = {NULL, 0};
     unsigned i, n = 0;
     size_t len = strlen(name);
 
     for (i = 0; i < r->nheaders; i++) {
-        if (r->headers[i].name.len != len || strncasecmp(r->headers[i].name.p, name, len) != 0)
+        if (r->headers[i].name.len != len ||
+            strncasecmp(r->headers[i].name.p, name, len) != 0)
             continue;
         if (n++ == 0) found = r->headers[i].value;
     }
@@ -75,7 +77,8 @@ struct slice request_arg(const struct request *r, const char *name) {
 }
 
 bool slice_is(struct slice s, const char *text) {
-    return s.len == strlen(text) && (s.len == 0 || memcmp(s.p, text, s.len) == 0);
+    return s.len == strlen(text) &&
+           (s.len == 0 || memcmp(s.p, text, s.len) == 0);
 }
 
 static bool is_token(struct slice s) {
@@ -102,7 +105,9 @@ static bool parse_line(struct request *r, const char *p, const char *end) {
 
     space = memchr(p, ' ', end - p);
     if (space == NULL || end - space != 9) return false;
-    if (memcmp(space, " HTTP/1.", 8) != 0 || (space[8] != '0' && space[8] != '1')) return false;
+    if (memcmp(space, " HTTP/1.", 8) != 0 ||
+        (space[8] != '0' && space[8] != '1'))
+        return false;
     r->minor = space[8] - '0';
     r->uri = (struct slice){p, space - p};
 
@@ -112,8 +117,10 @@ static bool parse_line(struct request *r, const char *p, const char *end) {
         if ((unsigned char)*p <= ' ' || *p == 0x7f) return false;
 
     mark = memchr(r->uri.p, '?', r->uri.len);
-    r->path = (struct slice){r->uri.p, mark ? (size_t)(mark - r->uri.p) : r->uri.len};
-    r->query = (struct slice){mark ? mark + 1 : space, mark ? space - mark - 1 : 0};
+    r->path =
+        (struct slice){r->uri.p, mark ? (size_t)(mark - r->uri.p) : r->uri.len};
+    r->query =
+        (struct slice){mark ? mark + 1 : space, mark ? space - mark - 1 : 0};
     return true;
 }
 
@@ -125,7 +132,8 @@ static bool parse_header(struct request *r, const char *p, const char *end) {
     h->name = (struct slice){p, colon - p};
     if (!is_token(h->name)) return false;
 
-    for (p = colon + 1; p < end && (*p == ' ' || *p == '\t'); p++) {}
+    for (p = colon + 1; p < end && (*p == ' ' || *p == '\t'); p++) {
+    }
     while (end > p && (end[-1] == ' ' || end[-1] == '\t')) end--;
     h->value = (struct slice){p, end - p};
     for (; p < end; p++)
@@ -158,11 +166,13 @@ static int parse_body_size(struct conn *c) {
     if (nlength > 1 || ncoding > 1 || (nlength && ncoding)) return 400;
 
     value = request_header(r, "connection", NULL);
-    r->keepalive = r->minor == 1 ? !has_word(value, "close") : has_word(value, "keep-alive");
+    r->keepalive = r->minor == 1 ? !has_word(value, "close")
+                                 : has_word(value, "keep-alive");
 
     value = request_header(r, "expect", NULL);
     c->expects = value.p && r->minor == 1;
-    if (c->expects && !(value.len == 12 && has_word(value, "100-continue"))) return 417;
+    if (c->expects && !(value.len == 12 && has_word(value, "100-continue")))
+        return 417;
 
     c->want = 0;
     c->state = READ_BODY;
@@ -191,8 +201,10 @@ static int parse_head(struct conn *c) {
     r->nheaders = 0;
     for (; p < end; p = eol + 2, first = false) {
         eol = memchr(p, '\r', end - p + 1);
-        if (eol == NULL || eol[1] != '\n' || memchr(p, '\n', eol - p)) return 400;
-        if (first ? !parse_line(r, p, eol) : !parse_header(r, p, eol)) return 400;
+        if (eol == NULL || eol[1] != '\n' || memchr(p, '\n', eol - p))
+            return 400;
+        if (first ? !parse_line(r, p, eol) : !parse_header(r, p, eol))
+            return 400;
     }
     return parse_body_size(c);
 }
@@ -203,7 +215,7 @@ static void write_out(struct conn *c, const char *p, size_t len) {
 
     if (evbuffer_get_length(out) == 0) {
         n = send(c->fd, p, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (n < 0) n = 0;   /* an error will come to the bufferevent as well */
+        if (n < 0) n = 0; /* an error will come to the bufferevent as well */
     }
     if ((size_t)n < len) evbuffer_add(out, p + n, len - n);
 }
@@ -242,8 +254,10 @@ static void refuse(struct conn *c, int status) {
     struct buf *out = &c->out;
 
     out->len = 0;
-    buf_printf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-               status, reason_of(status), clock_http());
+    buf_printf(
+        out,
+        "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        status, reason_of(status), clock_http());
     write_out(c, out->p, out->len);
     c->state = REFUSED;
     conn_later(c, LINGER_MS, NULL);
@@ -259,7 +273,7 @@ static bool read_head(struct conn *c) {
     char start[2];
     int status;
 
-    while (evbuffer_get_length(in) >= 2) {  /* empty lines before a request */
+    while (evbuffer_get_length(in) >= 2) { /* empty lines before a request */
         evbuffer_copyout(in, start, 2);
         if (memcmp(start, "\r\n", 2) != 0) break;
         evbuffer_drain(in, 2);
@@ -395,10 +409,12 @@ static bool step(struct conn *c) {
 static void process(struct conn *c) {
     struct evbuffer *in = bufferevent_get_input(c->bev);
 
-    while (step(c)) {}
+    while (step(c)) {
+    }
 
     if (c->state == REFUSED) evbuffer_drain(in, evbuffer_get_length(in));
-    if (c->state >= BUSY && evbuffer_get_length(in) > AHEAD_MAX) conn_drop(c, false);
+    if (c->state >= BUSY && evbuffer_get_length(in) > AHEAD_MAX)
+        conn_drop(c, false);
 }
 
 /* ---- writing ---- */
@@ -415,8 +431,10 @@ static enum framing choose_framing(const struct conn *c) {
     const struct reply *r = &c->reply;
     enum framing framing = r->framing;
 
-    if (framing == FRAMING_AUTO) framing = r->stream ? FRAMING_CHUNKED : FRAMING_LENGTH;
-    if (framing == FRAMING_CHUNKED && c->request.minor == 0) framing = FRAMING_CLOSE;
+    if (framing == FRAMING_AUTO)
+        framing = r->stream ? FRAMING_CHUNKED : FRAMING_LENGTH;
+    if (framing == FRAMING_CHUNKED && c->request.minor == 0)
+        framing = FRAMING_CLOSE;
     if (r->own_length) framing = FRAMING_CLOSE;
     return framing;
 }
@@ -476,7 +494,8 @@ static void write_body(struct conn *c, struct buf *out, size_t n) {
     if (c->chunked) {
         *--p = '\n';
         *--p = '\r';
-        do *--p = hex[u & 15]; while (u >>= 4);
+        do *--p = hex[u & 15];
+        while (u >>= 4);
         buf_add(out, p, size + sizeof(size) - p);
     }
     buf_add(out, c->reply.body.p + c->sent, n);
@@ -512,9 +531,11 @@ static void done(struct conn *c, bool sent) {
 void conn_drop(struct conn *c, bool reset) {
     struct linger linger = {1, 0};
 
-    if (reset) setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+    if (reset)
+        setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
     evtimer_del(c->timer);
-    if (c->state == BUSY || c->state == SENDING || c->state == DRAINING) done(c, false);
+    if (c->state == BUSY || c->state == SENDING || c->state == DRAINING)
+        done(c, false);
     c->state = DEAD;
 }
 
@@ -527,7 +548,8 @@ static size_t event_end(struct conn *c, size_t limit) {
     const struct reply *r = &c->reply;
 
     while (c->event < r->nends && r->ends[c->event] <= c->sent) c->event++;
-    return c->event < r->nends && r->ends[c->event] < limit ? r->ends[c->event] : limit;
+    return c->event < r->nends && r->ends[c->event] < limit ? r->ends[c->event]
+                                                            : limit;
 }
 
 /* Writes what is due, and comes back when more is. */
@@ -536,7 +558,7 @@ static void advance(struct conn *c) {
     struct buf *out = &c->out;
     size_t limit, end, n;
 
-    if (!is_drained(c)) return;     /* on_write() will call again */
+    if (!is_drained(c)) return; /* on_write() will call again */
 
     out->len = 0;
     if (!c->head_sent) {
@@ -666,8 +688,8 @@ void conn_later(struct conn *c, int64_t ms, void (*then)(struct conn *c)) {
     evtimer_add(c->timer, &tv);
 }
 
-static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *addr, int len,
-                      void *ctx) {
+static void on_accept(struct evconnlistener *l, evutil_socket_t fd,
+                      struct sockaddr *addr, int len, void *ctx) {
     struct server *s = ctx;
     struct conn *c = s->spare;
     int one = 1;
@@ -713,14 +735,15 @@ struct server *server_start(struct event_base *base, int port, int *bound) {
 
     sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     s->base = base;
-    s->listener = evconnlistener_new_bind(base, on_accept, s,
-                                          LEV_OPT_CLOSE_ON_FREE | LEV_OPT_REUSEABLE |
-                                              LEV_OPT_CLOSE_ON_EXEC,
-                                          4096, (struct sockaddr *)&sin, sizeof(sin));
+    s->listener = evconnlistener_new_bind(
+        base, on_accept, s,
+        LEV_OPT_CLOSE_ON_FREE | LEV_OPT_REUSEABLE | LEV_OPT_CLOSE_ON_EXEC, 4096,
+        (struct sockaddr *)&sin, sizeof(sin));
     if (s->listener == NULL) return NULL;
 
     evconnlistener_set_error_cb(s->listener, on_accept_error);
-    getsockname(evconnlistener_get_fd(s->listener), (struct sockaddr *)&sin, &len);
+    getsockname(evconnlistener_get_fd(s->listener), (struct sockaddr *)&sin,
+                &len);
     *bound = ntohs(sin.sin_port);
     return s;
 }

@@ -37,13 +37,13 @@ struct header {
 };
 
 struct request {
-    struct buf head;                /* all slices point into it */
+    struct buf head; /* all slices point into it */
     struct buf body;
-    struct slice method, uri;       /* uri as received */
-    struct slice path, query;       /* of uri, query without the ? */
+    struct slice method, uri; /* uri as received */
+    struct slice path, query; /* of uri, query without the ? */
     struct header headers[HTTP_HEADERS_MAX];
     unsigned nheaders;
-    unsigned minor;                 /* HTTP/1.minor */
+    unsigned minor; /* HTTP/1.minor */
     bool keepalive;
 };
 
@@ -54,28 +54,28 @@ enum cut { CUT_NONE, CUT_CLOSE, CUT_RESET };
  * is not marked is one event. */
 struct reply {
     int status;
-    const char *type;               /* Content-Type, NULL for none */
-    struct buf extra;               /* more header lines, each with CR LF */
-    bool own_length;                /* .. with a Content-Length of their own */
+    const char *type; /* Content-Type, NULL for none */
+    struct buf extra; /* more header lines, each with CR LF */
+    bool own_length;  /* .. with a Content-Length of their own */
     struct buf body;
     size_t *ends;
     size_t nends, ends_cap;
-    bool stream;                    /* FRAMING_AUTO is chunked, else by length */
+    bool stream; /* FRAMING_AUTO is chunked, else by length */
 
     enum framing framing;
     bool http10;
-    int64_t delay_ms;               /* between events */
-    size_t piece;                   /* bytes a write, 0: all that is due */
+    int64_t delay_ms; /* between events */
+    size_t piece;     /* bytes a write, 0: all that is due */
     enum cut cut;
-    size_t cut_at;                  /* bytes of the body before the cut */
+    size_t cut_at; /* bytes of the body before the cut */
 };
 
 struct conn {
     struct request request;
     struct reply reply;
     void *app;
-    uint64_t id;                    /* of the TCP connection, from 1 */
-    unsigned nrequests;             /* on it, this one included */
+    uint64_t id;        /* of the TCP connection, from 1 */
+    unsigned nrequests; /* on it, this one included */
 
     /* what follows is the reader's and writer's own */
     struct bufferevent *bev;
@@ -93,7 +93,8 @@ struct conn {
 
 /* The value of the header's first appearance, p == NULL if there is none;
  * count says how often it is there. */
-struct slice request_header(const struct request *r, const char *name, unsigned *count);
+struct slice request_header(const struct request *r, const char *name,
+                            unsigned *count);
 
 /* An argument of the query string, as it stands there. */
 struct slice request_arg(const struct request *r, const char *name);
@@ -115,6 +116,6 @@ void server_stop(struct server *s);
 /* Given by whoever answers. */
 void server_request(struct conn *c);
 void server_done(struct conn *c, bool sent);
-void server_forget(struct conn *c);     /* the connection and c->app end */
+void server_forget(struct conn *c); /* the connection and c->app end */
 
 #endif

@@ -9,7 +9,8 @@ static const struct knob {
     size_t offset;
     int64_t min, max;
 } table[] = {
-#define KNOB(name, min, max) {#name, offsetof(struct knobs, name), min, max}
+#define KNOB(name, min, max) \
+    { #name, offsetof(struct knobs, name), min, max }
     KNOB(words, 0, 100000),
     KNOB(thinking, 0, 100000),
     KNOB(tool_call, 0, 1),
@@ -43,11 +44,11 @@ static const struct knob {
 #undef KNOB
 };
 
-#define DEFAULTS                                                              \
-    {                                                                         \
-        .words = 8, .cached_fields = -1, .error_after = -1,                   \
-        .reset_after_bytes = -1, .close_after_bytes = -1,                     \
-        .content_length = -1, .usage_api = 2, .log_requests = 1               \
+#define DEFAULTS                                                \
+    {                                                           \
+        .words = 8, .cached_fields = -1, .error_after = -1,     \
+        .reset_after_bytes = -1, .close_after_bytes = -1,       \
+        .content_length = -1, .usage_api = 2, .log_requests = 1 \
     }
 
 struct knobs knobs_global = DEFAULTS;
@@ -56,7 +57,8 @@ bool knobs_set(struct knobs *k, const char *name, size_t len, int64_t value) {
     size_t i;
 
     for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        if (strncmp(table[i].name, name, len) != 0 || table[i].name[len] != '\0') continue;
+        if (strlen(table[i].name) != len) continue;
+        if (memcmp(table[i].name, name, len) != 0) continue;
         if (value < table[i].min || value > table[i].max) return false;
         *(int64_t *)((char *)k + table[i].offset) = value;
         return true;
@@ -74,7 +76,8 @@ bool knobs_load(yajl_val document, struct buf *complaint) {
         name = document->u.object.keys[i];
         value = tree_int(document, name, INT64_MIN);
         if (!knobs_set(&k, name, strlen(name), value)) {
-            buf_printf(complaint, "no knob \"%s\", or its value is out of bounds", name);
+            buf_printf(complaint,
+                       "no knob \"%s\", or its value is out of bounds", name);
             return false;
         }
     }

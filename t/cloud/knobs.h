@@ -13,8 +13,8 @@
  *                       tokens; /v1/responses also echoes tools and metadata
  *                       that do
  * pad_bytes          0  the first word grows by so many bytes: long lines
- * echo_bytes         0  /v1/responses: size of the instructions that are echoed;
- *                       /api/generate: size of the context array
+ * echo_bytes         0  /v1/responses: size of the instructions that are
+ * echoed; /api/generate: size of the context array
  *
  * cached             0  half of the prompt's tokens are reported as cached
  * cached_fields     -1  1: report cached tokens even if 0; 0: never
@@ -60,10 +60,12 @@
 
 struct knobs {
     int64_t words, thinking, tool_call, spoof, pad_bytes, echo_bytes;
-    int64_t cached, cached_fields, zero_usage, no_usage, metrics_on_all, usage_only_in_start;
+    int64_t cached, cached_fields, zero_usage, no_usage, metrics_on_all,
+        usage_only_in_start;
     int64_t incomplete, failed;
-    int64_t first_delay_ms, delay_ms, chunk_bytes, error_after, reset_after_bytes,
-        close_after_bytes, no_done, no_final_newline, crlf, content_length, http10_close, gzip;
+    int64_t first_delay_ms, delay_ms, chunk_bytes, error_after,
+        reset_after_bytes, close_after_bytes, no_done, no_final_newline, crlf,
+        content_length, http10_close, gzip;
     int64_t embeddings, plain_string_on_v1, usage_api, log_requests;
 };
 

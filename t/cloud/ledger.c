@@ -3,8 +3,8 @@
 #include <stdlib.h>
 
 static struct tally total;
-static struct table keys;       /* of struct ledger_key */
-static struct table endpoints;  /* of struct tally */
+static struct table keys;      /* of struct ledger_key */
+static struct table endpoints; /* of struct tally */
 static int64_t running;
 static unsigned epoch;
 
@@ -17,7 +17,8 @@ static void *get(struct table *t, struct slice name, size_t size) {
     return *place;
 }
 
-void ledger_request(struct entry *e, struct slice key, struct slice model, struct slice endpoint) {
+void ledger_request(struct entry *e, struct slice key, struct slice model,
+                    struct slice endpoint) {
     e->key = get(&keys, key, sizeof(struct ledger_key));
     e->model = get(&e->key->models, model, sizeof(struct tally));
     e->endpoint = get(&endpoints, endpoint, sizeof(struct tally));
@@ -69,7 +70,8 @@ void ledger_reset(void) {
     epoch++;
     memset(&total, 0, sizeof(total));
 
-    for (i = 0; i < endpoints.n; i++) memset(endpoints.entries[i].value, 0, sizeof(struct tally));
+    for (i = 0; i < endpoints.n; i++)
+        memset(endpoints.entries[i].value, 0, sizeof(struct tally));
 
     for (i = 0; i < keys.n; i++) {
         key = keys.entries[i].value;
@@ -83,12 +85,14 @@ void ledger_reset(void) {
 static void write_tally(struct buf *b, const struct tally *t) {
     const struct tokens *k = &t->tokens;
 
-    buf_printf(b,
-               "\"requests\":%lld,\"ok\":%lld,\"prompt\":%lld,\"completion\":%lld,\"cached\":%lld,"
-               "\"reported_prompt\":%lld,\"reported_completion\":%lld,\"reported_cached\":%lld",
-               (long long)t->requests, (long long)t->ok, (long long)k->prompt,
-               (long long)k->completion, (long long)k->cached, (long long)k->reported_prompt,
-               (long long)k->reported_completion, (long long)k->reported_cached);
+    buf_printf(
+        b,
+        "\"requests\":%lld,\"ok\":%lld,\"prompt\":%lld,\"completion\":%lld,\"cached\":%lld,"
+        "\"reported_prompt\":%lld,\"reported_completion\":%lld,\"reported_cached\":%lld",
+        (long long)t->requests, (long long)t->ok, (long long)k->prompt,
+        (long long)k->completion, (long long)k->cached,
+        (long long)k->reported_prompt, (long long)k->reported_completion,
+        (long long)k->reported_cached);
 }
 
 static void write_name(struct buf *b, const struct table_entry *e) {

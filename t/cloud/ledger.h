@@ -38,7 +38,7 @@ struct tally {
 
 struct ledger_key {
     struct tally tally;
-    struct table models;    /* of struct tally */
+    struct table models; /* of struct tally */
     int64_t running, peak;
 };
 
@@ -49,7 +49,8 @@ struct entry {
     unsigned epoch;
 };
 
-void ledger_request(struct entry *e, struct slice key, struct slice model, struct slice endpoint);
+void ledger_request(struct entry *e, struct slice key, struct slice model,
+                    struct slice endpoint);
 void ledger_ok(const struct entry *e, const struct tokens *t);
 
 /* The same key's running count and its peak. */

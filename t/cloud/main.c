@@ -3,9 +3,9 @@
  *
  *   cloud-sim --port N [--config accounts.json] [--sample]
  *
- * Listens on 127.0.0.1, port 0 takes any free one; says so in one line on stdout
- * when it is ready. One process, one thread, one event loop; ends at SIGTERM and
- * SIGINT. Where to read on:
+ * Listens on 127.0.0.1, port 0 takes any free one; says so in one line on
+ * stdout when it is ready. One process, one thread, one event loop; ends at
+ * SIGTERM and SIGINT. Where to read on:
  *
  *   http        connections, the reader, the writer
  *   exchange    the way of one request
@@ -39,7 +39,8 @@ struct options {
 };
 
 static int usage(void) {
-    fputs("usage: cloud-sim --port N [--config accounts.json] [--sample]\n", stderr);
+    fputs("usage: cloud-sim --port N [--config accounts.json] [--sample]\n",
+          stderr);
     return 2;
 }
 
@@ -65,7 +66,8 @@ static bool parse(struct options *o, int argc, char **argv) {
         default: return false;
         }
     }
-    return optind == argc && o->port >= 0 && o->port <= 65535 && !(o->sample && o->config);
+    return optind == argc && o->port >= 0 && o->port <= 65535 &&
+           !(o->sample && o->config);
 }
 
 static void on_signal(evutil_socket_t sig, short what, void *base) {
@@ -111,7 +113,8 @@ int main(int argc, char **argv) {
     base = new_base();
     server = server_start(base, options.port, &port);
     if (server == NULL) {
-        fprintf(stderr, "cloud-sim: port %ld: %s\n", options.port, strerror(errno));
+        fprintf(stderr, "cloud-sim: port %ld: %s\n", options.port,
+                strerror(errno));
         event_base_free(base);
         return 1;
     }

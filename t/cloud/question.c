@@ -86,6 +86,30 @@ static int on_key(void *ctx, const unsigned char *s, size_t len) {
     return 1;
 }
 
+static int scalar(struct reader *r, int64_t value, bool is_number) {
+    struct question *q = r->q;
+
+    if (r->depth == 0) return 0;
+
+    if (r->depth == 1) {
+        if (r->member == STREAM && !is_number) q->stream = value != 0;
+        if (r->member == MAX_TOKENS && is_number) q->max_tokens = value;
+        if (r->member == MAX_OUTPUT_TOKENS && is_number)
+            q->max_output_tokens = value;
+    } else if (r->depth == 2 && !r->in_array) {
+        if (r->member == STREAM_OPTIONS && r->include_usage_key)
+            q->include_usage = value != 0;
+        if (r->member == SIM &&
+            !knobs_set(&q->knobs, r->knob, r->knob_len, value)) {
+            q->complaint.len = 0;
+            buf_printf(&q->complaint,
+                       "_sim: no knob \"%.*s\", or its value is out of bounds",
+                       (int)r->knob_len, r->knob);
+        }
+    }
+    return 1;
+}
+
 static int on_string(void *ctx, const unsigned char *s, size_t len) {
     struct reader *r = ctx;
     struct question *q = r->q;
@@ -96,7 +120,8 @@ static int on_string(void *ctx, const unsigned char *s, size_t len) {
     switch (r->member) {
     case MODEL:
     case NAME:
-        if (r->depth != 1 || (r->member == NAME && q->model.len && !r->named)) break;
+        if (r->depth != 1 || (r->member == NAME && q->model.len && !r->named))
+            break;
         r->named = r->member == NAME;
         q->model.len = 0;
         buf_add(&q->model, s, len);
@@ -116,27 +141,10 @@ static int on_string(void *ctx, const unsigned char *s, size_t len) {
             q->prompt_bytes += len;
         }
         break;
+    case SIM:
+        if (r->depth == 2) return scalar(r, INT64_MIN, true);
+        break;
     default: break;
-    }
-    return 1;
-}
-
-static int scalar(struct reader *r, int64_t value, bool is_number) {
-    struct question *q = r->q;
-
-    if (r->depth == 0) return 0;
-
-    if (r->depth == 1) {
-        if (r->member == STREAM && !is_number) q->stream = value != 0;
-        if (r->member == MAX_TOKENS && is_number) q->max_tokens = value;
-        if (r->member == MAX_OUTPUT_TOKENS && is_number) q->max_output_tokens = value;
-    } else if (r->depth == 2 && !r->in_array) {
-        if (r->member == STREAM_OPTIONS && r->include_usage_key) q->include_usage = value != 0;
-        if (r->member == SIM && !knobs_set(&q->knobs, r->knob, r->knob_len, value)) {
-            q->complaint.len = 0;
-            buf_printf(&q->complaint, "_sim: no knob \"%.*s\", or its value is out of bounds",
-                       (int)r->knob_len, r->knob);
-        }
     }
     return 1;
 }
@@ -219,12 +227,18 @@ static void complain(struct question *q, const char *body, size_t len) {
         buf_lit(&q->complaint, "EOF");
     } else if (body[i] == '{') {
         buf_lit(&q->complaint, "unexpected EOF");
-    } else if (body[i] == '[' || body[i] == '"' || isdigit((unsigned char)body[i])) {
-        buf_lit(&q->complaint, "json: cannot unmarshal value into Go value of type api.Request");
+    } else if (body[i] == '[' || body[i] == '"' ||
+               isdigit((unsigned char)body[i])) {
+        buf_lit(
+            &q->complaint,
+            "json: cannot unmarshal value into Go value of type api.Request");
     } else if (isprint((unsigned char)body[i])) {
-        buf_printf(&q->complaint, "invalid character '%c' looking for beginning of value", body[i]);
+        buf_printf(&q->complaint,
+                   "invalid character '%c' looking for beginning of value",
+                   body[i]);
     } else {
-        buf_printf(&q->complaint, "invalid character '\\x%02x' looking for beginning of value",
+        buf_printf(&q->complaint,
+                   "invalid character '\\x%02x' looking for beginning of value",
                    (unsigned char)body[i]);
     }
 }

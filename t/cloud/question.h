@@ -7,8 +7,9 @@
  *
  * Prompt text, from which the prompt's tokens are computed, is the sum of the
  * decoded bytes of these strings: `prompt`, `input` and their elements if they
- * are arrays, and below `prompt`, `input` and `messages` every value of a member
- * named `content` or `text`. Nothing else counts (images, tools, system).
+ * are arrays, and below `prompt`, `input` and `messages` every value of a
+ * member named `content` or `text`. Nothing else counts (images, tools,
+ * system).
  */
 
 #ifndef CLOUD_QUESTION_H
@@ -18,19 +19,19 @@
 #include "knobs.h"
 
 struct question {
-    struct buf model;           /* `model`, else `name`, decoded */
-    struct buf instructions;    /* decoded */
-    struct slice tools;         /* as they stand in the body, brackets included */
-    struct slice metadata;      /* as it stands, braces included */
+    struct buf model;        /* `model`, else `name`, decoded */
+    struct buf instructions; /* decoded */
+    struct slice tools;      /* as they stand in the body, brackets included */
+    struct slice metadata;   /* as it stands, braces included */
     size_t prompt_bytes;
-    size_t inputs;              /* strings of `input` or `prompt`, for embeddings */
-    int64_t max_tokens;         /* INT64_MIN if absent */
-    int64_t max_output_tokens;  /* the same */
-    int stream;                 /* -1 if absent */
+    size_t inputs;      /* strings of `input` or `prompt`, for embeddings */
+    int64_t max_tokens; /* INT64_MIN if absent */
+    int64_t max_output_tokens; /* the same */
+    int stream;                /* -1 if absent */
     bool include_usage;
-    bool valid;                 /* the body is one JSON object */
-    struct knobs knobs;         /* the global ones with those of `_sim` */
-    struct buf complaint;       /* why not valid, or which knob is wrong */
+    bool valid;           /* the body is one JSON object */
+    struct knobs knobs;   /* the global ones with those of `_sim` */
+    struct buf complaint; /* why not valid, or which knob is wrong */
 };
 
 /* The struct is used again and again; slices point into the body. */

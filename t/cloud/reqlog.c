@@ -4,8 +4,8 @@
 
 #include <stdlib.h>
 
-#define RECORDS 2000
-#define BODY_KEPT ((size_t)256 * 1024)
+#define RECORDS    2000
+#define BODY_KEPT  ((size_t)256 * 1024)
 #define BYTES_KEPT ((size_t)64 * 1024 * 1024)
 
 /* What a record refers to lies behind it, in one piece of memory. */
@@ -16,13 +16,14 @@ struct record {
     unsigned nheaders, minor, nth;
     uint64_t connection;
     size_t body_bytes;
-    unsigned char sha256[OLLAMA_SHA256_LEN];    /* if not all of the body is here */
+    unsigned char
+        sha256[OLLAMA_SHA256_LEN]; /* if not all of the body is here */
     int status;
 };
 
 static struct record *ring[RECORDS];
-static uint64_t first = 1, next = 1;    /* numbers of the oldest, of the coming */
-static uint64_t base;                   /* number before the first since a reset */
+static uint64_t first = 1, next = 1; /* numbers of the oldest, of the coming */
+static uint64_t base;                /* number before the first since a reset */
 static size_t bytes;
 
 static void drop_oldest(void) {
@@ -49,16 +50,20 @@ static struct slice keep(char **to, struct slice s) {
     return kept;
 }
 
-uint64_t reqlog_add(const struct conn *c, struct slice key, struct slice model) {
+uint64_t reqlog_add(const struct conn *c, struct slice key,
+                    struct slice model) {
     const struct request *q = &c->request;
-    struct slice body = {q->body.p, q->body.len < BODY_KEPT ? q->body.len : BODY_KEPT};
-    size_t size = sizeof(struct record) + q->nheaders * sizeof(struct header) + q->head.len +
-                  key.len + model.len + body.len;
+    struct slice body = {q->body.p,
+                         q->body.len < BODY_KEPT ? q->body.len : BODY_KEPT};
+    size_t size = sizeof(struct record) + q->nheaders * sizeof(struct header) +
+                  q->head.len + key.len + model.len + body.len;
     struct record *r;
     unsigned i;
     char *to;
 
-    while (first < next && (next - first == RECORDS || bytes + size > BYTES_KEPT)) drop_oldest();
+    while (first < next &&
+           (next - first == RECORDS || bytes + size > BYTES_KEPT))
+        drop_oldest();
 
     r = must(malloc(size));
     r->headers = (struct header *)(r + 1);
@@ -82,14 +87,16 @@ uint64_t reqlog_add(const struct conn *c, struct slice key, struct slice model) 
     r->body_bytes = q->body.len;
     r->status = 0;
 
-    if (q->body.len > BODY_KEPT) digest((struct slice){q->body.p, q->body.len}, r->sha256);
+    if (q->body.len > BODY_KEPT)
+        digest((struct slice){q->body.p, q->body.len}, r->sha256);
 
     ring[next % RECORDS] = r;
     return next++;
 }
 
 void reqlog_status(uint64_t record, int status) {
-    if (record >= first && record < next) ring[record % RECORDS]->status = status;
+    if (record >= first && record < next)
+        ring[record % RECORDS]->status = status;
 }
 
 static void write_member(struct buf *b, const char *name, struct slice value) {
@@ -116,8 +123,9 @@ static void write_record(struct buf *b, uint64_t n, struct record *r) {
     write_member(b, ",\"body\":", r->body);
     buf_printf(b, ",\"body_bytes\":%zu,\"body_sha256\":\"", r->body_bytes);
     for (i = 0; i < sizeof(r->sha256); i++) buf_printf(b, "%02x", r->sha256[i]);
-    buf_printf(b, "\",\"status\":%d,\"connection\":%llu,\"request_on_connection\":%u}", r->status,
-               (unsigned long long)r->connection, r->nth);
+    buf_printf(
+        b, "\",\"status\":%d,\"connection\":%llu,\"request_on_connection\":%u}",
+        r->status, (unsigned long long)r->connection, r->nth);
 }
 
 void reqlog_write(struct buf *b, size_t last) {

@@ -4,7 +4,8 @@
 
 static const struct route routes[] = {
     {"/api/chat", "POST", ROUTE_MODEL, emit_chat, NULL, false},
-    {"/v1/chat/completions", "POST", ROUTE_MODEL, emit_chat_completions, NULL, false},
+    {"/v1/chat/completions", "POST", ROUTE_MODEL, emit_chat_completions, NULL,
+     false},
     {"/v1/messages", "POST", ROUTE_MODEL, emit_messages, NULL, false},
     {"/v1/responses", "POST", ROUTE_MODEL, emit_responses, NULL, false},
     {"/api/generate", "POST", ROUTE_MODEL, emit_generate, NULL, false},
@@ -17,8 +18,8 @@ static const struct route routes[] = {
     {"/api/version", "GET", ROUTE_PUBLIC, NULL, page_version, false},
     {"/v1/models", "GET", ROUTE_PUBLIC, NULL, page_models, false},
     {"/v1/models/", "GET", ROUTE_PUBLIC, NULL, page_model, false},
-    {"/api/experimental/model-recommendations", "GET", ROUTE_PUBLIC, NULL, page_recommendations,
-     false},
+    {"/api/experimental/model-recommendations", "GET", ROUTE_PUBLIC, NULL,
+     page_recommendations, false},
     {"/api/me", "POST", ROUTE_KEYED, NULL, page_me, false},
     {"/api/usage", "GET", ROUTE_KEYED, NULL, page_usage, false},
     {"/api/balance", "GET", ROUTE_KEYED, NULL, page_balance, false},
@@ -37,10 +38,12 @@ static bool is_at(const struct route *r, struct slice path) {
 }
 
 static bool takes(const struct route *r, struct slice method) {
-    return slice_is(method, r->method) || (slice_is(method, "HEAD") && *r->method == 'G');
+    return slice_is(method, r->method) ||
+           (slice_is(method, "HEAD") && *r->method == 'G');
 }
 
-const struct route *route_find(struct slice path, struct slice method, int *status) {
+const struct route *route_find(struct slice path, struct slice method,
+                               int *status) {
     size_t i;
 
     *status = 404;

@@ -24,7 +24,8 @@ static char *copy(yajl_val object, const char *name) {
     return s ? must(strdup(s)) : NULL;
 }
 
-static bool load_headers(struct rule *rule, yajl_val headers, struct buf *complaint) {
+static bool load_headers(struct rule *rule, yajl_val headers,
+                         struct buf *complaint) {
     const char *name, *value;
     size_t i;
 
@@ -54,7 +55,8 @@ static bool load_headers(struct rule *rule, yajl_val headers, struct buf *compla
 static bool load_preset(struct rule *rule, yajl_val v, struct buf *complaint) {
     static const char *const closes[] = {"", "before_headers", "after_headers",
                                          "reset_before_headers"};
-    const char *preset = tree_string(v, "preset", ""), *close = tree_string(v, "close", "");
+    const char *preset = tree_string(v, "preset", ""),
+               *close = tree_string(v, "close", "");
     size_t i;
 
     rule->preset = preset_by_name(preset);
@@ -66,7 +68,8 @@ static bool load_preset(struct rule *rule, yajl_val v, struct buf *complaint) {
     for (i = 0; i < 4; i++)
         if (strcmp(close, closes[i]) == 0) rule->close = i;
     if (*close && rule->close == CLOSE_NOT) {
-        buf_lit(complaint, "close: before_headers, after_headers or reset_before_headers");
+        buf_lit(complaint,
+                "close: before_headers, after_headers or reset_before_headers");
         return false;
     }
 
@@ -79,9 +82,11 @@ static bool load_preset(struct rule *rule, yajl_val v, struct buf *complaint) {
 }
 
 static bool load_rule(struct rule *rule, yajl_val v, struct buf *complaint) {
-    static const char *const names[] = {"match", "times",    "preset", "status", "headers",
-                                        "body",  "delay_ms", "close",  "hold",   NULL};
-    static const char *const matches[] = {"key", "model", "path", "method", NULL};
+    static const char *const names[] = {
+        "match", "times",    "preset", "status", "headers",
+        "body",  "delay_ms", "close",  "hold",   NULL};
+    static const char *const matches[] = {"key", "model", "path", "method",
+                                          NULL};
     yajl_val match = tree_get(v, "match");
     const char *unknown;
 
@@ -89,7 +94,8 @@ static bool load_rule(struct rule *rule, yajl_val v, struct buf *complaint) {
         buf_lit(complaint, "a rule and its match are objects");
         return false;
     }
-    if ((unknown = tree_unknown(v, names)) || (match && (unknown = tree_unknown(match, matches)))) {
+    if ((unknown = tree_unknown(v, names)) ||
+        (match && (unknown = tree_unknown(match, matches)))) {
         buf_printf(complaint, "a rule has no member \"%s\"", unknown);
         return false;
     }
@@ -107,8 +113,8 @@ static bool load_rule(struct rule *rule, yajl_val v, struct buf *complaint) {
     if (!load_preset(rule, v, complaint)) return false;
     if (!load_headers(rule, tree_get(v, "headers"), complaint)) return false;
 
-    rule->answers = rule->preset || rule->status || rule->body || rule->close || rule->hold ||
-                    rule->headers.len || rule->type;
+    rule->answers = rule->preset || rule->status || rule->body || rule->close ||
+                    rule->hold || rule->headers.len || rule->type;
     return true;
 }
 
@@ -151,8 +157,9 @@ struct rule *rules_take(struct slice key, struct slice model, struct slice path,
     struct rule **place, *rule;
 
     for (place = &first; (rule = *place) != NULL; place = &rule->next) {
-        if (rule->times == 0 || !matches(rule->key, key) || !matches(rule->model, model) ||
-            !matches(rule->path, path) || !matches(rule->method, method))
+        if (rule->times == 0 || !matches(rule->key, key) ||
+            !matches(rule->model, model) || !matches(rule->path, path) ||
+            !matches(rule->method, method))
             continue;
 
         rule->refs++;
@@ -166,7 +173,8 @@ struct rule *rules_take(struct slice key, struct slice model, struct slice path,
     return NULL;
 }
 
-void rule_reply(const struct rule *rule, struct reply *r, const struct error_about *about) {
+void rule_reply(const struct rule *rule, struct reply *r,
+                const struct error_about *about) {
     if (rule->preset) {
         error_preset(r, about, rule->preset);
     } else {

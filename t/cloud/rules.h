@@ -8,8 +8,9 @@
  *               "headers": {"retry-after": "7"},
  *               "body": "..",
  *               "delay_ms": 0,
- *               "close": "before_headers" | "after_headers" | "reset_before_headers",
- *               "hold": true}]}         no answer for as long as the client waits
+ *               "close": "before_headers" | "after_headers" |
+ * "reset_before_headers", "hold": true}]}         no answer for as long as the
+ * client waits
  *
  * What match does not name matches anything; path is without the query. Rules
  * are asked in the order in which they came, before the route, the key and the
@@ -28,21 +29,26 @@
 
 #include <yajl/yajl_tree.h>
 
-enum rule_close { CLOSE_NOT, CLOSE_BEFORE_HEADERS, CLOSE_AFTER_HEADERS, CLOSE_RESET };
+enum rule_close {
+    CLOSE_NOT,
+    CLOSE_BEFORE_HEADERS,
+    CLOSE_AFTER_HEADERS,
+    CLOSE_RESET
+};
 
 struct rule {
-    char *key, *model, *path, *method;      /* NULL: any */
+    char *key, *model, *path, *method; /* NULL: any */
     int64_t times;
     enum preset preset;
-    int status;                             /* 0: not given */
-    char *type;                             /* Content-Type among the headers */
+    int status; /* 0: not given */
+    char *type; /* Content-Type among the headers */
     struct buf headers;
     bool has_length;
     char *body;
     size_t body_len;
     int64_t delay_ms;
     enum rule_close close;
-    bool hold, answers;                     /* not only a delay */
+    bool hold, answers; /* not only a delay */
 
     struct rule *next;
     int refs;
@@ -56,7 +62,8 @@ struct rule *rules_take(struct slice key, struct slice model, struct slice path,
                         struct slice method);
 void rule_unref(struct rule *rule);
 
-void rule_reply(const struct rule *rule, struct reply *r, const struct error_about *about);
+void rule_reply(const struct rule *rule, struct reply *r,
+                const struct error_about *about);
 
 void rules_reset(void);
 

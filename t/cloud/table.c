@@ -13,13 +13,15 @@ static uint64_t hash_of(const char *key, size_t len) {
     return h ^ h >> 29;
 }
 
-static size_t find(const struct table *t, const char *key, size_t len, uint64_t hash) {
+static size_t find(const struct table *t, const char *key, size_t len,
+                   uint64_t hash) {
     size_t i = hash & (t->nslots - 1);
     struct table_entry *e;
 
     for (; t->slots[i]; i = (i + 1) & (t->nslots - 1)) {
         e = &t->entries[t->slots[i] - 1];
-        if (e->hash == hash && e->len == len && memcmp(e->key, key, len) == 0) break;
+        if (e->hash == hash && e->len == len && memcmp(e->key, key, len) == 0)
+            break;
     }
     return i;
 }

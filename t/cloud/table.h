@@ -19,8 +19,8 @@ struct table_entry {
 };
 
 struct table {
-    struct table_entry *entries;    /* in order of arrival */
-    uint32_t *slots;                /* index + 1 of an entry, 0 is free */
+    struct table_entry *entries; /* in order of arrival */
+    uint32_t *slots;             /* index + 1 of an entry, 0 is free */
     size_t n, nslots;
 };
 

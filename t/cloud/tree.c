@@ -61,7 +61,9 @@ const char *tree_unknown(yajl_val object, const char *const *names) {
     size_t i, j;
 
     for (i = 0; i < object->u.object.len; i++) {
-        for (j = 0; names[j] && strcmp(names[j], object->u.object.keys[i]); j++) {}
+        for (j = 0; names[j] && strcmp(names[j], object->u.object.keys[i]);
+             j++) {
+        }
         if (names[j] == NULL) return object->u.object.keys[i];
     }
     return NULL;
