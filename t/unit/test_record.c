@@ -1,0 +1,716 @@
+/*
+ * The wire format: what is encoded comes out again, and a stream of frames
+ * survives being cut anywhere and damaged anywhere.
+ */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "record.h"
+
+
+#define TEXT(s)  { (const unsigned char *) s, sizeof(s) - 1 }
+
+
+static void
+text_is(const ollama_text_t *t, const char *s)
+{
+    assert_int_equal(t->len, strlen(s));
+    assert_memory_equal(t->data, s, t->len);
+}
+
+
+static void
+fill(ollama_record_request_t *r)
+{
+    unsigned int                   i;
+    static ollama_record_request_t  full = {
+        .id = 0x1122334455667788,
+        .time = 1790000000123,
+        .prompt = 1, .completion = 2, .cached = 3,
+        .bytes_in = 0xffffffffffffffff, .bytes_out = 5,
+        .key = 0xa1b2c3d4,
+        .queue = 0, .connect = OLLAMA_RECORD_NO_TIME,
+        .first_token = 70000, .total = 4000000000u,
+        .status = 529,
+        .certainty = OLLAMA_RECORD_EXACT,
+        .end = OLLAMA_RECORD_STREAM_ERROR,
+        .streamed = 1, .has_body = 1,
+        .nattempts = OLLAMA_RECORD_ATTEMPTS,
+        .client = TEXT("2001:db8::1"),
+        .client_name = TEXT("alice"),
+        .method = TEXT("POST"),
+        .endpoint = TEXT("/v1/chat/completions"),
+        .model = TEXT("gpt-oss:120b"),
+        .model_answered = TEXT("gpt-oss:120b-x"),
+        .upstream_id = TEXT("req-1"),
+        .user_agent = TEXT("curl/8"),
+        .reason = TEXT("caf\xc3\xa9"),
+    };
+
+    *r = full;
+
+    for (i = 0; i < OLLAMA_RECORD_ATTEMPTS; i++) {
+        r->attempts[i].key = 0xf0000000u + i;
+        r->attempts[i].ms = 1000 * i;
+        r->attempts[i].status = (uint16_t) (400 + i);
+        r->attempts[i].cause = (uint8_t) (i % 6);
+    }
+}
+
+
+/* the one frame in buf */
+
+static ollama_frame_t
+frame_of(const unsigned char *buf, size_t len)
+{
+    size_t          used;
+    ollama_frame_t  f;
+
+    assert_true(len > 0);
+    assert_int_equal(ollama_frame_next(buf, len, &used, &f), OLLAMA_FRAME_GOT);
+    assert_int_equal(used, len);
+    assert_int_equal(ollama_frame_size(buf), len);
+
+    return f;
+}
+
+
+static void
+crc_is_the_usual_one(void **state)
+{
+    size_t         i;
+    uint32_t       whole;
+    unsigned char  data[100];
+
+    (void) state;
+
+    assert_int_equal(ollama_crc32(0, (const unsigned char *) "123456789", 9),
+                     0xcbf43926);
+    assert_int_equal(ollama_crc32(0, NULL, 0), 0);
+
+    for (i = 0; i < sizeof(data); i++) {
+        data[i] = (unsigned char) (i * 37);
+    }
+
+    whole = ollama_crc32(0, data, sizeof(data));
+
+    for (i = 0; i <= sizeof(data); i++) {
+        assert_int_equal(ollama_crc32(ollama_crc32(0, data, i), data + i,
+                                      sizeof(data) - i),
+                         whole);
+    }
+}
+
+
+static void
+request_comes_back(void **state)
+{
+    size_t                   n;
+    unsigned int             i;
+    unsigned char            buf[OLLAMA_RECORD_MAX];
+    ollama_frame_t           f;
+    ollama_record_request_t  r, s;
+
+    (void) state;
+
+    fill(&r);
+    memset(&s, 0xee, sizeof(s));
+
+    n = ollama_record_request_encode(buf, sizeof(buf), &r);
+    ollama_frame_number(buf, 0xfedcba9876543210);
+    f = frame_of(buf, n);
+
+    assert_int_equal(f.type, OLLAMA_FRAME_REQUEST);
+    assert_int_equal(f.seq, 0xfedcba9876543210);
+    assert_int_equal(ollama_record_request_decode(&f, &s), 0);
+
+    assert_int_equal(s.id, r.id);
+    assert_int_equal(s.time, r.time);
+    assert_int_equal(s.prompt, 1);
+    assert_int_equal(s.completion, 2);
+    assert_int_equal(s.cached, 3);
+    assert_int_equal(s.bytes_in, r.bytes_in);
+    assert_int_equal(s.bytes_out, 5);
+    assert_int_equal(s.key, 0xa1b2c3d4);
+    assert_int_equal(s.queue, 0);
+    assert_int_equal(s.connect, OLLAMA_RECORD_NO_TIME);
+    assert_int_equal(s.first_token, 70000);
+    assert_int_equal(s.total, 4000000000u);
+    assert_int_equal(s.status, 529);
+    assert_int_equal(s.certainty, OLLAMA_RECORD_EXACT);
+    assert_int_equal(s.end, OLLAMA_RECORD_STREAM_ERROR);
+    assert_int_equal(s.streamed, 1);
+    assert_int_equal(s.has_body, 1);
+    assert_int_equal(s.nattempts, OLLAMA_RECORD_ATTEMPTS);
+
+    for (i = 0; i < OLLAMA_RECORD_ATTEMPTS; i++) {
+        assert_int_equal(s.attempts[i].key, 0xf0000000u + i);
+        assert_int_equal(s.attempts[i].ms, 1000 * i);
+        assert_int_equal(s.attempts[i].status, 400 + i);
+        assert_int_equal(s.attempts[i].cause, i % 6);
+    }
+
+    text_is(&s.client, "2001:db8::1");
+    text_is(&s.client_name, "alice");
+    text_is(&s.method, "POST");
+    text_is(&s.endpoint, "/v1/chat/completions");
+    text_is(&s.model, "gpt-oss:120b");
+    text_is(&s.model_answered, "gpt-oss:120b-x");
+    text_is(&s.upstream_id, "req-1");
+    text_is(&s.user_agent, "curl/8");
+    text_is(&s.reason, "caf\xc3\xa9");
+}
+
+
+static void
+other_records_come_back(void **state)
+{
+    size_t                    n;
+    uint32_t                  i;
+    unsigned char             buf[OLLAMA_RECORD_MAX];
+    ollama_frame_t            f;
+    ollama_record_ack_t       ack = { 77 }, ack2;
+    ollama_record_key_t       key = { 1, 2, 3, 4, 1, TEXT("team-a"),
+                                      TEXT("alice") }, key2;
+    ollama_record_hello_t     hello = { 1, 2, 3, 4, TEXT("0.1"),
+                                        TEXT("nginx/1.22.1") }, hello2;
+    ollama_record_usage_t     usage = { 9, OLLAMA_RECORD_MINUTES, { { 0, 0 } } };
+    ollama_record_usage_t     usage2;
+    ollama_record_outbox_t    outbox = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11,
+                                         12 }, outbox2;
+    ollama_record_penalty_t   pen = { 1, 2, 3, 4, 5, 429, 6, 7, TEXT("m"),
+                                      TEXT("exhausted"), TEXT("why") }, pen2;
+    ollama_record_welcome_t   welcome = { 1, 2, 3, TEXT("0.1") }, welcome2;
+    ollama_record_keystate_t  ks = { 1, 2, 3, 4, 5, 6, 7, 1, TEXT("ok"),
+                                     TEXT("r") }, ks2;
+
+    (void) state;
+
+    n = ollama_record_hello_encode(buf, sizeof(buf), &hello);
+    f = frame_of(buf, n);
+    assert_int_equal(f.type, OLLAMA_FRAME_HELLO);
+    assert_int_equal(f.seq, 0);
+    assert_int_equal(ollama_record_hello_decode(&f, &hello2), 0);
+    assert_int_equal(hello2.instance, 1);
+    assert_int_equal(hello2.started, 2);
+    assert_int_equal(hello2.pid, 3);
+    assert_int_equal(hello2.keys, 4);
+    text_is(&hello2.version, "0.1");
+    text_is(&hello2.server, "nginx/1.22.1");
+
+    n = ollama_record_key_encode(buf, sizeof(buf), &key);
+    f = frame_of(buf, n);
+    assert_int_equal(f.type, OLLAMA_FRAME_KEY);
+    assert_int_equal(ollama_record_key_decode(&f, &key2), 0);
+    assert_int_equal(key2.key, 1);
+    assert_int_equal(key2.index, 2);
+    assert_int_equal(key2.max_concurrent, 3);
+    assert_int_equal(key2.weight, 4);
+    assert_int_equal(key2.enabled, 1);
+    text_is(&key2.name, "team-a");
+    text_is(&key2.account, "alice");
+
+    n = ollama_record_ready_encode(buf, sizeof(buf));
+    f = frame_of(buf, n);
+    assert_int_equal(f.type, OLLAMA_FRAME_READY);
+    assert_int_equal(f.len, 0);
+
+    n = ollama_record_welcome_encode(buf, sizeof(buf), &welcome);
+    f = frame_of(buf, n);
+    assert_int_equal(f.type, OLLAMA_FRAME_WELCOME);
+    assert_int_equal(ollama_record_welcome_decode(&f, &welcome2), 0);
+    assert_int_equal(welcome2.instance, 1);
+    assert_int_equal(welcome2.seq, 2);
+    assert_int_equal(welcome2.time, 3);
+
+    n = ollama_record_ack_encode(buf, sizeof(buf), &ack);
+    f = frame_of(buf, n);
+    assert_int_equal(f.type, OLLAMA_FRAME_ACK);
+    assert_int_equal(ollama_record_ack_decode(&f, &ack2), 0);
+    assert_int_equal(ack2.seq, 77);
+
+    for (i = 0; i < usage.n; i++) {
+        usage.minutes[i].minute = 29000000 + i;
+        usage.minutes[i].tokens = 1ull << (i % 64);
+    }
+
+    n = ollama_record_usage_encode(buf, sizeof(buf), &usage);
+    f = frame_of(buf, n);
+    assert_int_equal(f.type, OLLAMA_FRAME_USAGE);
+    assert_int_equal(ollama_record_usage_decode(&f, &usage2), 0);
+    assert_int_equal(usage2.key, 9);
+    assert_int_equal(usage2.n, usage.n);
+
+    for (i = 0; i < usage.n; i++) {
+        assert_int_equal(usage2.minutes[i].minute, usage.minutes[i].minute);
+        assert_int_equal(usage2.minutes[i].tokens, usage.minutes[i].tokens);
+    }
+
+    n = ollama_record_penalty_encode(buf, sizeof(buf), &pen);
+    f = frame_of(buf, n);
+    assert_int_equal(f.type, OLLAMA_FRAME_PENALTY);
+    assert_int_equal(ollama_record_penalty_decode(&f, &pen2), 0);
+    assert_int_equal(pen2.key, 1);
+    assert_int_equal(pen2.time, 2);
+    assert_int_equal(pen2.until, 3);
+    assert_int_equal(pen2.extra, 4);
+    assert_int_equal(pen2.max_concurrent, 5);
+    assert_int_equal(pen2.http, 429);
+    assert_int_equal(pen2.state, 6);
+    assert_int_equal(pen2.level, 7);
+    text_is(&pen2.model, "m");
+    text_is(&pen2.status, "exhausted");
+    text_is(&pen2.reason, "why");
+
+    n = ollama_record_outbox_encode(buf, sizeof(buf), &outbox);
+    f = frame_of(buf, n);
+    assert_int_equal(f.type, OLLAMA_FRAME_OUTBOX);
+    assert_int_equal(ollama_record_outbox_decode(&f, &outbox2), 0);
+    assert_memory_equal(&outbox2, &outbox, sizeof(outbox));
+
+    n = ollama_record_keystate_encode(buf, sizeof(buf), &ks);
+    f = frame_of(buf, n);
+    assert_int_equal(f.type, OLLAMA_FRAME_KEYSTATE);
+    assert_int_equal(ollama_record_keystate_decode(&f, &ks2), 0);
+    assert_int_equal(ks2.key, 1);
+    assert_int_equal(ks2.in_flight, 2);
+    assert_int_equal(ks2.slots, 3);
+    assert_int_equal(ks2.usage, 4);
+    assert_int_equal(ks2.reserved, 5);
+    assert_int_equal(ks2.until, 6);
+    assert_int_equal(ks2.state, 7);
+    assert_int_equal(ks2.eligible, 1);
+    text_is(&ks2.status, "ok");
+}
+
+
+static void
+body_comes_back(void **state)
+{
+    size_t                at;
+    unsigned char         buf[OLLAMA_RECORD_BODY_HEAD + 5];
+    ollama_frame_t        f;
+    ollama_record_body_t  b = { 1, 2, 1000, 1, { NULL, 5 } }, c;
+
+    (void) state;
+
+    at = ollama_record_body_begin(buf, sizeof(buf), &b);
+    assert_true(at > OLLAMA_FRAME_HEADER && at <= OLLAMA_RECORD_BODY_HEAD);
+
+    memcpy(buf + at, "{\"a\"}", 5);
+    ollama_frame_seal(buf, OLLAMA_FRAME_BODY, at + 5);
+    f = frame_of(buf, at + 5);
+
+    assert_int_equal(ollama_record_body_decode(&f, &c), 0);
+    assert_int_equal(c.id, 1);
+    assert_int_equal(c.time, 2);
+    assert_int_equal(c.size, 1000);
+    assert_int_equal(c.truncated, 1);
+    text_is(&c.data, "{\"a\"}");
+
+    assert_int_equal(ollama_record_body_begin(buf, at + 4, &b), 0);
+    b.data.len = OLLAMA_FRAME_MAX;
+    assert_int_equal(ollama_record_body_begin(buf, (size_t) 1 << 40, &b), 0);
+}
+
+
+/* the longest texts fit into OLLAMA_RECORD_MAX; longer ones are cut */
+
+static void
+texts_are_bounded(void **state)
+{
+    size_t                   n;
+    unsigned char            buf[OLLAMA_RECORD_MAX];
+    unsigned char           *big;
+    ollama_text_t            t;
+    ollama_frame_t           f;
+    ollama_record_request_t  r, s;
+
+    (void) state;
+
+    big = malloc(100000);
+    memset(big, 'x', 100000);
+    t.data = big;
+    t.len = 100000;
+
+    fill(&r);
+    r.client = r.client_name = r.method = r.endpoint = r.model = t;
+    r.model_answered = r.upstream_id = r.user_agent = r.reason = t;
+
+    n = ollama_record_request_encode(buf, sizeof(buf), &r);
+    f = frame_of(buf, n);
+    assert_int_equal(ollama_record_request_decode(&f, &s), 0);
+    assert_int_equal(s.client.len, 64);
+    assert_int_equal(s.client_name.len, 128);
+    assert_int_equal(s.method.len, 16);
+    assert_int_equal(s.endpoint.len, 256);
+    assert_int_equal(s.model.len, 256);
+    assert_int_equal(s.model_answered.len, 256);
+    assert_int_equal(s.upstream_id.len, 128);
+    assert_int_equal(s.user_agent.len, 256);
+    assert_int_equal(s.reason.len, 256);
+
+    /* no character is cut in two: 255 bytes and one of three bytes */
+    memcpy(big + 255, "\xe2\x82\xac", 3);
+    n = ollama_record_request_encode(buf, sizeof(buf), &r);
+    f = frame_of(buf, n);
+    assert_int_equal(ollama_record_request_decode(&f, &s), 0);
+    assert_int_equal(s.reason.len, 255);
+
+    free(big);
+}
+
+
+static void
+small_buffers_give_nothing(void **state)
+{
+    size_t                   n, size;
+    unsigned char           *buf;
+    ollama_record_request_t  r;
+
+    (void) state;
+
+    fill(&r);
+
+    buf = malloc(OLLAMA_RECORD_MAX);
+    n = ollama_record_request_encode(buf, OLLAMA_RECORD_MAX, &r);
+    free(buf);
+
+    /* of exactly that size each, so that a sanitizer sees a byte too many */
+    for (size = 0; size < n; size++) {
+        buf = malloc(size ? size : 1);
+        assert_int_equal(ollama_record_request_encode(buf, size, &r), 0);
+        free(buf);
+    }
+
+    buf = malloc(n);
+    assert_int_equal(ollama_record_request_encode(buf, n, &r), n);
+    free(buf);
+
+    r.nattempts = OLLAMA_RECORD_ATTEMPTS + 1;
+    buf = malloc(OLLAMA_RECORD_MAX);
+    assert_int_equal(ollama_record_request_encode(buf, OLLAMA_RECORD_MAX, &r),
+                     0);
+    free(buf);
+}
+
+
+/* a payload that ends early is refused; one with more behind it is not */
+
+static void
+payloads_of_other_sizes(void **state)
+{
+    size_t                   n;
+    unsigned char           *copy;
+    unsigned char            buf[OLLAMA_RECORD_MAX];
+    ollama_frame_t           f;
+    ollama_record_request_t  r;
+
+    (void) state;
+
+    fill(&r);
+    n = ollama_record_request_encode(buf, sizeof(buf), &r)
+        - OLLAMA_FRAME_HEADER;
+
+    memset(&f, 0, sizeof(f));
+
+    for (f.len = 0; f.len < n; f.len++) {
+        copy = malloc(f.len ? f.len : 1);
+        memcpy(copy, buf + OLLAMA_FRAME_HEADER, f.len);
+        f.payload = copy;
+        assert_int_equal(ollama_record_request_decode(&f, &r), -1);
+        free(copy);
+    }
+
+    f.payload = buf + OLLAMA_FRAME_HEADER;
+    f.len = n + 10;
+    assert_int_equal(ollama_record_request_decode(&f, &r), 0);
+}
+
+
+#define FRAMES  5
+
+/* five frames in a row, their ends in ends[] */
+
+static size_t
+stream(unsigned char *buf, size_t size, size_t *ends)
+{
+    size_t               n, i, at;
+    ollama_record_ack_t  ack;
+    ollama_record_body_t body = { 1, 1, 40, 0, { NULL, 40 } };
+
+    n = 0;
+
+    for (i = 0; i < FRAMES; i++) {
+
+        if (i == 2) {
+            at = ollama_record_body_begin(buf + n, size - n, &body);
+            memset(buf + n + at, 0xff, 40);
+            ollama_frame_seal(buf + n, OLLAMA_FRAME_BODY, at + 40);
+            at += 40;
+
+        } else {
+            ack.seq = i;
+            at = ollama_record_ack_encode(buf + n, size - n, &ack);
+        }
+
+        ollama_frame_number(buf + n, i + 1);
+        n += at;
+        ends[i] = n;
+    }
+
+    return n;
+}
+
+
+/* the numbers of all frames in buf, given to the framer in steps of bytes */
+
+static unsigned int
+numbers(const unsigned char *buf, size_t len, size_t step, uint64_t *seqs,
+    unsigned int *damaged)
+{
+    size_t                 have, used, pos;
+    unsigned int           n;
+    unsigned char         *part;
+    ollama_frame_t         f;
+    ollama_frame_result_e  rc;
+
+    n = 0;
+    pos = 0;
+    have = 0;
+    *damaged = 0;
+
+    for ( ;; ) {
+
+        part = malloc(have - pos ? have - pos : 1);
+        memcpy(part, buf + pos, have - pos);
+
+        rc = ollama_frame_next(part, have - pos, &used, &f);
+
+        if (rc == OLLAMA_FRAME_GOT) {
+            assert_true(n < FRAMES + 1);
+            seqs[n++] = f.seq;
+
+        } else if (rc != OLLAMA_FRAME_AGAIN) {
+            assert_true(used > 0);
+            ++*damaged;
+        }
+
+        free(part);
+        pos += used;
+        assert_true(pos <= have);
+
+        if (rc == OLLAMA_FRAME_AGAIN) {
+
+            if (have == len) {
+                return n;
+            }
+
+            have = len - have < step ? len : have + step;
+        }
+    }
+}
+
+
+static void
+stream_in_pieces(void **state)
+{
+    size_t         len, step, ends[FRAMES];
+    uint64_t       seqs[FRAMES + 1];
+    unsigned int   i, n, damaged;
+    unsigned char  buf[1024];
+
+    (void) state;
+
+    len = stream(buf, sizeof(buf), ends);
+
+    for (step = 1; step <= len; step++) {
+        n = numbers(buf, len, step, seqs, &damaged);
+        assert_int_equal(n, FRAMES);
+        assert_int_equal(damaged, 0);
+
+        for (i = 0; i < n; i++) {
+            assert_int_equal(seqs[i], i + 1);
+        }
+    }
+}
+
+
+/* every byte in turn is changed: one frame is lost, and no other */
+
+static void
+one_wrong_byte(void **state)
+{
+    size_t         len, at, hit, i, ends[FRAMES];
+    uint64_t       seqs[FRAMES + 1];
+    unsigned int   n, damaged, k;
+    unsigned char  buf[1024];
+
+    (void) state;
+
+    len = stream(buf, sizeof(buf), ends);
+
+    for (at = 0; at < ends[FRAMES - 2]; at++) {
+        buf[at] ^= 0x5a;
+
+        for (hit = 0; at >= ends[hit]; hit++) { /* void */ }
+
+        for (k = 0; k < 3; k++) {
+            n = numbers(buf, len, k == 0 ? 1 : k == 1 ? 7 : len, seqs,
+                        &damaged);
+            assert_int_equal(n, FRAMES - 1);
+            assert_true(damaged > 0);
+
+            for (i = 0; i < n; i++) {
+                assert_int_equal(seqs[i], i < hit ? i + 1 : i + 2);
+            }
+        }
+
+        buf[at] ^= 0x5a;
+    }
+}
+
+
+/* bytes are missing, or too many: the same */
+
+static void
+bytes_lost_or_added(void **state)
+{
+    size_t         len, at, hit, i, ends[FRAMES];
+    uint64_t       seqs[FRAMES + 1];
+    unsigned int   n, damaged;
+    unsigned char  buf[1024], bad[1100];
+
+    (void) state;
+
+    len = stream(buf, sizeof(buf), ends);
+
+    for (at = 0; at < ends[FRAMES - 2] - 3; at++) {
+
+        for (hit = 0; at >= ends[hit]; hit++) { /* void */ }
+
+        if (at + 3 > ends[hit]) {
+            continue;               /* that would be two frames */
+        }
+
+        memcpy(bad, buf, at);
+        memcpy(bad + at, buf + at + 3, len - at - 3);
+
+        n = numbers(bad, len - 3, 5, seqs, &damaged);
+        assert_int_equal(n, FRAMES - 1);
+
+        for (i = 0; i < n; i++) {
+            assert_int_equal(seqs[i], i < hit ? i + 1 : i + 2);
+        }
+
+        memcpy(bad, buf, at);
+        memset(bad + at, 0xff, 9);
+        memcpy(bad + at + 9, buf + at, len - at);
+
+        n = numbers(bad, len + 9, 5, seqs, &damaged);
+        assert_true(damaged > 0);
+        assert_true(n >= FRAMES - 1);
+        assert_int_equal(seqs[n - 1], FRAMES);
+    }
+}
+
+
+/* a frame inside a body is not taken for one when the body is damaged */
+
+static void
+frame_inside_a_body(void **state)
+{
+    size_t                at, n, len;
+    uint64_t              seqs[FRAMES + 1];
+    unsigned int          damaged;
+    unsigned char         buf[1024], inner[64];
+    ollama_record_ack_t   ack = { 1 };
+    ollama_record_body_t  body = { 1, 1, 0, 0, { NULL, 0 } };
+
+    (void) state;
+
+    n = ollama_record_ack_encode(inner, sizeof(inner), &ack);
+    ollama_frame_number(inner, 666);
+
+    body.data.len = n + 10;
+    at = ollama_record_body_begin(buf, sizeof(buf), &body);
+    memset(buf + at, 'x', n + 10);
+    memcpy(buf + at + 5, inner, n);
+    ollama_frame_seal(buf, OLLAMA_FRAME_BODY, at + n + 10);
+    ollama_frame_number(buf, 1);
+    len = at + n + 10;
+    buf[at] ^= 1;
+
+    len += ollama_record_ack_encode(buf + len, sizeof(buf) - len, &ack);
+    ollama_frame_number(buf + at + n + 10, 2);
+
+    assert_int_equal(numbers(buf, len, 3, seqs, &damaged), 1);
+    assert_int_equal(seqs[0], 2);
+    assert_int_equal(damaged, 1);
+}
+
+
+static void
+foreign_and_oversized(void **state)
+{
+    size_t               n, used;
+    uint32_t             crc;
+    unsigned char        buf[1024];
+    ollama_frame_t       f;
+    ollama_record_ack_t  ack = { 1 };
+
+    (void) state;
+
+    n = ollama_record_ack_encode(buf, sizeof(buf), &ack);
+    buf[4] = OLLAMA_FRAME_VERSION + 1;
+    ollama_frame_number(buf, 1);
+
+    assert_int_equal(ollama_frame_next(buf, n, &used, &f),
+                     OLLAMA_FRAME_FOREIGN);
+    assert_int_equal(used, n);
+    assert_int_equal(f.version, OLLAMA_FRAME_VERSION + 1);
+
+    /* a length beyond the bound, with a header that is otherwise right */
+
+    n = ollama_record_ack_encode(buf, sizeof(buf), &ack);
+    buf[8] = 1;
+    buf[9] = buf[10] = 0;
+    buf[11] = 1;
+    crc = ollama_crc32(0, buf, 24);
+    buf[24] = (unsigned char) crc;
+    buf[25] = (unsigned char) (crc >> 8);
+    buf[26] = (unsigned char) (crc >> 16);
+    buf[27] = (unsigned char) (crc >> 24);
+
+    assert_int_equal(ollama_frame_next(buf, n, &used, &f),
+                     OLLAMA_FRAME_DAMAGED);
+    assert_int_equal(used, n);
+}
+
+
+int
+main(void)
+{
+    const struct CMUnitTest  tests[] = {
+        cmocka_unit_test(crc_is_the_usual_one),
+        cmocka_unit_test(request_comes_back),
+        cmocka_unit_test(other_records_come_back),
+        cmocka_unit_test(body_comes_back),
+        cmocka_unit_test(texts_are_bounded),
+        cmocka_unit_test(small_buffers_give_nothing),
+        cmocka_unit_test(payloads_of_other_sizes),
+        cmocka_unit_test(stream_in_pieces),
+        cmocka_unit_test(one_wrong_byte),
+        cmocka_unit_test(bytes_lost_or_added),
+        cmocka_unit_test(frame_inside_a_body),
+        cmocka_unit_test(foreign_and_oversized),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
