@@ -943,7 +943,11 @@ enum store_result store_penalty(struct store *s,
 enum store_result store_key(struct store *s, const ollama_record_key_t *k) {
     sqlite3_stmt *st = s->write[WRITE_KEY];
 
-    if (s->key_round == 0) s->key_round = now_ms();
+    if (s->key_round == 0) {
+        int64_t now = now_ms();
+        s->key_round = now > s->last_round ? now : s->last_round + 1;
+        s->last_round = s->key_round;
+    }
     sqlite3_bind_int64(st, 1, k->key);
     bind_text(st, 2, &k->name);
     bind_text(st, 3, &k->account);

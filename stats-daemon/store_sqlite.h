@@ -88,7 +88,7 @@ struct store {
     int64_t body_bytes, body_count;
     int64_t batch_body_bytes, batch_body_count;
     struct store_counts batch_total;
-    int64_t key_round;
+    int64_t key_round, last_round;
     int wal_pages;
     char error[256];
 

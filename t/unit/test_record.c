@@ -180,8 +180,7 @@ other_records_come_back(void **state)
                                       TEXT("alice") }, key2;
     ollama_record_hello_t     hello = { 1, 2, 3, 4, TEXT("0.1"),
                                         TEXT("nginx/1.22.1") }, hello2;
-    ollama_record_usage_t     usage = { 9, OLLAMA_RECORD_MINUTES, { { 0, 0 } } };
-    ollama_record_usage_t     usage2;
+    ollama_record_usage_t     usage, usage2;
     ollama_record_outbox_t    outbox = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11,
                                          12 }, outbox2;
     ollama_record_penalty_t   pen = { 1, 2, 3, 4, 5, 429, 6, 7, TEXT("m"),
@@ -234,6 +233,9 @@ other_records_come_back(void **state)
     assert_int_equal(f.type, OLLAMA_FRAME_ACK);
     assert_int_equal(ollama_record_ack_decode(&f, &ack2), 0);
     assert_int_equal(ack2.seq, 77);
+
+    usage.key = 9;
+    usage.n = OLLAMA_RECORD_MINUTES;
 
     for (i = 0; i < usage.n; i++) {
         usage.minutes[i].minute = 29000000 + i;
