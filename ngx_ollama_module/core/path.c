@@ -21,6 +21,7 @@ static int ollama_path_dots(const unsigned char *p, size_t len);
 static int ollama_path_mentions(const unsigned char *p, size_t len);
 static int ollama_path_ours(const unsigned char *p, size_t len);
 static int ollama_path_separator(unsigned char c);
+static int ollama_path_is(const unsigned char *p, size_t len, const char *s);
 static ollama_top_e ollama_path_top(const unsigned char *segment, size_t len);
 static int ollama_path_hex(unsigned char c);
 
@@ -30,7 +31,6 @@ ollama_path_normalize(const unsigned char *raw, size_t len, unsigned char *out,
     size_t *out_len)
 {
     size_t                 once_len, twice_len, n;
-    const char            *prefix;
     unsigned char          once[OLLAMA_PATH_MAX], twice[OLLAMA_PATH_MAX + 8];
     const unsigned char   *p, *end, *last, *slash;
     ollama_top_e           top, next;
@@ -118,45 +118,36 @@ ollama_path_normalize(const unsigned char *raw, size_t len, unsigned char *out,
                                                       : OLLAMA_TOP_V1;
     }
 
-    prefix = (top == OLLAMA_TOP_API) ? "/api" : "/v1";
-    n = strlen(prefix);
+    /* twice becomes the decoded result, as the route table knows it */
 
-    memcpy(twice, prefix, n);
-
-    if (n + 1 + once_len <= sizeof(twice)) {
-        twice[n] = '/';
-        memcpy(twice + n + 1, once, once_len);
-
-        route = ollama_route_known(twice, n + 1 + once_len);
+    if (top == OLLAMA_TOP_API) {
+        memcpy(twice, "/api/", 5);
+        n = 5;
 
     } else {
-        route = NULL;
+        memcpy(twice, "/v1/", 4);
+        n = 4;
     }
+
+    memcpy(twice + n, once, once_len);
+
+    route = ollama_route_known(twice, n + once_len);
 
     if (route != NULL && !(route->flags & OLLAMA_ROUTE_UNDER)) {
         end = last;
     }
 
-    if (top == OLLAMA_TOP_API) {
-        n = sizeof("experimental/") - 1;
-
-        if ((once_len == n + 10
-             && memcmp(once, "experimental/web_search", n + 10) == 0)
-            || (once_len == n + 9
-                && memcmp(once, "experimental/web_fetch", n + 9) == 0))
-        {
-            p = once + n;
-            end = once + once_len;
-        }
+    if (ollama_path_is(twice, n + once_len, "/api/experimental/web_search")
+        || ollama_path_is(twice, n + once_len, "/api/experimental/web_fetch"))
+    {
+        p = once + sizeof("experimental/") - 1;
+        end = once + once_len;
     }
-
-    n = strlen(prefix);
-    memcpy(twice, prefix, n);
 
     /* "/api" keeps being without a slash, "/api/" with one */
 
-    if (p < end || raw[len - 1] == '/') {
-        twice[n++] = '/';
+    if (p == end && raw[len - 1] != '/') {
+        n--;
     }
 
     if (n + (end - p) > OLLAMA_PATH_MAX) {
@@ -358,14 +349,21 @@ ollama_path_separator(unsigned char c)
 }
 
 
+static int
+ollama_path_is(const unsigned char *p, size_t len, const char *s)
+{
+    return len == strlen(s) && memcmp(p, s, len) == 0;
+}
+
+
 static ollama_top_e
 ollama_path_top(const unsigned char *segment, size_t len)
 {
-    if (len == 3 && memcmp(segment, "api", 3) == 0) {
+    if (ollama_path_is(segment, len, "api")) {
         return OLLAMA_TOP_API;
     }
 
-    if (len == 2 && memcmp(segment, "v1", 2) == 0) {
+    if (ollama_path_is(segment, len, "v1")) {
         return OLLAMA_TOP_V1;
     }
 

@@ -152,10 +152,12 @@ test_text(void **state)
           "\"error\":\"yes\"}", "yes" },
         { "{\"a\":-1.5e3,\"b\":true,\"c\":null,\"error\":\"yes\"}", "yes" },
         { "{\"x\":\"\\\"error\\\":\\\"no\\\"\",\"error\":\"yes\"}", "yes" },
+        { "{\"error\":\"\\r\\bx\\f\"}", "\r x " },
         { "{\"error\":\"a\\n\\t\\\"\\\\\\/\\u00e4\\u20ac\\ud83d\\ude00\"}",
           "a\n\t\"\\/\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80" },
         { "{\"error\":\"\\u003cb\\u003E\"}", "<b>" },
         { "{\"error\":\"\\ud83dx\\ude00\"}", "\xef\xbf\xbdx\xef\xbf\xbd" },
+        { "{\"error\":\"\\ud83d\\u0041\"}", "\xef\xbf\xbd" },
         { "{\"error\":\"\\uZZ\"}", "\xef\xbf\xbdZZ" },
         { "{\"error\":\"a\\u0000b\"}", "a b" },
 
