@@ -133,12 +133,19 @@ struct ngx_http_ollama_ctx_s {
     ngx_msec_t                       waited;
     ngx_http_ollama_wake_pt          wake;
 
+    /* the client */
+    ngx_str_t                        user;          /* of Basic */
+
     /* the answer */
     ollama_usage_t                  *usage;
+    uint64_t                         prompt;        /* tokens, settled */
+    uint64_t                         completion;
     ngx_str_t                        error;         /* for the client */
     ngx_str_t                        error_body;    /* the same, as JSON */
     ngx_uint_t                       error_status;
+    ollama_family_e                  family;        /* of an error's shape */
 
+    unsigned                         family_known:1;
     unsigned                         route_known:1;
     unsigned                         streaming:1;
     unsigned                         model_edited:1;
@@ -150,6 +157,7 @@ struct ngx_http_ollama_ctx_s {
     unsigned                         authenticated:1;
     unsigned                         basic:1;       /* by ambient Basic */
     unsigned                         error_sent:1;
+    unsigned                         settled:1;
 };
 
 
@@ -226,6 +234,7 @@ void ngx_http_ollama_set_key(ngx_http_ollama_ctx_t *ctx,
 
 ngx_int_t ngx_http_ollama_usage_start(ngx_http_ollama_ctx_t *ctx);
 void ngx_http_ollama_usage_settle(ngx_http_ollama_ctx_t *ctx);
+void ngx_http_ollama_usage_done(ngx_http_ollama_ctx_t *ctx);
 
 /* config.yaml and .env */
 

@@ -6,6 +6,8 @@ static ngx_uint_t ngx_http_ollama_access_open(ngx_http_request_t *r,
     ngx_http_ollama_ctx_t *ctx, ngx_http_ollama_loc_conf_t *olcf);
 static ngx_int_t ngx_http_ollama_access_token(ngx_http_request_t *r,
     ngx_http_ollama_ctx_t *ctx);
+static ngx_int_t ngx_http_ollama_access_basic(ngx_http_request_t *r,
+    ngx_http_ollama_ctx_t *ctx, ngx_str_t *value, ngx_str_t *token);
 static ngx_int_t ngx_http_ollama_access_denied(ngx_http_request_t *r,
     const char *text);
 static ngx_uint_t ngx_http_ollama_token_equal(ngx_str_t *token,
@@ -130,19 +132,10 @@ ngx_http_ollama_access_token(ngx_http_request_t *r,
             }
 
         } else {
-            rc = ngx_http_auth_basic_user(r);
+            rc = ngx_http_ollama_access_basic(r, ctx, value, &omcf->token);
 
-            if (rc == NGX_ERROR) {
-                return NGX_HTTP_INTERNAL_SERVER_ERROR;
-            }
-
-            if (rc == NGX_OK
-                && ngx_http_ollama_token_equal(&omcf->token,
-                                               r->headers_in.passwd.data,
-                                               r->headers_in.passwd.len))
-            {
-                ctx->basic = 1;
-                return NGX_OK;
+            if (rc != NGX_DECLINED) {
+                return rc;
             }
         }
     }
@@ -160,11 +153,63 @@ ngx_http_ollama_access_token(ngx_http_request_t *r,
 }
 
 
+/* the token is the password, whatever the user, who may be empty */
+
+static ngx_int_t
+ngx_http_ollama_access_basic(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx,
+    ngx_str_t *value, ngx_str_t *token)
+{
+    u_char     *p, *last;
+    ngx_int_t   rc;
+    ngx_str_t   encoded, decoded;
+
+    if (value->len < 6
+        || ngx_strncasecmp(value->data, (u_char *) "Basic ", 6) != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    encoded.data = value->data + 6;
+    encoded.len = value->len - 6;
+
+    while (encoded.len && *encoded.data == ' ') {
+        encoded.data++;
+        encoded.len--;
+    }
+
+    decoded.data = ngx_pnalloc(r->pool,
+                               ngx_base64_decoded_length(encoded.len) + 1);
+    if (decoded.data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ngx_decode_base64(&decoded, &encoded) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    last = decoded.data + decoded.len;
+    p = ngx_strlchr(decoded.data, last, ':');
+
+    rc = NGX_DECLINED;
+
+    if (p && ngx_http_ollama_token_equal(token, p + 1, last - p - 1)) {
+        ctx->basic = 1;
+        ctx->user.data = decoded.data;
+        ctx->user.len = p - decoded.data;
+        rc = NGX_OK;
+    }
+
+    return rc;
+}
+
+
 static ngx_int_t
 ngx_http_ollama_access_denied(ngx_http_request_t *r, const char *text)
 {
     ngx_str_t        *accept, challenge;
     ngx_table_elt_t  *h;
+
+    /* a question to a person; a program would only stumble over it */
 
     accept = ngx_http_ollama_find_header(r, "accept", sizeof("accept") - 1);
 
@@ -174,16 +219,13 @@ ngx_http_ollama_access_denied(ngx_http_request_t *r, const char *text)
         ngx_str_set(&challenge, "Basic realm=\"Ollama proxy\", "
                                 "charset=\"UTF-8\"");
 
-    } else {
-        ngx_str_set(&challenge, "Bearer realm=\"Ollama proxy\"");
-    }
+        h = ngx_http_ollama_add_header(r, "WWW-Authenticate", &challenge);
+        if (h == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
 
-    h = ngx_http_ollama_add_header(r, "WWW-Authenticate", &challenge);
-    if (h == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        r->headers_out.www_authenticate = h;
     }
-
-    r->headers_out.www_authenticate = h;
 
     return ngx_http_ollama_error(r, NGX_HTTP_UNAUTHORIZED, 0, "%s", text);
 }

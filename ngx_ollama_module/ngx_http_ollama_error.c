@@ -110,8 +110,15 @@ ngx_http_ollama_error_body(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx,
         text.len = ngx_strlen(text.data);
     }
 
-    family = ctx->route ? ctx->route->family
-                        : ollama_route_family(r->uri.data, r->uri.len);
+    if (ctx->family_known) {
+        family = ctx->family;
+
+    } else if (ctx->route) {
+        family = ctx->route->family;
+
+    } else {
+        family = ollama_route_family(r->uri.data, r->uri.len);
+    }
 
     size = OLLAMA_ERROR_BODY_MAX(text.len);
 

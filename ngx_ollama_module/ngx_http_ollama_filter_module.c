@@ -10,6 +10,8 @@
 
 static ngx_int_t ngx_http_ollama_header_filter(ngx_http_request_t *r);
 static ngx_int_t ngx_http_ollama_cors(ngx_http_request_t *r);
+static ngx_int_t ngx_http_ollama_key_headers(ngx_http_request_t *r,
+    ngx_http_ollama_ctx_t *ctx);
 static ngx_int_t ngx_http_ollama_answer_headers(ngx_http_request_t *r,
     ngx_http_ollama_ctx_t *ctx);
 static ngx_int_t ngx_http_ollama_error_headers(ngx_http_request_t *r,
@@ -87,7 +89,9 @@ ngx_http_ollama_header_filter(ngx_http_request_t *r)
         }
     }
 
-    if (ngx_http_ollama_cors(r) != NGX_OK) {
+    if (ngx_http_ollama_cors(r) != NGX_OK
+        || ngx_http_ollama_key_headers(r, ctx) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -136,41 +140,47 @@ ngx_http_ollama_cors(ngx_http_request_t *r)
 }
 
 
+/* by which key, after how many attempts */
+
 static ngx_int_t
-ngx_http_ollama_answer_headers(ngx_http_request_t *r,
-    ngx_http_ollama_ctx_t *ctx)
+ngx_http_ollama_key_headers(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
 {
-    time_t                       retry;
     ngx_str_t                    value;
-    ngx_http_ollama_want_t       want;
-    ngx_http_ollama_hold_t      *hold;
     ngx_http_ollama_loc_conf_t  *olcf;
 
     olcf = ngx_http_get_module_loc_conf(r, ngx_http_ollama_module);
 
-    if (olcf->headers) {
-
-        if (ctx->key_name.len
-            && ngx_http_ollama_add_header(r, "X-Ollama-Key", &ctx->key_name)
-               == NULL)
-        {
-            return NGX_ERROR;
-        }
-
-        value.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
-        if (value.data == NULL) {
-            return NGX_ERROR;
-        }
-
-        value.len = ngx_sprintf(value.data, "%ui", ctx->nattempts)
-                    - value.data;
-
-        if (ngx_http_ollama_add_header(r, "X-Ollama-Attempts", &value)
-            == NULL)
-        {
-            return NGX_ERROR;
-        }
+    if (!olcf->headers || ctx->nattempts == 0) {
+        return NGX_OK;
     }
+
+    if (ctx->key_name.len
+        && ngx_http_ollama_add_header(r, "X-Ollama-Key", &ctx->key_name)
+           == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    value.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+    if (value.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    value.len = ngx_sprintf(value.data, "%ui", ctx->nattempts) - value.data;
+
+    return ngx_http_ollama_add_header(r, "X-Ollama-Attempts", &value)
+           ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_ollama_answer_headers(ngx_http_request_t *r,
+    ngx_http_ollama_ctx_t *ctx)
+{
+    time_t                   retry;
+    ngx_str_t                value;
+    ngx_http_ollama_want_t   want;
+    ngx_http_ollama_hold_t  *hold;
 
     /* a proxy in front of us shall not buffer a stream either */
 
@@ -307,7 +317,7 @@ ngx_http_ollama_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         return ngx_http_ollama_send_error(r, ctx, in);
     }
 
-    if (ctx->usage) {
+    if (ctx->usage && !ctx->settled) {
 
         for (cl = in; cl; cl = cl->next) {
             b = cl->buf;

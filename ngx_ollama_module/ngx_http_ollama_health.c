@@ -14,6 +14,8 @@
 #define NGX_HTTP_OLLAMA_KEY_SIZE   (1024 + 6 * OLLAMA_CONFIG_NAME_MAX)
 
 
+static ngx_int_t ngx_http_ollama_not_allowed(ngx_http_request_t *r,
+    const char *methods);
 static ngx_int_t ngx_http_ollama_health_keys(ngx_http_request_t *r,
     ngx_http_ollama_keys_t *keys);
 static ngx_int_t ngx_http_ollama_ratelimits(ngx_http_request_t *r,
@@ -31,6 +33,8 @@ static const char *ngx_http_ollama_key_status(ngx_http_ollama_key_t *key);
 
 
 static const char  ngx_http_ollama_health_type[] = "application/json";
+
+static ngx_str_t  ngx_http_ollama_no_store = ngx_string("no-store");
 
 
 ngx_int_t
@@ -61,9 +65,23 @@ ngx_http_ollama_health_handler(ngx_http_request_t *r)
         return ngx_http_ollama_key_action(r, keys, p + 13, last);
     }
 
+    if (!(r->uri.len == 7 && ngx_strncmp(p, "/health", 7) == 0)
+        && !(r->uri.len == 12 && ngx_strncmp(p, "/health/keys", 12) == 0)
+        && !(r->uri.len == 11 && ngx_strncmp(p, "/ratelimits", 11) == 0))
+    {
+        return ngx_http_ollama_error(r, NGX_HTTP_NOT_FOUND, 0,
+                                     "path \"%V\" not found", &r->uri);
+    }
+
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
-        return ngx_http_ollama_error(r, NGX_HTTP_NOT_ALLOWED, 0,
-                                     "method not allowed, use GET");
+        return ngx_http_ollama_not_allowed(r, "GET, HEAD");
+    }
+
+    if (ngx_http_ollama_add_header(r, "Cache-Control",
+                                   &ngx_http_ollama_no_store)
+        == NULL)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     if (r->uri.len == 12 && ngx_strncmp(p, "/health/keys", 12) == 0) {
@@ -74,14 +92,25 @@ ngx_http_ollama_health_handler(ngx_http_request_t *r)
         return ngx_http_ollama_ratelimits(r, keys);
     }
 
-    if (r->uri.len == 7 && ngx_strncmp(p, "/health", 7) == 0) {
-        return ngx_http_ollama_send(r, NGX_HTTP_OK,
-                                    ngx_http_ollama_health_type,
-                                    (u_char *) "{\"status\":\"ok\"}", 15);
+    return ngx_http_ollama_send(r, NGX_HTTP_OK, ngx_http_ollama_health_type,
+                                (u_char *) "{\"status\":\"ok\"}", 15);
+}
+
+
+static ngx_int_t
+ngx_http_ollama_not_allowed(ngx_http_request_t *r, const char *methods)
+{
+    ngx_str_t  value;
+
+    value.data = (u_char *) methods;
+    value.len = ngx_strlen(methods);
+
+    if (ngx_http_ollama_add_header(r, "Allow", &value) == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_ollama_error(r, NGX_HTTP_NOT_FOUND, 0,
-                                 "path \"%V\" not found", &r->uri);
+    return ngx_http_ollama_error(r, NGX_HTTP_NOT_ALLOWED, 0,
+                                 "method not allowed, use %s", methods);
 }
 
 
@@ -456,8 +485,7 @@ ngx_http_ollama_key_action(ngx_http_request_t *r,
     }
 
     if (r->method != NGX_HTTP_POST) {
-        return ngx_http_ollama_error(r, NGX_HTTP_NOT_ALLOWED, 0,
-                                     "method not allowed, use POST");
+        return ngx_http_ollama_not_allowed(r, "POST");
     }
 
     if (ngx_http_ollama_cross_site(r)) {

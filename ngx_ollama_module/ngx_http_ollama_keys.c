@@ -59,6 +59,7 @@ static void ngx_http_ollama_hold_take(ngx_http_ollama_pool_t *pool,
     uint64_t tokens, time_t now);
 static void ngx_http_ollama_hold_give_back(ngx_http_ollama_pool_t *pool,
     ngx_http_ollama_hold_t *hold);
+static void ngx_http_ollama_keys_reap(ngx_http_ollama_pool_t *pool);
 static void ngx_http_ollama_process_clear(ngx_http_ollama_pool_t *pool,
     ngx_http_ollama_process_t *process);
 
@@ -615,18 +616,24 @@ ngx_http_ollama_keys_init_process(ngx_http_ollama_keys_t *keys, ngx_log_t *log)
 
         process = &pool->processes[i];
 
-        if (process->pid
-            && (process->pid == ngx_pid
-                || (kill(process->pid, 0) == -1 && ngx_errno == NGX_ESRCH)))
-        {
+        if (process->pid == ngx_pid) {
+
+            /* somebody had our pid before us */
+
             ngx_http_ollama_process_clear(pool, process);
         }
+    }
 
-        if (process->pid == 0
-            && keys->process == NGX_HTTP_OLLAMA_PROCESSES)
-        {
+    ngx_http_ollama_keys_reap(pool);
+
+    for (i = 0; i < NGX_HTTP_OLLAMA_PROCESSES; i++) {
+
+        process = &pool->processes[i];
+
+        if (process->pid == 0) {
             process->pid = ngx_pid;
             keys->process = i;
+            break;
         }
     }
 
@@ -655,6 +662,29 @@ ngx_http_ollama_keys_exit_process(ngx_http_ollama_keys_t *keys)
     ngx_shmtx_unlock(&keys->shpool->mutex);
 
     keys->process = NGX_HTTP_OLLAMA_PROCESSES;
+}
+
+
+/* what workers that were killed have not given back */
+
+static void
+ngx_http_ollama_keys_reap(ngx_http_ollama_pool_t *pool)
+{
+    ngx_uint_t                  i;
+    ngx_http_ollama_process_t  *process;
+
+    for (i = 0; i < NGX_HTTP_OLLAMA_PROCESSES; i++) {
+
+        process = &pool->processes[i];
+
+        if (process->pid
+            && process->pid != ngx_pid
+            && kill(process->pid, 0) == -1
+            && ngx_errno == NGX_ESRCH)
+        {
+            ngx_http_ollama_process_clear(pool, process);
+        }
+    }
 }
 
 
@@ -824,6 +854,16 @@ ngx_http_ollama_keys_refresh(ngx_http_ollama_keys_t *keys, time_t now)
         ngx_http_ollama_key_place(pool, key);
 
         pool->change++;
+    }
+
+    /*
+     * A worker that dies has a successor, which looks at once; but not one
+     * that was about to exit after a reload.
+     */
+
+    if (pool->reaped != now) {
+        pool->reaped = now;
+        ngx_http_ollama_keys_reap(pool);
     }
 
     if (pool->swept == now / 60) {
@@ -1611,10 +1651,6 @@ ngx_http_ollama_keys_reset(ngx_http_ollama_keys_t *keys,
     ngx_http_ollama_key_t *key)
 {
     ngx_http_ollama_key_expire_blocks(keys, key, NGX_MAX_TIME_T_VALUE);
-
-    key->account->learned = 0;
-    ngx_http_ollama_account_place(keys->pool, key->account);
-
     ngx_http_ollama_key_forgive(keys->pool, key);
 }
 

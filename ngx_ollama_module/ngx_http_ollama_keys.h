@@ -195,6 +195,7 @@ typedef struct {
     ngx_uint_t                       nprepared;
     ngx_http_ollama_prepared_t      *prepared;  /* of the next list */
 
+    time_t                           reaped;    /* second of the last look */
     time_t                           swept;     /* minute of the last sweep */
 
     ngx_http_ollama_model_t          models[NGX_HTTP_OLLAMA_MODELS];

@@ -97,8 +97,8 @@ ngx_http_ollama_create_ctx(ngx_http_request_t *r)
 
 
 /*
- * The end of the request, however it came: the only place where a slot and
- * its reservation are given back.
+ * The end of the request, however it came.  A slot and its reservation are
+ * given back here, unless the balancer has seen the answer's end before.
  */
 
 static void
@@ -114,6 +114,7 @@ ngx_http_ollama_cleanup(void *data)
     }
 
     ngx_http_ollama_usage_settle(ctx);
+    ngx_http_ollama_usage_done(ctx);
 }
 
 

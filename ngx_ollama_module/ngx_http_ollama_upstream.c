@@ -306,6 +306,7 @@ ngx_http_ollama_get_server(ngx_peer_connection_t *pc,
          */
 
         outer = *pc;
+        pc->data = pd->data;
 
         if (pd->conf->original_init_peer(pd->request, pd->upstream)
             != NGX_OK)
@@ -990,7 +991,16 @@ ngx_http_ollama_free_peer(ngx_peer_connection_t *pc, void *data,
         }
     }
 
-    if (state && !pd->judged) {
+    if (state == 0) {
+
+        /*
+         * The end: the key is done with.  The request itself may stay for
+         * seconds, until the client has closed its connection.
+         */
+
+        ngx_http_ollama_usage_settle(pd->ctx);
+
+    } else if (!pd->judged) {
 
         /* nginx goes to the next try, and there is no answer to judge */
 

@@ -11,9 +11,10 @@
 ngx_int_t
 ngx_http_ollama_uri_handler(ngx_http_request_t *r)
 {
-    u_char                          *p, *last, *path;
-    size_t                           len, args;
-    ngx_http_ollama_srv_conf_t      *oscf;
+    u_char                      *p, *last, *path;
+    size_t                       len, args;
+    ngx_http_ollama_ctx_t       *ctx;
+    ngx_http_ollama_srv_conf_t  *oscf;
 
     oscf = ngx_http_get_module_srv_conf(r, ngx_http_ollama_module);
 
@@ -41,6 +42,17 @@ ngx_http_ollama_uri_handler(ngx_http_request_t *r)
     switch (ollama_path_normalize(r->unparsed_uri.data, len, path, &len)) {
 
     case OLLAMA_PATH_REJECTED:
+
+        /* nginx has resolved it to something else already */
+
+        ctx = ngx_http_ollama_create_ctx(r);
+        if (ctx == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        ctx->family = ollama_route_family(r->unparsed_uri.data, len);
+        ctx->family_known = 1;
+
         return ngx_http_ollama_error(r, NGX_HTTP_BAD_REQUEST, 0,
                                      "the path of the request is not valid");
 

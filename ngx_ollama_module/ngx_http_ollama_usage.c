@@ -65,45 +65,58 @@ ngx_http_ollama_usage_family(const ollama_route_t *route)
 }
 
 
-/* what was reserved becomes what was used */
+/*
+ * What was reserved becomes what was used, and the slot is free.  Called when
+ * the cloud's answer has ended, or by the request's cleanup.
+ */
 
 void
 ngx_http_ollama_usage_settle(ngx_http_ollama_ctx_t *ctx)
 {
-    uint64_t                      prompt, completion, answered;
+    uint64_t                      answered;
     const ollama_usage_result_t  *result;
 
-    prompt = 0;
-    completion = 0;
     answered = 0;
 
-    if (ctx->usage) {
+    if (ctx->usage && !ctx->settled) {
         ollama_usage_finish(ctx->usage);
 
         result = ollama_usage_result(ctx->usage);
 
-        ollama_usage_tokens(result, ctx->body, &prompt, &completion);
+        ollama_usage_tokens(result, ctx->body, &ctx->prompt,
+                            &ctx->completion);
 
         if (result->certainty == OLLAMA_CERTAINTY_EXACT) {
-            answered = completion;
+            answered = ctx->completion;
         }
 
-        if (ngx_http_ollama_nspare < NGX_HTTP_OLLAMA_SPARE) {
-            ngx_http_ollama_spare[ngx_http_ollama_nspare++] = ctx->usage;
-
-        } else {
-            ollama_usage_destroy(ctx->usage);
-        }
-
-        ctx->usage = NULL;
+        ctx->settled = 1;
     }
 
     if (ctx->hold) {
         ngx_http_ollama_keys_release(ctx->conf->keys, ctx->hold,
-                                     prompt + completion, ctx->want.hash,
-                                     answered);
+                                     ctx->prompt + ctx->completion,
+                                     ctx->want.hash, answered);
         ctx->hold = NULL;
 
         ngx_http_ollama_queue_kick();
     }
+}
+
+
+void
+ngx_http_ollama_usage_done(ngx_http_ollama_ctx_t *ctx)
+{
+    if (ctx->usage == NULL) {
+        return;
+    }
+
+    if (ngx_http_ollama_nspare < NGX_HTTP_OLLAMA_SPARE) {
+        ngx_http_ollama_spare[ngx_http_ollama_nspare++] = ctx->usage;
+
+    } else {
+        ollama_usage_destroy(ctx->usage);
+    }
+
+    ctx->usage = NULL;
 }
