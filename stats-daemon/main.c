@@ -256,9 +256,6 @@ static void start(void) {
 
     identity();
     folder(d.data);
-    if (access(d.data, W_OK | X_OK) != 0)
-        die("the data folder cannot be written: %s: %s", d.data,
-            strerror(errno));
     take_lock();
     folder(d.sockets);
 
@@ -266,6 +263,9 @@ static void start(void) {
     sockets[SOCKET_HTTP] = take_socket(SOCKET_HTTP, d.http);
     sockets[SOCKET_SYSLOG] = take_socket(SOCKET_SYSLOG, d.syslog);
     become_user();
+    if (access(d.data, W_OK | X_OK) != 0)
+        die("the data folder cannot be written: %s: %s", d.data,
+            strerror(errno));
 
     if (log_open(d.data, d.keep.log_size, (int)d.keep.log_keep) != 0)
         die("the log cannot be written: %s/proxy.log: %s", d.data,
@@ -329,6 +329,7 @@ static int stop(void) {
 }
 
 int main(int argc, char **argv) {
+    umask(0027);
     options(argc, argv);
     start();
     log_msg(LOG_NOTICE, "ollama-statsd " STATSD_VERSION " is ready (data %s)",

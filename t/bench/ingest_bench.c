@@ -1,0 +1,265 @@
+/*
+ * Figures of the ledger, and its query plans.
+ *
+ *     ingest_bench send SOCKET N        N records over the ingest socket, as
+ *                                       fast as they are taken; prints the
+ *                                       rate from the first byte to the last
+ *                                       acknowledgement
+ *     ingest_bench fill DIR N DAYS      N records into DIR/usage.db, spread
+ *                                       over the last DAYS days
+ *     ingest_bench plans DIR            EXPLAIN QUERY PLAN of every statement
+ *                                       that the daemon reads with:
+ *                                       name, a tab, one step
+ *
+ * The records are like real ones: 24 clients, 8 models, 5 keys, one in twenty
+ * fails, one in ten takes two attempts.
+ */
+
+#include "../../ngx_ollama_module/core/record.h"
+#include "../../stats-daemon/log.h"
+#include "../../stats-daemon/store.h"
+#include "../../stats-daemon/util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define SEND_BUFFER (4 * 1024 * 1024)
+
+static uint32_t dice(void) {
+    static uint32_t x = 2463534242u;
+
+    x ^= x << 13;
+    x ^= x >> 17;
+    return x ^= x << 5;
+}
+
+static ollama_text_t text(const char *s) {
+    ollama_text_t t = {(const unsigned char *)s, strlen(s)};
+    return t;
+}
+
+static void make(ollama_record_request_t *r, uint64_t id, int64_t time) {
+    static char clients[24][16];
+    static const char *const models[] = {
+        "gpt-oss:20b", "gpt-oss:120b", "qwen3-coder:480b",   "kimi-k2:1t",
+        "gemma4:31b",  "glm-4.6",      "deepseek-v3.1:671b", "minimax-m2:230b"};
+    uint32_t d = dice();
+
+    if (!clients[0][0])
+        for (int i = 0; i < 24; i++)
+            snprintf(clients[i], sizeof(clients[i]), "10.0.%d.%d", i / 8, i);
+
+    memset(r, 0, sizeof(*r));
+    r->id = id;
+    r->time = (uint64_t)time;
+    r->prompt = 20 + (d & 2047);
+    r->completion = 10 + (d >> 11 & 511);
+    r->cached = r->prompt / 3;
+    r->bytes_in = r->prompt * 4;
+    r->bytes_out = r->completion * 90;
+    r->key = 0xa0000000u + d % 5;
+    r->queue = OLLAMA_RECORD_NO_TIME;
+    r->connect = 1;
+    r->first_token = 200 + (d & 255);
+    r->total = 900 + (d & 4095);
+    r->status = d % 20 == 7 ? (d & 64 ? 429 : 503) : 200;
+    r->certainty = r->status == 200 ? OLLAMA_RECORD_EXACT : OLLAMA_RECORD_NONE;
+    r->streamed = 1;
+    r->nattempts = d % 10 == 3 ? 2 : 1;
+    r->attempts[0] = (ollama_record_attempt_t){
+        r->key, r->total, r->nattempts == 2 ? 429 : r->status, 0};
+    r->attempts[1] = (ollama_record_attempt_t){r->key, 700, r->status, 0};
+    r->client = text(clients[d / 7 % 24]);
+    r->method = text("POST");
+    r->endpoint = text(d & 1 ? "/api/chat" : "/v1/chat/completions");
+    r->model = text(models[d / 3 % 8]);
+    r->model_answered = r->model;
+    r->upstream_id = text("5a3c1f0e9b7d4826a1c0e5f7d9b3a846");
+    r->user_agent = text("ollama-python/0.6.1 (x86_64 linux) Python/3.11.2");
+}
+
+static double seconds(void) {
+    return (double)mono_ms() / 1000.0;
+}
+
+/* ---- send ---- */
+
+static uint64_t acked;
+
+static void read_acks(int fd) {
+    static unsigned char buf[65536];
+    static size_t len;
+    ollama_frame_t f;
+    ollama_record_ack_t a;
+    size_t used, pos = 0;
+
+    ssize_t n = read(fd, buf + len, sizeof(buf) - len);
+    if (n == 0) {
+        fputs("the daemon has hung up\n", stderr);
+        exit(1);
+    }
+    if (n < 0) return;
+    len += (size_t)n;
+    while (ollama_frame_next(buf + pos, len - pos, &used, &f) ==
+           OLLAMA_FRAME_GOT) {
+        if (f.type == OLLAMA_FRAME_ACK && ollama_record_ack_decode(&f, &a) == 0)
+            acked = a.seq;
+        pos += used;
+    }
+    memmove(buf, buf + pos, len -= pos);
+}
+
+static int send_mode(const char *path, uint64_t n) {
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    unsigned char *out = malloc(SEND_BUFFER);
+    size_t len = 0, sent = 0;
+    uint64_t seq = 0;
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    ollama_record_hello_t hello = {.instance = (uint64_t)now_ms() << 16 |
+                                               (uint64_t)getpid(),
+                                   .started = (uint64_t)now_ms(),
+                                   .pid = (uint32_t)getpid(),
+                                   .version = text("bench"),
+                                   .server = text("bench")};
+
+    snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
+    if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) != 0) {
+        fprintf(stderr, "%s: %s\n", path, strerror(errno));
+        return 1;
+    }
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    len = ollama_record_hello_encode(out, SEND_BUFFER, &hello);
+    len += ollama_record_ready_encode(out + len, SEND_BUFFER - len);
+
+    double began = seconds();
+    int64_t time = now_ms();
+    while (acked < n) {
+        if (sent == len) {
+            sent = len = 0;
+            while (seq < n && len < SEND_BUFFER - OLLAMA_RECORD_MAX) {
+                ollama_record_request_t r;
+                make(&r, seq + 1, time + (int64_t)(seq / 1000));
+                size_t size = ollama_record_request_encode(
+                    out + len, SEND_BUFFER - len, &r);
+                ollama_frame_number(out + len, ++seq);
+                len += size;
+            }
+        }
+        struct pollfd p = {fd, (short)(POLLIN | (sent < len ? POLLOUT : 0)), 0};
+        poll(&p, 1, 1000);
+        if (p.revents & POLLOUT) {
+            ssize_t w = write(fd, out + sent, len - sent);
+            if (w > 0) sent += (size_t)w;
+        }
+        if (p.revents & (POLLIN | POLLHUP)) read_acks(fd);
+    }
+    double took = seconds() - began;
+    printf("%llu records committed in %.2f s: %.0f records/s\n",
+           (unsigned long long)n, took, (double)n / took);
+    free(out);
+    close(fd);
+    return 0;
+}
+
+/* ---- fill ---- */
+
+static double cpu(void) {
+    struct rusage u;
+
+    getrusage(RUSAGE_SELF, &u);
+    return (double)u.ru_utime.tv_sec + (double)u.ru_stime.tv_sec +
+           (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+static int fill_mode(const char *dir, uint64_t n, double days) {
+    char err[512];
+    struct store *s = store_open(dir, err, sizeof(err));
+    double began = seconds(), began_cpu = cpu(), span = days * 86400000.0;
+    int64_t now = now_ms();
+
+    if (s == NULL) {
+        fprintf(stderr, "%s\n", err);
+        return 1;
+    }
+    for (uint32_t k = 0; k < 5; k++) {
+        char name[16];
+        snprintf(name, sizeof(name), "team-%c", 'a' + (int)k);
+        ollama_record_key_t key = {
+            .key = 0xa0000000u + k, .index = k, .name = text(name)};
+        if (store_begin(s) != STORE_OK || store_key(s, &key) != STORE_OK ||
+            store_commit(s) != STORE_OK)
+            return 1;
+    }
+    for (uint64_t i = 0; i < n;) {
+        enum store_result r = store_begin(s);
+        for (int k = 0; r == STORE_OK && k < 5000 && i < n; k++, i++) {
+            ollama_record_request_t q;
+            double age = span * (1.0 - (double)i / (double)n);
+            make(&q, i + 1, now - (int64_t)age);
+            r = store_request(s, 1, &q);
+        }
+        if (r == STORE_OK) r = store_seq(s, 1, i);
+        if (r == STORE_OK) r = store_commit(s);
+        if (r != STORE_OK) {
+            fprintf(stderr, "%s\n", store_error(s));
+            return 1;
+        }
+        store_checkpoint(s, 0);
+    }
+    store_checkpoint(s, 1);
+    double took = seconds() - began, used = cpu() - began_cpu;
+    printf("%llu rows in %.1f s (%.1f s of CPU): %.0f rows/s\n",
+           (unsigned long long)n, took, used, (double)n / took);
+    store_close(s);
+    return 0;
+}
+
+/* ---- plans ---- */
+
+static int plans_mode(const char *dir) {
+    const char *sql, *name;
+    sqlite3 *db;
+    char *path = xasprintf("%s/" STORE_FILE, dir);
+
+    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK) {
+        fprintf(stderr, "%s: %s\n", path, sqlite3_errmsg(db));
+        return 1;
+    }
+    for (int i = 0; (sql = store_statement(i, &name)); i++) {
+        char *explain = xasprintf("EXPLAIN QUERY PLAN %s", sql);
+        sqlite3_stmt *st;
+
+        if (sqlite3_prepare_v2(db, explain, -1, &st, NULL) != SQLITE_OK) {
+            fprintf(stderr, "%s: %s\n", name, sqlite3_errmsg(db));
+            return 1;
+        }
+        while (sqlite3_step(st) == SQLITE_ROW)
+            printf("%s\t%s\n", name, sqlite3_column_text(st, 3));
+        sqlite3_finalize(st);
+        free(explain);
+    }
+    sqlite3_close(db);
+    free(path);
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (argc == 4 && strcmp(argv[1], "send") == 0)
+        return send_mode(argv[2], strtoull(argv[3], NULL, 10));
+    if (argc == 5 && strcmp(argv[1], "fill") == 0)
+        return fill_mode(argv[2], strtoull(argv[3], NULL, 10), atof(argv[4]));
+    if (argc == 3 && strcmp(argv[1], "plans") == 0) return plans_mode(argv[2]);
+    fputs("usage: ingest_bench send SOCKET N | fill DIR N DAYS | plans DIR\n",
+          stderr);
+    return 2;
+}
