@@ -251,6 +251,7 @@ ollama_json_reader_feed(ollama_json_reader_t *rd, const unsigned char **pp,
             }
 
             rd->dropping = 1;
+            rd->kept += room;
             rd->dropped += n - room;
             from = q;
         }

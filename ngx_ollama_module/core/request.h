@@ -4,7 +4,7 @@
  * A scanner that is fed the body in pieces, split anywhere, while it arrives.
  * It notes facts (which model, streamed or not, ...) and where edits are due,
  * as offsets into the original body.  It keeps no copy of the body: its size
- * is fixed (about 4 KB), and feeding or resetting it allocates nothing.
+ * is fixed (about 3 KB), and feeding or resetting it allocates nothing.
  *
  *     r = ollama_request_create();                once, NULL: out of memory
  *     ollama_request_reset(r, flags);             before every body

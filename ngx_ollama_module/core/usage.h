@@ -4,7 +4,9 @@
  * A scanner that is fed the answer's body as it passes, in pieces split
  * anywhere, and finds what the cloud says about tokens.  It never delays nor
  * changes a byte.  Lines, strings and answers of any length are read in
- * constant memory (one object, about 16 KB); resetting and feeding allocate
+ * constant memory (one object, about 10 KB); resetting and feeding allocate
+ * nothing.  A reset costs nothing worth a figure, an event of 200 bytes 0.8 us
+ * (3.7 ns a byte, of which yajl takes 2.2), a string beyond 512 bytes next to
  * nothing.
  *
  *     u = ollama_usage_create();                   once, NULL: out of memory

@@ -209,6 +209,9 @@ static const request_case_t  stream_cases[] = {
     { NATIVE, MODEL, "{\"stream\":false,\"stream\":null}",
       "- streaming noprompt nomessages", NULL },
 
+    { NATIVE, BOTH, "{\"stream\":true,\"stream\":null}",
+      "- streaming noprompt nomessages", NULL },
+
     { NATIVE, MODEL, "{\"stream\":false}", "- nostream noprompt nomessages",
       NULL },
 
@@ -297,6 +300,17 @@ static const request_case_t  stream_cases[] = {
       "{\"stream_options\":{\"include_usage\":true},\"stream\":true,"
       "\"stream_options\":{\"include_usage\":true,\"x\":1},"
       "\"stream_options\":{\"include_usage\":true}}" },
+
+    { 0, BOTH, "{\"stream_options\":{\"include_usage\":false},"
+      "\"stream_options\":{\"x\":1},\"stream\":true}",
+      "- stream streaming options noprompt nomessages",
+      "{\"stream_options\":{\"include_usage\":true},"
+      "\"stream_options\":{\"include_usage\":true,\"x\":1},\"stream\":true}" },
+
+    { 0, BOTH, "{\"stream_options\":{},\"x\":{},\"y\":{\"a\":{}},"
+      "\"stream\":true}",
+      "- stream streaming options noprompt nomessages",
+      "{" OPTIONS ",\"x\":{},\"y\":{\"a\":{}},\"stream\":true}" },
 
     /* wrong types are the cloud's to refuse */
 

@@ -160,6 +160,11 @@ static const usage_case_t  native_cases[] = {
       "73+78 cached 64 exact terminal unreadable text 2 objects 4"
       " of gpt-oss:20b" },
 
+    { "a control byte in a string", NDJSON, NATIVE,
+      "{\"response\":\"abc\",\"x\":\"\x01\",\"response\":\"d\"}\n" LAST,
+      "73+78 cached 64 exact terminal unreadable text 3 objects 1"
+      " of gpt-oss:20b" },
+
     { "two on a line", NDJSON, NATIVE,
       "{\"eval_count\":1}{\"eval_count\":2} {\"prompt_eval_count\":3,"
       "\"done\":true}\n",
@@ -493,6 +498,12 @@ static const usage_case_t  anthropic_cases[] = {
       ADELTA(",\"usage\":{\"output_tokens\":78}") ASTOP,
       "73+78 cached 64 exact terminal text 18 objects 7 of gpt-oss:20b" },
 
+    { "the prompt at the start, the cached ones at the end", SSE, ANTHROPIC,
+      ASTART("\"input_tokens\":9,\"output_tokens\":1") ATEXT
+      ADELTA(",\"usage\":{\"cache_read_input_tokens\":64,"
+             "\"output_tokens\":78}") ASTOP,
+      "73+78 cached 64 exact terminal text 18 objects 7 of gpt-oss:20b" },
+
     { "counts in message_start only", SSE, ANTHROPIC,
       ASTART("\"input_tokens\":18,\"output_tokens\":0") ATEXT ADELTA("") ASTOP,
       "18+0 estimated terminal text 18 objects 7 of gpt-oss:20b" },
@@ -788,6 +799,30 @@ test_long_lines(void **state)
     }
 
     free(answer);
+}
+
+
+/* A string cut short, whose end never comes, is text that was streamed. */
+
+static void
+test_long_string_open(void **state)
+{
+    char    answer[2048];
+    size_t  n, way;
+
+    (void) state;
+
+    n = sprintf(answer, "{\"response\":\"");
+    memset(answer + n, 'x', 1500);
+    n += 1500;
+
+    for (way = 0; way < pieces_ways(n); way++) {
+        ollama_usage_reset(u, NDJSON, NATIVE);
+        pieces_feed(answer, n, way, feed, u);
+        ollama_usage_finish(u);
+
+        assert_int_equal(ollama_usage_result(u)->content_bytes, 1500);
+    }
 }
 
 
@@ -1110,6 +1145,7 @@ main(void)
         cmocka_unit_test(test_responses),
         cmocka_unit_test(test_anthropic),
         cmocka_unit_test(test_long_lines),
+        cmocka_unit_test(test_long_string_open),
         cmocka_unit_test(test_string_limit),
         cmocka_unit_test(test_long_texts),
         cmocka_unit_test(test_depth),
