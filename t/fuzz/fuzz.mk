@@ -5,8 +5,9 @@
 #     make -f t/fuzz/fuzz.mk fuzz        without the root Makefile
 #     make fuzz FUZZ_ONLY=fuzz_usage     one of them
 #
-# Seeds are in t/fuzz/corpus/NAME; what is found goes to $(BUILD)/fuzz/corpus,
-# and the input of a failure to $(BUILD)/fuzz.
+# Seeds are in t/fuzz/corpus/NAME, words in t/fuzz/NAME.dict (if there are any);
+# what is found goes to $(BUILD)/fuzz/corpus, the input of a failure to
+# $(BUILD)/fuzz.
 
 BUILD     ?= build
 CLANG     ?= clang
@@ -36,8 +37,10 @@ fuzz:
 	    mkdir -p $(BUILD)/fuzz/corpus/$$t; \
 	    seeds=t/fuzz/corpus/$$t; \
 	    [ -d $$seeds ] || seeds=; \
+	    words=t/fuzz/$$t.dict; \
+	    [ -f $$words ] || words=/dev/null; \
 	    $(BUILD)/fuzz/$$t -max_total_time=$(FUZZ_TIME) -max_len=4096 \
-	        -timeout=10 -verbosity=0 -print_final_stats=1 \
+	        -timeout=10 -verbosity=0 -print_final_stats=1 -dict=$$words \
 	        -artifact_prefix=$(BUILD)/fuzz/$$t- \
 	        $(BUILD)/fuzz/corpus/$$t $$seeds || exit 1; \
 	done
