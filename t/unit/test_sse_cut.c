@@ -65,7 +65,8 @@ static const cut_case_t  cases[] = {
     { "empty", "", NULL },
 
     { "usage before choices",
-      CHUNK "data: {\"usage\":" COUNTS ",\"choices\":[]}\n\n" DONE, CHUNK DONE },
+      CHUNK "data: {\"usage\":" COUNTS ",\"choices\":[]}\n\n" DONE,
+      CHUNK DONE },
 
     { "white space",
       CHUNK "data:{ \"choices\" : [ ] , \"usage\" : { } }\n\n" DONE,
