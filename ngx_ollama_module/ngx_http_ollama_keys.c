@@ -1180,6 +1180,13 @@ ngx_http_ollama_keys_turn(ngx_http_ollama_keys_t *keys,
 
     ngx_http_ollama_keys_refresh(keys, now);
 
+    if (want->status == 0) {
+
+        /* should its time run out before its turn comes, it has a reason */
+
+        (void) ngx_http_ollama_keys_refuse(pool, want, now);
+    }
+
     if (hold->seen == pool->change) {
         ngx_shmtx_unlock(&keys->shpool->mutex);
         return NGX_BUSY;

@@ -3,7 +3,8 @@
  * Requests of this worker that wait for a slot.  Who may go first is decided
  * in shared memory; here they are only asked again: at once when a request of
  * this worker has ended, and every few milliseconds for the slots which other
- * workers give back.  Without waiters there is no timer.
+ * workers give back.  Without waiters there is no timer; with them it keeps
+ * a worker from exiting after a reload.
  */
 
 #include "ngx_http_ollama.h"
@@ -36,7 +37,6 @@ ngx_http_ollama_queue_init_process(ngx_http_ollama_keys_t *keys)
     ngx_http_ollama_poll.handler = ngx_http_ollama_queue_handler;
     ngx_http_ollama_poll.data = &ngx_http_ollama_dummy;
     ngx_http_ollama_poll.log = ngx_cycle->log;
-    ngx_http_ollama_poll.cancelable = 1;
 
     ngx_http_ollama_kick = ngx_http_ollama_poll;
 }

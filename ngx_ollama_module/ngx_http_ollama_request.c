@@ -666,6 +666,8 @@ ngx_http_ollama_choose(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
         return NGX_DECLINED;
     }
 
+    ngx_http_ollama_usage_settle(ctx);
+
     ctx->state = NGX_HTTP_OLLAMA_REFUSED;
     return ngx_http_ollama_refuse(ctx);
 
@@ -706,6 +708,11 @@ ngx_http_ollama_wake(ngx_http_ollama_ctx_t *ctx, ngx_int_t rc)
         ctx->state = NGX_HTTP_OLLAMA_GRANTED;
 
     } else {
+
+        /* out of the queue now: those behind shall not wait for us */
+
+        ngx_http_ollama_usage_settle(ctx);
+
         (void) ngx_http_ollama_refuse(ctx);
         ctx->state = NGX_HTTP_OLLAMA_REFUSED;
     }

@@ -939,6 +939,9 @@ ngx_http_ollama_unpark(ngx_http_ollama_ctx_t *ctx, ngx_int_t rc)
     if (rc == NGX_OK) {
         pd->granted = 1;
         ngx_http_ollama_set_key(ctx, ctx->hold->key);
+
+    } else {
+        ngx_http_ollama_usage_settle(ctx);
     }
 
     ngx_post_event(c->read, &ngx_posted_events);
