@@ -29,6 +29,9 @@
  * field as it was, and the members of duplicate stream_options objects merge.
  * Only members of the outermost object count, wherever they stand.
  *
+ * A model's name is what the client sent, unescaped: any bytes, line feeds and
+ * NULs among them.  Take model_len, and escape it wherever it is shown.
+ *
  * Edits
  *
  *  - The cloud suffix of a model's name goes: "glm-4.7:cloud" -> "glm-4.7",

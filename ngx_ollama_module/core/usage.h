@@ -52,6 +52,8 @@
  *                not be read
  *     NONE       no tokens are due: no inference, an error, a preload
  *
+ * The model's name and the text of an error are unescaped, any bytes.
+ *
  * For PARTIAL and ESTIMATED ollama_usage_tokens() makes an estimate from the
  * bytes of text that were streamed; the record marks it as one.
  */
