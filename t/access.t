@@ -65,7 +65,11 @@ for my $name (sort keys %wrong) {
     is(with('/v1/models', @{ $wrong{$name} }), 401, "refused: $name");
 }
 
-is(with("/v1/models?token=$token&api_key=$token"), 401, 'not by the query');
+# (one letter is escaped, so that the log has a line without the token)
+
+my $escaped = sprintf '%%%02x%s', ord $token, substr $token, 1;
+
+is(with("/v1/models?token=$escaped&api_key=$escaped"), 401, 'not by the query');
 
 like(with('/v1/models', Authorization => "Bearer $token",
                         Authorization => "Bearer $token"),
@@ -95,7 +99,8 @@ my $r = $t->get('/api/tags', only => 1);
 
 like($r->header('content-type'), qr!^application/json!, '401 is JSON');
 like($r->json->{error}, qr/\w/, 'as /api says it');
-is($r->header('www-authenticate'), undef, 'no question to a program');
+unlike($r->header('www-authenticate') // '', qr/Basic/,
+       'a program is not asked for a password');
 
 like($t->get('/v1/models', only => 1)->json->{error}{message}, qr/\w/,
      'as /v1 says it');

@@ -73,8 +73,11 @@ is_kept('cloud within a name', '{"model":"cloud-m:1","messages":[1]}');
 is_kept('a name of its own', '{"model":"mycloud","messages":[1]}');
 is_kept('another member', '{"models":"m:cloud","model":"m","messages":[1]}');
 is_kept('a model that is none', '{"model":{"model":"m:cloud"},"messages":[1]}');
-is_kept('bytes of no character set',
-        "{\"model\":\"m\",\"messages\":[\"\xff\xfe\xc3\"]}");
+my $strange = "{\"model\":\"m\",\"messages\":[\"\xff\xfe\xc3\"]}";
+
+$t->post('/api/chat', $strange);
+is($t->cloud->last->{body_sha256}, sha256_hex($strange),
+   'bytes of no character set');
 
 # what is no JSON is the cloud's to refuse
 

@@ -38,7 +38,7 @@ for my $name (qw/ Authorization Content-Type User-Agent Accept X-Requested-With
 }
 
 is(preflight($_)->status, 204, "$_ may come")
-    for qw! http://127.0.0.1:8080 https://localhost http://[::1]:3000
+    for qw! http://127.0.0.1:8080 https://localhost http://0.0.0.0:3000
             app://obsidian.md vscode-webview://abc !;
 
 is(preflight('http://localhost', $_)->status, 204, "preflight of $_")

@@ -22,7 +22,8 @@ sub seen {
 
     $t->cloud->reset;
 
-    my $body = '{"model":"gpt-oss:20b","prompt":"hi","stream":false}';
+    my $body = '{"model":"gpt-oss:20b","prompt":"hi","messages":[{"role":"user",'
+               . '"content":"hi"}],"stream":false}';
     my $r = $method eq 'POST' ? $t->post($uri, $body) : $t->get($uri);
     my ($request) = $t->cloud->requests;
 

@@ -56,7 +56,7 @@ $t->cloud->rules({ match => { key => $k[0] }, times => 1,
                    preset => 'quota_monthly' },
                  { match => { key => $k[1] }, times => 1,
                    preset => 'model_403' });
-$t->chat for 1 .. 4;
+$t->chat for 1 .. 20;
 
 my $before = $t->health;
 
@@ -75,6 +75,8 @@ for my $n (0 .. 2) {
 }
 
 is((grep { $_ eq 'key_0' } $t->answered_by(6)), 0, 'and stays out');
+
+$before = $t->health;
 
 # a reload with another order, one key less and one more
 

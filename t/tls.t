@@ -41,6 +41,8 @@ http {
         ssl_certificate @{[ $gate->dir ]}/cert.pem;
         ssl_certificate_key @{[ $gate->dir ]}/key.pem;
 
+        client_max_body_size 0;
+
         location / {
             proxy_http_version 1.1;
             proxy_buffering off;

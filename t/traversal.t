@@ -73,12 +73,11 @@ is_deeply([ map { $_->{uri} } $t->cloud->requests ], [],
 # the shape of the refusal
 
 like($t->get('/api/%2e%2e/x')->json->{error}, qr/path/, 'as /api says it');
-like($t->get('/v1/%2e%2e/x')->json->{error}{message}, qr/path/,
-     'as /v1 says it');
+is(ref $t->get('/v1/%2e%2e/x')->json->{error}, 'HASH', 'as /v1 says it');
 
-# two answers on one connection: a refusal does not put them out of step
+# a body that nobody wants does not put the next request out of step
 
-my $first = $t->start('GET', '/api/%2e%2e/x', keep => 1);
+my $first = $t->start('POST', '/settings', keep => 1, body => 'GET / HTTP/1.0');
 
 Http::finish($first);
 
@@ -86,6 +85,6 @@ my $second = $t->start('GET', '/api/version', on => $first);
 
 Http::finish($second);
 
-is($second->json && $second->status, 200, 'the connection goes on');
+ok($second->json->{version}, 'the connection goes on');
 
 finish();

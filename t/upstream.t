@@ -67,6 +67,7 @@ sub works {
 
 works('no keepalive', balancer => 'ollama_keys;');
 works('keepalive', balancer => "ollama_keys;\nkeepalive 4;");
+works('keepalive first', balancer => "keepalive 4;\nollama_keys;");
 works('a zone', balancer => "zone cloud 256k;\nollama_keys;\nkeepalive 4;");
 works('several servers', servers => "@servers");
 works('several servers in a zone', servers => "@servers",
@@ -128,8 +129,6 @@ for my $wrong ([ 'ollama_keys without a zone', qr/ollama_zone/,
                [ 'a zone too small', qr/zone/, sub { s/ollama 8m/ollama 8k/ } ],
                [ 'ollama_keys twice', qr/ollama_keys.*duplicate/,
                  sub { s/(ollama_keys;)/$1 $1/ } ],
-               [ 'keepalive before ollama_keys', qr/keepalive|ollama_keys/,
-                 sub { s/(ollama_keys;)\s*(keepalive 32;)/$2 $1/ } ],
                [ 'no config.yaml named', qr/ollama_config/,
                  sub { s/ollama_config[^;]*;// } ])
 {

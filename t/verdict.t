@@ -122,12 +122,12 @@ row('429 unknown, no Retry-After', { status => 429, body => '{"error":"no"}' },
 
 # the key
 
-row('401', { preset => 'unauthorized' }, state => 'invalid', expires => 3600);
+row('401 unauthorized', { preset => 'unauthorized' }, state => 'invalid', expires => 3600);
 
 # the key with this model
 
-row('402', { preset => 'model_402' }, blocked => [ 'gpt-oss:20b' ]);
-row('403', { preset => 'model_403' }, blocked => [ 'gpt-oss:20b' ]);
+row('402 model', { preset => 'model_402' }, blocked => [ 'gpt-oss:20b' ]);
+row('403 model', { preset => 'model_403' }, blocked => [ 'gpt-oss:20b' ]);
 
 subtest 'a blocked model' => sub {
     my ($blocked) = grep { @{ $t->health($_)->{blocked_models} } } 0 .. 2;
@@ -143,7 +143,7 @@ for my $preset (qw/ internal_500 bad_gateway_html_502 overloaded_503
 {
     my ($status) = $preset =~ /(\d+)/;
 
-    row("$status", { preset => $preset });
+    row("$status once", { preset => $preset });
     row("$status twice", { preset => $preset, times => 2 },
         status => $status, body => qr/\w/);
 }
@@ -170,11 +170,11 @@ row('silence twice', { hold => JSON::PP::true, times => 2 },
 for my $preset (qw/ bad_request_400 not_found_404 gone_410 too_large_413 /) {
     my ($status) = $preset =~ /(\d+)/;
 
-    row("$status", { preset => $preset }, status => $status, attempts => 1,
+    row("$status as it is", { preset => $preset }, status => $status, attempts => 1,
         body => qr/^\{"error":"/);
 }
 
-row('501', { status => 501, body => '{"error":"never"}' },
+row('501 as it is', { status => 501, body => '{"error":"never"}' },
     status => 501, attempts => 1, body => qr/never/);
 
 # an endpoint where the cloud answers 401 to good keys

@@ -33,7 +33,7 @@ use JSON::PP;
 use Socket qw/ SOL_SOCKET SO_LINGER IPPROTO_TCP TCP_NODELAY /;
 use Time::HiRes qw/ time /;
 
-our $json = JSON::PP->new->canonical->allow_nonref;
+our $json = JSON::PP->new->utf8->canonical->allow_nonref;
 
 # called with each exchange's bytes when it ends; see Proxy.pm
 our $inspect;
