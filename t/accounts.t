@@ -60,18 +60,22 @@ my $learned = Proxy->new(keys => [ $k[0] ], accounts => [
     { name => 'carol', keys => [ $k[0] ], max_concurrent => 2,
       queue_limit => 0 } ])->run;
 
-my @more = map { $learned->start_chat(sim => { first_delay_ms => 300 }) } 1 .. 3;
-
-Http::finish(@more);
-
-$learned->post('/health/keys/0/reset', '');
+$learned->cloud->rules({ times => 1, status => 429,
+                         body => '{"error":"too many concurrent requests"}',
+                         headers => { 'x-ratelimit-max-concurrent' => 2,
+                                      'retry-after' => 1 } });
+is($learned->chat->status, 200, 'a chat that has to wait a second');
+is($learned->health(0)->{max_concurrent}, 2, 'two slots were learned');
 $learned->cloud->reset;
 
-@more = map { $learned->start_chat(sim => { first_delay_ms => 300 }) } 1 .. 6;
-Http::finish(@more);
+my @more = map { $learned->start_chat(sim => { first_delay_ms => 300 }) } 1 .. 6;
 
-is(scalar(grep { $_->status != 200 } @more), 0,
-   'six wait for the two slots that the cloud has told');
+Http::finish(@more);
+is(scalar(grep { $_->status != 200 } @more), 0, 'six wait for them');
 is($learned->cloud->ledger->{total}{requests}, 6, 'and none is refused there');
+
+my @times = sort { $a <=> $b } map { $_->{ended} - $_->sent } @more;
+
+cmp_ok($times[-1], '<', 1.5, 'nor waits longer than it has to');
 
 finish();

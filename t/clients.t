@@ -57,6 +57,8 @@ sub client {
     my ($name, @arguments) = @_;
 
     $t->cloud->reset;
+    $t->cloud->rules({ match => { model => 'no-such-model' }, times => -1,
+                       preset => 'not_found_404' });
 
     my ($code, $output) = Process::run([ 'node', "$dir/$name.js",
         'http://127.0.0.1:' . $t->port, $Proxy::token, @arguments ]);
