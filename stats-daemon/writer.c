@@ -424,7 +424,7 @@ static void leave_out(struct writer *w, size_t *at, const char *error) {
  * to stop and they cannot be written. */
 static int write_all(struct writer *w) {
     size_t at = 0;
-    int max = COMMIT_FRAMES;
+    int max = COMMIT_FRAMES, pause = WRITER_RETRY_MS;
     char error[256];
 
     while (at < w->work.len) {
@@ -432,6 +432,7 @@ static int write_all(struct writer *w) {
         if (r == STORE_OK) {
             note_result(w, r, "");
             max = COMMIT_FRAMES;
+            pause = WRITER_RETRY_MS;
             tidy(w);
             continue;
         }
@@ -451,7 +452,8 @@ static int write_all(struct writer *w) {
             continue;
 
         pthread_mutex_lock(&w->lock);
-        int64_t until = mono_ms() + WRITER_RETRY_MS;
+        int64_t until = mono_ms() + pause;
+        if (pause < WRITER_RETRY_MAX) pause *= 2;
         while (!w->stop && mono_ms() < until) nap(w, until - mono_ms());
         int stop = w->stop;
         pthread_mutex_unlock(&w->lock);

@@ -10,8 +10,8 @@
  * files before the commit that names them.
  *
  * Nothing is given up.  When the store or a body cannot be written, the batch
- * is rolled back, kept, and tried again every WRITER_RETRY_MS; meanwhile the
- * queue fills to WRITER_QUEUE_MAX, writer_full() says so, and ingest stops
+ * is rolled back, kept, and tried again every few seconds; meanwhile the queue
+ * fills to WRITER_QUEUE_MAX, writer_full() says so, and ingest stops
  * reading: the module's outbox is the next buffer.  writer_status() tells
  * what is going on, without touching the disk.
  *
@@ -32,7 +32,8 @@
 #define WRITER_BATCH_MS  50
 #define WRITER_BATCH_MAX (1024 * 1024)     /* bytes: do not wait any longer */
 #define WRITER_QUEUE_MAX (8 * 1024 * 1024) /* bytes: ingest has to wait */
-#define WRITER_RETRY_MS  500
+#define WRITER_RETRY_MS  500 /* doubled at each failure, up to .. */
+#define WRITER_RETRY_MAX 4000
 #define WRITER_SLOW_MS   3000 /* a batch that takes longer is a problem */
 
 struct writer;

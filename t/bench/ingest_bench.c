@@ -7,6 +7,8 @@
  *                                       acknowledgement
  *     ingest_bench fill DIR N DAYS      N records into DIR/usage.db, spread
  *                                       over the last DAYS days
+ *     ingest_bench hold DIR SECONDS     keeps the ledger locked, as a disk does
+ *                                       that does not answer
  *     ingest_bench plans DIR            EXPLAIN QUERY PLAN of every statement
  *                                       that the daemon reads with:
  *                                       name, a tab, one step
@@ -48,7 +50,7 @@ static ollama_text_t text(const char *s) {
 }
 
 static void make(ollama_record_request_t *r, uint64_t id, int64_t time) {
-    static char clients[24][16];
+    static char clients[24][40];
     static const char *const models[] = {
         "gpt-oss:20b", "gpt-oss:120b", "qwen3-coder:480b",   "kimi-k2:1t",
         "gemma4:31b",  "glm-4.6",      "deepseek-v3.1:671b", "minimax-m2:230b"};
@@ -252,14 +254,37 @@ static int plans_mode(const char *dir) {
     return 0;
 }
 
+/* ---- hold ---- */
+
+static int hold_mode(const char *dir, double time) {
+    sqlite3 *db;
+    char *path = xasprintf("%s/" STORE_FILE, dir);
+
+    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK ||
+        sqlite3_busy_timeout(db, 5000) != SQLITE_OK ||
+        sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK) {
+        fprintf(stderr, "%s: %s\n", path, sqlite3_errmsg(db));
+        return 1;
+    }
+    puts("held");
+    usleep((useconds_t)(time * 1e6));
+    sqlite3_close(db);
+    free(path);
+    return 0;
+}
+
 int main(int argc, char **argv) {
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (argc == 4 && strcmp(argv[1], "send") == 0)
         return send_mode(argv[2], strtoull(argv[3], NULL, 10));
     if (argc == 5 && strcmp(argv[1], "fill") == 0)
         return fill_mode(argv[2], strtoull(argv[3], NULL, 10), atof(argv[4]));
+    if (argc == 4 && strcmp(argv[1], "hold") == 0)
+        return hold_mode(argv[2], atof(argv[3]));
     if (argc == 3 && strcmp(argv[1], "plans") == 0) return plans_mode(argv[2]);
-    fputs("usage: ingest_bench send SOCKET N | fill DIR N DAYS | plans DIR\n",
-          stderr);
+    fputs(
+        "usage: ingest_bench send SOCKET N | fill DIR N DAYS | hold DIR SECONDS"
+        " | plans DIR\n",
+        stderr);
     return 2;
 }
