@@ -21,9 +21,9 @@ RUN apt-get update \
            nginx ca-certificates libyajl2 libyaml-0-2 libsqlite3-0 zlib1g \
            libevent-core-2.1-7 libevent-extra-2.1-7 libevent-pthreads-2.1-7 \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --uid 1000 --create-home --home-dir /app proxy \
+    && useradd --uid 1000 --create-home --home-dir /app ollama \
     && mkdir -p /app/config /app/data \
-    && chown proxy: /app/config /app/data
+    && chown ollama: /app/config /app/data
 
 COPY --from=build /out/usr /usr
 
