@@ -437,6 +437,11 @@ ollama_date_parse(const char *value, size_t len, int64_t now)
     int64_t        day, month, year, clock, t;
     ollama_date_t  d;
 
+    day = 0;
+    month = 0;
+    year = 0;
+    clock = 0;
+
     d.p = value;
     d.end = value + len;
 
