@@ -98,7 +98,8 @@ sub start {
     my $exchange = bless { socket => $socket, method => $method, uri => $uri,
                            out => $out, raw => $unread, unread => $unread,
                            body => '', pieces => [], fields => [],
-                           request => $out, trusted => $self->{trusted},
+                           request => $out, keep => $how{keep},
+                           trusted => $self->{trusted},
                            sent => time(),
                            deadline => time() + ($how{timeout} // 20) },
                          'Http::Exchange';
@@ -289,8 +290,8 @@ sub abort {
     $self->{socket}->setsockopt(Socket::SOL_SOCKET, Socket::SO_LINGER,
                                 pack('II', 1, 0)) if $how{reset};
 
+    $self->{keep} = 0;
     $self->end('aborted');
-    close $self->{socket};
 
     return;
 }
@@ -343,6 +344,9 @@ sub end {
 
     $self->{ended} = time();
     $self->{error} = $error;
+
+    # an open socket would hold up nginx's lingering close
+    close $self->{socket} unless $self->{keep};
 
     $Http::inspect->($self) if $Http::inspect && !$self->{trusted};
 }
