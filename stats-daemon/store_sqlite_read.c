@@ -242,6 +242,7 @@ enum store_result store_hours(struct store *s, int64_t from, int64_t to,
 struct label {
     char *name, *more;
     uint32_t key;
+    struct store_counts n; /* of the step at hand */
 };
 
 static struct label *label_of(struct store *s, struct map *labels,
@@ -267,11 +268,6 @@ static struct label *label_of(struct store *s, struct map *labels,
     return l;
 }
 
-struct bucket {
-    int64_t ref;
-    struct store_counts n;
-};
-
 static void add(struct store_counts *to, const struct store_counts *n) {
     to->requests += n->requests;
     to->errors += n->errors;
@@ -279,6 +275,18 @@ static void add(struct store_counts *to, const struct store_counts *n) {
     to->completion += n->completion;
     to->cached += n->cached;
     to->estimated += n->estimated;
+}
+
+/* Gives the sums of one step, in the order in which its refs appeared. */
+static void give_step(struct map *labels, int64_t minute,
+                      store_minute_cb *cb, void *arg) {
+    for (struct label *l = NULL; (l = map_next(labels, l));) {
+        if (l->n.requests == 0) continue;
+        struct store_minute row = {minute * 60000, l->name, l->more, l->key,
+                                   l->n};
+        memset(&l->n, 0, sizeof(l->n));
+        cb(arg, &row);
+    }
 }
 
 enum store_result store_minutes(struct store *s, enum store_kind kind,
@@ -291,36 +299,28 @@ enum store_result store_minutes(struct store *s, enum store_kind kind,
     if (r != STORE_OK) return r;
 
     struct map *labels = map_new(sizeof(struct label));
-    struct map *buckets = map_new(sizeof(struct bucket));
     sqlite3_stmt *st = s->read[READ_MINUTES];
     sqlite3_bind_int(st, 1, kind);
     sqlite3_bind_int64(st, 2, from / 60000);
     sqlite3_bind_int64(st, 3, to / 60000 + (to % 60000 != 0));
 
-    for (;;) {
-        code = sqlite3_step(st);
-        int64_t minute = code == SQLITE_ROW ? number(st, 0) / step * step : -1;
-
-        if (minute != current) {
-            for (struct bucket *b = NULL; (b = map_next(buckets, b));) {
-                struct label *l = label_of(s, labels, kind, b->ref);
-                struct store_minute row = {current * 60000, l->name, l->more,
-                                           l->key, b->n};
-                cb(arg, &row);
-            }
-            map_clear(buckets);
-            current = minute;
-        }
-        if (code != SQLITE_ROW) break;
-
+    while ((code = sqlite3_step(st)) == SQLITE_ROW) {
+        int64_t minute = number(st, 0) / step * step;
+        struct label *l = label_of(s, labels, kind, number(st, 1));
         struct store_counts n;
-        int64_t ref = number(st, 1);
-        int fresh;
+
         counts(st, 2, &n);
-        struct bucket *b = map_put(buckets, &ref, sizeof(ref), &fresh);
-        b->ref = ref;
-        add(&b->n, &n);
+        if (step == 1) {
+            struct store_minute row = {minute * 60000, l->name, l->more,
+                                       l->key, n};
+            cb(arg, &row);
+            continue;
+        }
+        if (minute != current) give_step(labels, current, cb, arg);
+        current = minute;
+        add(&l->n, &n);
     }
+    give_step(labels, current, cb, arg);
     r = end(s, done(s, st, code));
 
     for (struct label *l = NULL; (l = map_next(labels, l));) {
@@ -328,7 +328,6 @@ enum store_result store_minutes(struct store *s, enum store_kind kind,
         free(l->more);
     }
     map_free(labels);
-    map_free(buckets);
     return r;
 }
 

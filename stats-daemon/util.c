@@ -23,19 +23,48 @@ int64_t mono_ms(void) {
     return clock_ms(CLOCK_MONOTONIC);
 }
 
+static char *put_digits(char *p, int v, int n) {
+    for (int i = n - 1; i >= 0; i--, v /= 10) p[i] = (char)('0' + v % 10);
+    return p + n;
+}
+
+/* By hand: an answer has ten thousand of them, and strftime() is slow. */
 const char *iso_time(char *buf, int64_t ms, int with_ms) {
-    time_t t = (time_t)(ms / 1000);
-    int rest = (int)(ms % 1000);
-    struct tm tm;
+    if (ms < 0) ms = 0;
+    if (ms > INT64_C(253402300799999)) ms = INT64_C(253402300799999);
 
-    if (rest < 0) rest = 0;
-    if (gmtime_r(&t, &tm) == NULL) memset(&tm, 0, sizeof(tm));
+    int64_t sec = ms / 1000;
+    int rest = (int)(sec % 86400);
 
-    size_t n = strftime(buf, ISO_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
-    if (with_ms)
-        snprintf(buf + n, ISO_SIZE - n, ".%03dZ", rest);
-    else
-        snprintf(buf + n, ISO_SIZE - n, "Z");
+    /* days since 0000-03-01, in eras of 400 years: leap days come last */
+    int64_t day = sec / 86400 + 719468;
+    int era = (int)(day / 146097), of_era = (int)(day % 146097);
+    int year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) /
+               365;
+    int of_year = of_era - (365 * year + year / 4 - year / 100);
+    int month = (5 * of_year + 2) / 153;
+    int mday = of_year - (153 * month + 2) / 5 + 1;
+
+    month = month < 10 ? month + 3 : month - 9;
+    year += era * 400 + (month <= 2);
+
+    char *p = put_digits(buf, year, 4);
+    *p++ = '-';
+    p = put_digits(p, month, 2);
+    *p++ = '-';
+    p = put_digits(p, mday, 2);
+    *p++ = 'T';
+    p = put_digits(p, rest / 3600, 2);
+    *p++ = ':';
+    p = put_digits(p, rest / 60 % 60, 2);
+    *p++ = ':';
+    p = put_digits(p, rest % 60, 2);
+    if (with_ms) {
+        *p++ = '.';
+        p = put_digits(p, (int)(ms % 1000), 3);
+    }
+    *p++ = 'Z';
+    *p = '\0';
     return buf;
 }
 
