@@ -1139,7 +1139,7 @@ static enum store_result trim_bodies(struct store *s,
         g->rid = (uint64_t)sqlite3_column_int64(st, 2);
         g->time = sqlite3_column_int64(st, 3);
         g->stored = sqlite3_column_int64(st, 4);
-        if (g->time >= l->bodies_before && bytes <= l->body_bytes) break;
+        if (g->time >= l->bodies_before && bytes <= l->body_bytes) continue;
         bytes -= g->stored;
         ++*count;
     }

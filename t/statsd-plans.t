@@ -1,0 +1,66 @@
+# Each statement that answers a question reads an index, or a table that is
+# small by nature; none sorts what grows with the number of requests.
+
+use warnings;
+use strict;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Statsd;
+use Test::More;
+
+my $tool = Statsd::tool('ingest_bench');
+my $s = Statsd->start;
+my $f = $s->frames;
+
+$f->request(seq => 1, count => 5000, clients => 50, models => 8, keys => 3);
+$f->acked(5000);
+$s->stop;
+
+my (%plan, %seen);
+
+for (`$tool plans '${\$s->dir}'`) {
+    chomp;
+    my ($name, $step) = split /\t/;
+    push @{ $plan{$name} }, $step;
+}
+
+# what may be read whole: a row a key, a row a penalty
+my %small = ('keys' => 'key', 'penalties' => 'penalty');
+
+for my $name (sort keys %plan) {
+    for my $step (@{ $plan{$name} }) {
+        if ($step =~ /^SCAN (\w+)/) {
+            # newest first, up to a limit: a scan that ends early
+            next if $name eq 'key events' && $1 eq 'key_event';
+            is($1, $small{$name} // '', "$name: $step");
+
+        } elsif ($step =~ /^SEARCH/) {
+            like($step, qr/USING ((INTEGER )?PRIMARY KEY|(COVERING )?INDEX) /,
+                 "$name: $step");
+        }
+
+        # combos are few, and sorted by their newest request
+        ok($name =~ /^combos of/, "$name: $step") if $step =~ /TEMP B-TREE/;
+    }
+}
+
+my %must = (
+    'hours' => qr/SEARCH u USING PRIMARY KEY \(hour>\? AND hour<\?\)/,
+    'minutes' => qr/SEARCH u USING PRIMARY KEY \(kind=\? AND minute>\?/,
+    'newest requests' => qr/SEARCH r USING INTEGER PRIMARY KEY/,
+    'one request' => qr/SEARCH r USING INTEGER PRIMARY KEY \(rowid=\?\)/,
+    'requests of a combo' => qr/COVERING INDEX request_combo \(combo=\? AND/,
+    'combos of a model' => qr/SEARCH m USING COVERING INDEX .*\(name=\?\)/,
+    'combos of a client' => qr/SEARCH c USING COVERING INDEX .*\(address=\?\)/,
+    'combos of a key' => qr/SEARCH k USING INDEX key_name/,
+    'combos of a status' => qr/SEARCH o USING INDEX combo_last/,
+    'usage of keys' => qr/SEARCH u USING PRIMARY KEY \(kind=\? AND minute>\?/,
+    'totals' => qr/USING INTEGER PRIMARY KEY/,
+);
+
+like(join("\n", @{ $plan{$_} // [] }), $must{$_}, "$_: the index it needs")
+    for sort keys %must;
+
+done_testing();

@@ -1,0 +1,128 @@
+# What is too old, or too much, goes by itself, while the rest goes on.
+
+use warnings;
+use strict;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Poll;
+use Statsd;
+use Test::More;
+
+my $day = 86400_000;
+my $now = int(time() * 1000);
+
+# the default: 7 days and 1 GiB of bodies, 31 days of rows, 400 of hours
+
+my $s = Statsd->start;
+my $f = $s->frames;
+my $seq = 0;
+
+for my $age (0, 6, 8, 30, 32, 399, 401) {
+    $f->request(seq => ++$seq, id => 100 + $age, model => "old-$age",
+                prompt => 1, time => $now - $age * $day);
+    $f->body(seq => ++$seq, id => 100 + $age, data => "{\"age\":$age}",
+             time => $now - $age * $day);
+}
+ok($f->acked($seq), 'things of all ages');
+
+ok(poll { models('/queries') eq '0 6 8 30' } 'rows of 31 days', 10);
+is(models('/queries'), '0 6 8 30', 'rows of 31 days are kept');
+ok(poll { models('/stats') eq '0 6 8 30 32 399' } 'hours of 400 days', 10);
+is(models('/stats'), '0 6 8 30 32 399', 'hours of 400 days are kept');
+ok(poll { files() == 2 } 'two bodies are left', 10);
+
+my %body = map { $_->{model} => $_ } @{ $s->json('/queries') };
+
+ok($body{'old-0'}{body}, 'a new body');
+ok($body{'old-6'}{body}, 'one of six days');
+is($body{'old-8'}{body}, undef, 'not one of eight');
+is($s->get("/queries/$body{'old-8'}{id}/body")->{status}, 404,
+   '.. which is said');
+is($s->health->{totals}{requests}, 7, 'totals are for ever');
+ok(poll { $s->health->{disk}{bodies} == 2 } 'bodies are counted', 10);
+
+# a file that no row knows of goes with its day
+
+my $left = $s->dir . '/requests/2020-02-02';
+
+mkdir $left;
+Process::spill("$left/0000000000000001-1.json.gz", 'left by a dead daemon');
+ok(poll { !-e $left } 'an orphan goes', 10);
+mkdir $s->dir . '/requests/mine';
+Process::spill($s->dir . '/requests/mine/file', '');
+
+# bytes: the oldest go first
+
+$s->stop;
+$s->{config} = "# a small box\nbody_bytes 100k\nbody_age 7d\n";
+$s->launch;
+$f->connect;
+
+for my $n (1 .. 30) {
+    $f->request(seq => ++$seq, id => 1000 + $n, model => "big-$n");
+    $f->body(seq => ++$seq, id => 1000 + $n, fill => 9000);
+}
+ok($f->acked($seq), 'more bodies than there is room');
+ok(poll { on_disk() <= 102400 } 'down to 100k', 10);
+
+%body = map { $_->{model} => $_->{body} } @{ $s->json('/queries?limit=100') };
+ok($body{'big-30'}, 'the newest is kept');
+ok(!$body{'big-1'}, 'the oldest is not');
+is($s->health->{disk}{body_limit}, 102400, 'the limit is shown');
+
+cmp_ok(on_disk(), '>', 60_000, '.. and used');
+ok(-e $s->dir . '/requests/mine/file', 'what is not ours is left alone');
+
+# while it runs: seconds instead of days, and no pause in between
+
+$s->stop;
+$s->{config} = "row_age 2s\nhour_age 400d\nbody_age 2s\n";
+$s->launch;
+$f->connect;
+
+my $slowest = 0;
+
+for my $round (1 .. 40) {
+    $f->request(seq => $seq + 1, count => 2000, clients => 20, models => 5,
+                prompt => 1);
+    $seq += 2000;
+
+    my $answer = $s->get('/queries');
+    $slowest = $answer->{seconds} if $answer->{seconds} > $slowest;
+    select undef, undef, undef, 0.05;
+}
+ok($f->acked($seq), '80,000 requests, most of them too old soon');
+cmp_ok($slowest, '<', 0.5, '.. nobody waits for their end');
+ok(poll { @{ $s->json('/queries') } == 0 } 'in the end all rows are gone', 30);
+is($s->health->{totals}{requests}, 7 + 30 + 80_000, '.. and none forgotten');
+
+my $n = 0;
+$n += $_->{requests} for @{ $s->json('/stats?limit=10000') };
+is($n, 6 + 30 + 80_000, '.. in the sums by hour');
+is($s->health->{store}{status}, 'ok', 'all is well');
+is($s->stop, 0, 'a clean end');
+unlike($s->output, qr/Sanitizer|runtime error/, 'no sanitizer spoke');
+
+done_testing();
+
+
+sub models {
+    my ($page) = @_;
+    return join ' ', sort { $a <=> $b }
+                     map { $_->{model} =~ /^old-(\d+)/ } @{ $s->json($page) };
+}
+
+
+sub files {
+    my @files = glob $s->dir . '/requests/*/*.json.gz';
+    return scalar @files;
+}
+
+
+sub on_disk {
+    my $n = 0;
+    $n += -s $_ for glob $s->dir . '/requests/*/*.gz';
+    return $n;
+}
