@@ -115,6 +115,37 @@ like($r->header('www-authenticate'), qr/^Basic realm=/, 'and asked');
 is(scalar(grep { !Cloud::headers($_, 'authorization') } $t->cloud->requests), 0,
    'nothing went to the cloud without a key');
 
+# the environment goes before .env, .env before config.yaml
+
+my @tokens = map { "another-token-$_" } qw/ environment env config /;
+
+Proxy::secret(@tokens);
+
+
+sub who_wins {
+    my (%conf) = @_;
+
+    my $proxy = Proxy->new(cloud => $t->cloud, token => undef, %conf)->run;
+    my @in = grep {
+        $proxy->get('/v1/models', headers => [ 'X-Api-Key' => $_ ])
+              ->status == 200
+    } @tokens;
+
+    $proxy->{client}{headers} = [ 'X-Api-Key' => $in[0] ];
+
+    return join ' ', map { s/.*-//r } @in;
+}
+
+
+my $yaml = 'keys: ["' . key_of(0) . "\"]\nauth_token: $tokens[2]\n";
+
+is(who_wins(config => $yaml), 'config', 'the token of config.yaml');
+is(who_wins(config => $yaml, env => "PROXY_AUTH_TOKEN=$tokens[1]\n"), 'env',
+   'gives way to .env');
+is(who_wins(config => $yaml, env => "PROXY_AUTH_TOKEN=$tokens[1]\n",
+            environ => { PROXY_AUTH_TOKEN => $tokens[0] }), 'environment',
+   'and that to the environment');
+
 # without a token everybody may come
 
 my $open = Proxy->new(cloud => $t->cloud, token => undef,

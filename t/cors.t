@@ -38,7 +38,7 @@ for my $name (qw/ Authorization Content-Type User-Agent Accept X-Requested-With
 }
 
 is(preflight($_)->status, 204, "$_ may come")
-    for qw! http://127.0.0.1:8080 https://localhost http://0.0.0.0:3000
+    for qw! http://127.0.0.1:8080 https://localhost http://0.0.0.0:3000 http://[::1]:3000
             app://obsidian.md vscode-webview://abc !;
 
 is(preflight('http://localhost', $_)->status, 204, "preflight of $_")
@@ -61,6 +61,39 @@ $r = preflight('https://evil.example');
 is($r->header('access-control-allow-origin'), undef, 'another site is not let in');
 is($t->chat(headers => [ Origin => 'https://evil.example' ])
        ->header('access-control-allow-origin'), undef, 'nor may it read');
+
+# unless it is named
+
+my $more = Proxy->new(cloud => $t->cloud, http =>
+    'ollama_origins https://chat.example https://*.example.org;')->run;
+
+
+sub allowed {
+    my ($origin) = @_;
+
+    return $more->request('OPTIONS', '/api/chat', only => 1, headers => [
+        'Origin' => $origin, 'Access-Control-Request-Method' => 'POST' ])
+        ->header('access-control-allow-origin') ? 1 : 0;
+}
+
+
+is(allowed('https://chat.example'), 1, 'ollama_origins lets in');
+is(allowed('https://a.example.org'), 1, 'by a pattern, too');
+is(allowed('http://localhost'), 1, 'besides this machine');
+is(allowed($_), 0, "but not $_")
+    for qw! http://chat.example https://chat.example.evil https://chat.example:8
+            https://xchat.example https://example.org null !;
+
+# where no token is asked for, a page of another site must not send at all
+
+my $open = Proxy->new(cloud => $t->cloud, token => undef,
+                      env => "ALLOW_UNAUTHENTICATED_ACCESS=true\n")->run;
+
+is($open->chat(headers => [ Origin => 'https://evil.example' ])->status, 403,
+   'open access is not for pages of other sites');
+is($open->chat(headers => [ Origin => 'http://localhost:3000' ])->status, 200,
+   'pages of this machine are let in');
+is($open->chat->status, 200, 'and programs');
 
 is_deeply([ grep { $_->{method} eq 'OPTIONS' } $t->cloud->requests ], [],
           'no preflight goes to the cloud');

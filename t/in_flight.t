@@ -14,7 +14,7 @@ use Test::More;
 
 my @k = keys_of(3);
 my $t = Proxy->new(params => { proxy_read_timeout => '1s' },
-                   allow => qr/exited on signal 9/)->run;
+                   balancer => 'ollama_keys;', allow => qr/exited on signal 9/)->run;
 
 
 # so many chats, begun and known to be in flight
@@ -36,6 +36,24 @@ sub given_back {
     ok(poll(sub { $t->in_flight == 0 }, $name), "$name: given back");
 }
 
+
+sub open_files {
+    my ($t) = @_;
+    my ($worker) = $t->workers;
+    my ($n, $last) = (0, -1);
+
+    # two looks that agree: what is about to be closed is closed
+    poll {
+        $last = $n;
+        $n = () = glob "/proc/$worker/fd/*";
+        $n == $last
+    };
+
+    return $n;
+}
+
+
+my $files = open_files($t);
 
 my %slow = (sim => { first_delay_ms => 600 });
 my %stream = (stream => 1, sim => { words => 40, delay_ms => 20 });
@@ -104,6 +122,20 @@ $t->cloud->rules({ times => 2, preset => 'unauthorized' });
 is($t->chat->header('x-ollama-attempts'), 3, 'the third key');
 given_back('tried with three keys');
 $t->post("/health/keys/$_/reset", '') for 0 .. 2;
+
+# an error page of the operator's, which is an internal redirect
+
+my $pages = Proxy->new(cloud => $t->cloud, balancer => 'ollama_keys;',
+    server => 'error_page 502 503 504 /oops;
+               location = /oops { internal; return 200 oops; }')->run;
+
+$t->cloud->rules({ times => 2, close => 'before_headers' });
+is($pages->chat->body, 'oops', 'an error page of their own');
+ok(poll(sub { $pages->in_flight == 0 }, 'given back'), 'given back');
+
+# nothing is left open
+
+is(open_files($t), $files, 'no connection is left open');
 
 # a worker is killed
 

@@ -88,6 +88,20 @@ for my $how (qw/ http10_close content_length no_final_newline crlf /) {
     is(($r->lines)[-1]{eval_count}, 5, $how);
 }
 
+$r = $t->chat(stream => 1, sim => { gzip => JSON::PP::true });
+is($r->header('content-encoding'), 'gzip', 'an answer that is packed');
+is(substr($r->body, 0, 2), "\x1f\x8b", 'stays packed');
+ok($r->complete, 'and whole');
+
+# a client that speaks HTTP/1.0
+
+my $old = $t->http->message('POST', '/api/chat', json => {
+    model => 'm', messages => [ { role => 'user', content => 'hi' } ] });
+
+$r = $t->request('POST', '/api/chat', raw => $old =~ s/ HTTP\/1.1/ HTTP\/1.0/r);
+is($r->header('transfer-encoding'), undef, 'HTTP/1.0: nothing chunked');
+is(($r->lines)[-1]{eval_count}, 8, 'and all of it');
+
 # an error in the middle, a stream that breaks off
 
 $r = $t->chat(stream => 1, sim => { error_after => 3, words => 9 });

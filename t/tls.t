@@ -19,13 +19,7 @@ my $cloud = Cloud->start;
 my $port = Process::port();
 my $gate = Proxy->new(cloud => $cloud, port => $port, conf => '');
 
-my ($code, $output) = Process::run([ qw{ openssl req -x509 -nodes -days 2
-    -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -subj /CN=ollama.test
-    -addext subjectAltName=DNS:ollama.test -keyout }, $gate->dir . '/key.pem',
-    '-out', $gate->dir . '/cert.pem' ]);
-
-is($code, 0, 'a certificate') or diag($output);
-
+$gate->certificate('ollama.test');
 $gate->{conf} = <<"EOF";
 @{[ $gate->globals =~ s/load_module.*//r ]}
 

@@ -97,7 +97,7 @@ sub secrets {
 # http, server, locations    text to add to these blocks
 # params    { directive => value } in place of the shipped files' own
 # conf      nginx.conf as a whole, instead of everything above
-# daemon    start ollama-statsd, too
+# daemon    start ollama-statsd, too, and reach it
 # allow     pattern of alerts that the test causes on purpose
 
 sub new {
@@ -140,6 +140,7 @@ sub new {
 sub run {
     my ($self) = @_;
 
+    $self->start_daemon if $self->{daemon};
     $self->{nginx} = $self->start_nginx;
 
     poll { $self->listening || !$self->{nginx}->alive } 'nginx listens';
@@ -187,6 +188,39 @@ sub start_nginx {
 }
 
 
+sub start_daemon {
+    my ($self) = @_;
+
+    my @pages = grep { -d } Process::build('dashboard');
+
+    $self->{daemon} = Process->start([ Process::build('ollama-statsd'),
+        '--data', "$self->{dir}/data", '--sockets', $self->{dir},
+        map { ('--page', $_) } @pages ], name => 'statsd', dir => $self->{dir});
+
+    poll { -S "$self->{dir}/http.sock" || !$self->{daemon}->alive }
+         'ollama-statsd listens';
+
+    if (!$self->{daemon}->alive) {
+        Test::More::diag($self->{daemon}->output);
+        die "ollama-statsd does not start\n";
+    }
+}
+
+
+# a certificate of its own for a name: cert.pem and key.pem in the run's folder
+
+sub certificate {
+    my ($self, $name) = @_;
+
+    my ($code, $output) = Process::run([ qw{ openssl req -x509 -nodes -days 2
+        -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 }, '-subj',
+        "/CN=$name", '-addext', "subjectAltName=DNS:$name",
+        '-keyout', "$self->{dir}/key.pem", '-out', "$self->{dir}/cert.pem" ]);
+
+    die "openssl: $output\n" if $code;
+}
+
+
 # runs nginx -t, or what is given; gives exit code and output
 
 sub nginx {
@@ -217,6 +251,7 @@ sub stop {
     my ($self) = @_;
 
     $self->{nginx}->stop if $self->{nginx};
+    $self->{daemon}->stop if ref $self->{daemon};
 }
 
 
@@ -364,8 +399,12 @@ sub include {
     my ($self, $name) = @_;
 
     my $file = "$Process::root/conf/$name";
-    my $params = $self->{params} or return "include $file;";
+    my $params = $self->{params} // {};
     my $text = Process::slurp($file);
+
+    return "include $file;" unless %$params || $self->{daemon};
+
+    $text =~ s/^( *)proxy_pass .*# run: statsd$/$1proxy_pass http:\/\/unix:$self->{dir}\/http.sock;/m;
 
     for my $directive (keys %$params) {
         $text =~ s/^(\s*)\Q$directive\E\s[^;]*;/$1$directive $params->{$directive};/gm

@@ -1,0 +1,113 @@
+#!/usr/bin/perl
+
+# Tests for the directives: what is refused, what holds by default, and that
+# the README knows each of them.
+
+use warnings;
+use strict;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Proxy;
+use Test::More;
+
+Proxy::secret(keys_of(3));
+
+
+# nginx -t with a line more, or with something else in place of a line
+
+sub refused {
+    my ($name, $reason, %conf) = @_;
+
+    my $edit = delete $conf{edit};
+    my $t = Proxy->new(cloud => 0, %conf);
+
+    if ($edit) {
+        $t->{conf} = $t->default_conf;
+        $edit->() for $t->{conf};
+        $t->write_conf;
+    }
+
+    my ($code, $output) = $t->nginx('-t');
+
+    is($code, 1, "refused: $name") or diag($output);
+    like($output, $reason, 'with a reason');
+}
+
+
+refused('no zone', qr/"ollama_config" needs "ollama_zone"|needs "ollama_zone"/,
+        edit => sub { s/ollama_zone[^;]*;// });
+refused('no config', qr/needs "ollama_config"/,
+        edit => sub { s/ollama_config[^;]*;// });
+refused('a zone too small', qr/zone "ollama" is too small, at least \d+ bytes/,
+        zone => '8k');
+refused('a zone of no size', qr/invalid zone size/, zone => 'big');
+refused('a zone twice', qr/duplicate/, http => 'ollama_zone other 8m;');
+refused('a config twice', qr/duplicate/, http => 'ollama_config other;');
+refused('too many keys for the zone', qr/zone/, zone => '256k',
+        keys => [ keys_of(5000) ]);
+refused('tries=0', qr/between 1 and 16/, balancer => 'ollama_keys tries=0;');
+refused('tries=17', qr/between 1 and 16/, balancer => 'ollama_keys tries=17;');
+refused('tries=x', qr/invalid/, balancer => 'ollama_keys tries=x;');
+refused('another parameter', qr/invalid parameter/,
+        balancer => 'ollama_keys retries=2;');
+refused('ollama_keys twice', qr/duplicate/,
+        balancer => 'ollama_keys; ollama_keys;');
+refused('a queue of x', qr/invalid number/,
+        balancer => 'ollama_keys; ollama_queue x;');
+refused('a timeout of x', qr/invalid time/,
+        balancer => 'ollama_keys; ollama_queue 4 timeout=x;');
+refused('ollama_queue twice', qr/duplicate/,
+        balancer => 'ollama_keys; ollama_queue 4; ollama_queue 5;');
+refused('an upstream without scheme', qr/invalid URL/, upstream => 'ollama_cloud');
+refused('an upstream with a path', qr/must end with the name/,
+        upstream => 'http://ollama_cloud/api');
+refused('an upstream with more', qr/invalid parameter/,
+        upstream => 'http://ollama_cloud name=x');
+refused('a name that is no upstream', qr/no_such_upstream/,
+        upstream => 'http://no_such_upstream');
+refused('ollama perhaps', qr/invalid value "perhaps"/,
+        locations => 'location /x { ollama perhaps; }');
+refused('ollama on the http level', qr/not allowed here/, http => 'ollama on;');
+refused('ollama_keys in a server', qr/not allowed here/,
+        server => 'ollama_keys;');
+
+# an nginx that loads the module and uses nothing of it
+
+my $idle = Proxy->new(conf => '');
+
+$idle->{conf} = $idle->globals . 'http { ' . $idle->temp_paths
+                . ' server { listen 127.0.0.1:%PORT%; return 204; } }';
+$idle->write_conf;
+is($idle->run->get('/')->status, 204, 'the module alone does nothing');
+
+# defaults
+
+my $t = Proxy->new->run;
+
+is($t->get('/api/version')->json->{version}, '0.33.3', 'ollama_version');
+is($t->chat->header('x-ollama-attempts'), 1, 'ollama_headers');
+
+# the variables, in a log
+
+Poll::poll { Process::slurp($t->dir . '/access.log') =~ m!/api/chat! } 'a line';
+like(Process::slurp($t->dir . '/access.log'),
+     qr!^POST /api/chat 200 key_\d 1 gpt-oss:20b$!m,
+     '$ollama_key, $ollama_attempts and $ollama_model');
+
+# the README
+
+my $readme = Process::slurp("$Process::root/README.md");
+my $source = join '', map { Process::slurp($_) }
+             glob "$Process::root/ngx_ollama_module/*.c";
+my %directives = map { $_ => 1 }
+                 $source =~ /\{ ngx_string\("(ollama\w*)"\),\s+NGX_(?=[A-Z_|]*CONF)/g;
+
+cmp_ok(scalar keys %directives, '>', 10, 'directives: ' . keys %directives);
+like($readme, qr/\| Syntax +\| \*\*$_\*\*/, "README explains $_")
+    for sort keys %directives;
+like($readme, qr/`\$$_`/, "README explains \$$_")
+    for map { "ollama_$_" } qw/ authorization upstream host key attempts model /;
+
+finish();
