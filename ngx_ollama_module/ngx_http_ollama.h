@@ -13,6 +13,8 @@
  *     ngx_http_ollama_upstream.c  proxy_pass: key of each try, blame
  *     ngx_http_ollama_filter_module.c   answer: headers, tokens, errors
  *     ngx_http_ollama_request.c   cleanup: slot and reservation given back
+ *     ngx_http_ollama_record.c      a record of it put into the outbox
+ *     ngx_http_ollama_sender.c      and carried to the daemon
  *
  * The context lives in the request's pool and is found through the pool's
  * cleanups, since an internal redirect forgets the module's own pointer.
@@ -28,9 +30,11 @@
 #include <ngx_http.h>
 
 #include "ngx_http_ollama_keys.h"
+#include "ngx_http_ollama_outbox.h"
 
 #include "core/request.h"
 #include "core/route.h"
+#include "core/sse_cut.h"
 #include "core/usage.h"
 
 
@@ -42,6 +46,7 @@
 typedef struct {
     ngx_shm_zone_t                  *shm_zone;
     ngx_http_ollama_keys_t          *keys;
+    ngx_http_ollama_outbox_t        *outbox;        /* or NULL: no daemon */
 
     ngx_str_t                        config;        /* path of config.yaml */
     ngx_str_t                        env_file;
@@ -69,6 +74,8 @@ typedef struct {
     ngx_flag_t                       access;
     ngx_flag_t                       headers;
     ngx_flag_t                       health;
+    ngx_flag_t                       no_log;        /* clients may ask so */
+    size_t                           bodies;        /* bytes kept of each */
     ngx_str_t                        upstream;      /* URL for proxy_pass */
     ngx_str_t                        host;
     ngx_str_t                        version;
@@ -113,6 +120,8 @@ struct ngx_http_ollama_ctx_s {
     ollama_request_t                *scanner;
     off_t                            scanned;
     off_t                            body;          /* bytes, as it came */
+    ngx_chain_t                     *bufs;          /* as it came */
+    ngx_str_t                        endpoint;      /* the path */
     ngx_str_t                        model_sent;
 
     /* the key */
@@ -138,6 +147,11 @@ struct ngx_http_ollama_ctx_s {
 
     /* the answer */
     ollama_usage_t                  *usage;
+    ollama_sse_cut_t                *cut;           /* of what we asked for */
+    ngx_chain_t                     *held;          /* copies it has made */
+    ngx_msec_t                       first_byte;    /* since start, + 1 */
+    ngx_msec_t                       total;
+    uint64_t                         bytes_out;     /* of the body */
     uint64_t                         prompt;        /* tokens, settled */
     uint64_t                         completion;
     ngx_str_t                        error;         /* for the client */
@@ -158,6 +172,9 @@ struct ngx_http_ollama_ctx_s {
     unsigned                         basic:1;       /* by ambient Basic */
     unsigned                         error_sent:1;
     unsigned                         settled:1;
+    unsigned                         finished:1;
+    unsigned                         include_usage:1;   /* we asked for it */
+    unsigned                         answer_ended:1;
 };
 
 
@@ -235,6 +252,11 @@ void ngx_http_ollama_set_key(ngx_http_ollama_ctx_t *ctx,
 ngx_int_t ngx_http_ollama_usage_start(ngx_http_ollama_ctx_t *ctx);
 void ngx_http_ollama_usage_settle(ngx_http_ollama_ctx_t *ctx);
 void ngx_http_ollama_usage_done(ngx_http_ollama_ctx_t *ctx);
+
+/* one record for each request */
+
+void ngx_http_ollama_record(ngx_http_ollama_ctx_t *ctx);
+ngx_msec_t ngx_http_ollama_elapsed(ngx_http_request_t *r);
 
 /* config.yaml and .env */
 

@@ -20,6 +20,12 @@ static ngx_uint_t ngx_http_ollama_has_header(ngx_http_request_t *r,
     const char *name, size_t len);
 static ngx_int_t ngx_http_ollama_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
+static ngx_int_t ngx_http_ollama_cut(ngx_http_request_t *r,
+    ngx_http_ollama_ctx_t *ctx, ngx_chain_t *in);
+static ngx_int_t ngx_http_ollama_cut_held(ngx_http_request_t *r,
+    ngx_http_ollama_ctx_t *ctx, ngx_chain_t ***last, ollama_sse_run_t *run);
+static ngx_int_t ngx_http_ollama_cut_link(ngx_http_request_t *r,
+    ngx_chain_t ***last, ngx_buf_t *from);
 static ngx_int_t ngx_http_ollama_send_error(ngx_http_request_t *r,
     ngx_http_ollama_ctx_t *ctx, ngx_chain_t *in);
 static ngx_int_t ngx_http_ollama_request_body_filter(ngx_http_request_t *r,
@@ -317,18 +323,214 @@ ngx_http_ollama_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         return ngx_http_ollama_send_error(r, ctx, in);
     }
 
-    if (ctx->usage && !ctx->settled) {
+    for (cl = in; cl; cl = cl->next) {
+        b = cl->buf;
 
-        for (cl = in; cl; cl = cl->next) {
-            b = cl->buf;
+        if (ngx_buf_in_memory(b) && b->last > b->pos) {
 
-            if (ngx_buf_in_memory(b) && b->last > b->pos) {
+            if (ctx->first_byte == 0) {
+                ctx->first_byte = ngx_http_ollama_elapsed(r) + 1;
+            }
+
+            ctx->bytes_out += b->last - b->pos;
+
+            if (ctx->usage && !ctx->settled) {
                 ollama_usage_feed(ctx->usage, b->pos, b->last - b->pos);
             }
         }
+
+        if (b->last_buf) {
+            ctx->answer_ended = 1;
+        }
+    }
+
+    if (ctx->cut) {
+        return ngx_http_ollama_cut(r, ctx, in);
     }
 
     return ngx_http_next_body_filter(r, in);
+}
+
+
+/*
+ * The usage chunk that we have asked for is taken out again.  What stays of a
+ * buffer is moved together where it is, so that nginx goes on to know by this
+ * very buffer what has been sent; only what had been held back is copied.
+ */
+
+static ngx_int_t
+ngx_http_ollama_cut(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx,
+    ngx_chain_t *in)
+{
+    u_char            *start, *end;
+    ngx_int_t          rc;
+    ngx_buf_t         *b;
+    const u_char      *p;
+    ngx_chain_t       *cl, *next, *out, **last;
+    ollama_sse_run_t   run;
+
+    out = NULL;
+    last = &out;
+
+    for (cl = in; cl; cl = cl->next) {
+        b = cl->buf;
+
+        if (ngx_buf_in_memory(b)) {
+
+            p = b->pos;
+            start = b->last;
+            end = b->last;
+
+            while (ollama_sse_cut_next(ctx->cut, &p, b->last, &run)) {
+
+                if (run.held) {
+                    if (ngx_http_ollama_cut_held(r, ctx, &last, &run)
+                        != NGX_OK)
+                    {
+                        return NGX_ERROR;
+                    }
+
+                    continue;
+                }
+
+                if (start == b->last) {
+                    start = (u_char *) run.data;
+                    end = start;
+                }
+
+                if (end != run.data) {
+                    ngx_memmove(end, run.data, run.len);
+                }
+
+                end += run.len;
+            }
+
+            b->pos = start;
+            b->last = end;
+        }
+
+        if (b->last_buf && ollama_sse_cut_finish(ctx->cut, &run)
+            && ngx_http_ollama_cut_held(r, ctx, &last, &run) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        if (ngx_http_ollama_cut_link(r, &last, b) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    *last = NULL;
+
+    if (out == NULL) {
+        return NGX_OK;
+    }
+
+    rc = ngx_http_next_body_filter(r, out);
+
+    for (cl = out; cl; cl = next) {
+        next = cl->next;
+
+        if (cl->buf->tag == (ngx_buf_tag_t) &ngx_http_ollama_filter_module) {
+            cl->next = ctx->held;
+            ctx->held = cl;
+
+        } else {
+            ngx_free_chain(r->pool, cl);
+        }
+    }
+
+    return rc;
+}
+
+
+/* bytes of earlier buffers: they were held back, and nobody else has them */
+
+static ngx_int_t
+ngx_http_ollama_cut_held(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx,
+    ngx_chain_t ***last, ollama_sse_run_t *run)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl, **ll;
+
+    /* one that has been sent meanwhile */
+
+    for (ll = &ctx->held; *ll; ll = &(*ll)->next) {
+        if (ngx_buf_size((*ll)->buf) == 0) {
+            break;
+        }
+    }
+
+    cl = *ll;
+
+    if (cl) {
+        *ll = cl->next;
+        b = cl->buf;
+
+    } else {
+        cl = ngx_alloc_chain_link(r->pool);
+        if (cl == NULL) {
+            return NGX_ERROR;
+        }
+
+        b = ngx_create_temp_buf(r->pool, OLLAMA_SSE_CUT_HOLD);
+        if (b == NULL) {
+            return NGX_ERROR;
+        }
+
+        b->tag = (ngx_buf_tag_t) &ngx_http_ollama_filter_module;
+        cl->buf = b;
+    }
+
+    b->pos = b->start;
+    b->last = ngx_cpymem(b->pos, run->data, run->len);
+    b->flush = 1;
+
+    **last = cl;
+    *last = &cl->next;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_ollama_cut_link(ngx_http_request_t *r, ngx_chain_t ***last,
+    ngx_buf_t *from)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    b = from;
+
+    if (ngx_buf_in_memory(from) && from->pos == from->last) {
+
+        if (!from->flush && !from->last_buf) {
+            return NGX_OK;
+        }
+
+        /* nothing is left of it but what it says */
+
+        b = ngx_calloc_buf(r->pool);
+        if (b == NULL) {
+            return NGX_ERROR;
+        }
+
+        b->flush = from->flush;
+        b->last_buf = from->last_buf;
+        b->last_in_chain = from->last_in_chain;
+    }
+
+    cl = ngx_alloc_chain_link(r->pool);
+    if (cl == NULL) {
+        return NGX_ERROR;
+    }
+
+    cl->buf = b;
+
+    **last = cl;
+    *last = &cl->next;
+
+    return NGX_OK;
 }
 
 

@@ -28,7 +28,6 @@ static ngx_int_t ngx_http_ollama_pause_seconds(ngx_http_request_t *r,
 static size_t ngx_http_ollama_key_size(ngx_http_ollama_key_t *key);
 static void ngx_http_ollama_key_json(ollama_json_t *json,
     ngx_http_ollama_key_t *key, time_t now);
-static const char *ngx_http_ollama_key_state(ngx_http_ollama_key_t *key);
 static const char *ngx_http_ollama_key_status(ngx_http_ollama_key_t *key);
 
 
@@ -221,7 +220,7 @@ ngx_http_ollama_key_json(ollama_json_t *json, ngx_http_ollama_key_t *key,
     ollama_json_key(json, "status");
     ollama_json_text(json, ngx_http_ollama_key_status(key));
     ollama_json_key(json, "state");
-    ollama_json_text(json, ngx_http_ollama_key_state(key));
+    ollama_json_text(json, ngx_http_ollama_key_state_name(key));
     ollama_json_key(json, "reason");
 
     if (key->reason[0]) {
@@ -290,40 +289,6 @@ ngx_http_ollama_key_json(ollama_json_t *json, ngx_http_ollama_key_t *key,
     ollama_json_bool(json, ngx_http_ollama_key_eligible(key));
 
     ollama_json_close(json, '}');
-}
-
-
-static const char *
-ngx_http_ollama_key_state(ngx_http_ollama_key_t *key)
-{
-    if (!key->enabled) {
-        return "disabled";
-    }
-
-    if (key->until == 0) {
-        return key->half_open ? "half_open" : "healthy";
-    }
-
-    switch (key->state) {
-
-    case NGX_HTTP_OLLAMA_KEY_PAUSED:
-        return "paused";
-
-    case NGX_HTTP_OLLAMA_KEY_SLOTS:
-        return "slots";
-
-    case NGX_HTTP_OLLAMA_KEY_EXHAUSTED:
-        return "exhausted";
-
-    case NGX_HTTP_OLLAMA_KEY_INVALID:
-        return "invalid";
-
-    case NGX_HTTP_OLLAMA_KEY_PENALIZED:
-        return "penalized";
-
-    default:
-        return "healthy";
-    }
 }
 
 

@@ -36,9 +36,9 @@ static uint32_t ngx_http_ollama_account_slots(
     ngx_http_ollama_account_t *account);
 static void ngx_http_ollama_key_deadline(ngx_http_ollama_pool_t *pool,
     ngx_http_ollama_key_t *key, time_t until);
-static void ngx_http_ollama_key_forgive(ngx_http_ollama_pool_t *pool,
+static void ngx_http_ollama_key_forgive(ngx_http_ollama_keys_t *keys,
     ngx_http_ollama_key_t *key);
-static void ngx_http_ollama_key_hold_against(ngx_http_ollama_pool_t *pool,
+static void ngx_http_ollama_key_hold_against(ngx_http_ollama_keys_t *keys,
     ngx_http_ollama_key_t *key, time_t until, ngx_uint_t state,
     ngx_uint_t level, const char *reason, ngx_uint_t http);
 
@@ -67,6 +67,8 @@ static ngx_http_ollama_key_t *ngx_http_ollama_keys_select(
     ngx_http_ollama_pool_t *pool, ngx_http_ollama_want_t *want, time_t now);
 static ngx_int_t ngx_http_ollama_keys_refuse(ngx_http_ollama_pool_t *pool,
     ngx_http_ollama_want_t *want, time_t now);
+static ngx_http_ollama_key_t *ngx_http_ollama_keys_by_number(
+    ngx_http_ollama_pool_t *pool, uint32_t number);
 static ngx_uint_t ngx_http_ollama_want_tried(ngx_http_ollama_want_t *want,
     ngx_http_ollama_key_t *key);
 
@@ -1416,7 +1418,7 @@ ngx_http_ollama_keys_success(ngx_http_ollama_keys_t *keys,
     key->level = 0;
 
     if (key->until == 0) {
-        ngx_http_ollama_key_forgive(keys->pool, key);
+        ngx_http_ollama_key_forgive(keys, key);
     }
 
     ngx_shmtx_unlock(&keys->shpool->mutex);
@@ -1424,7 +1426,7 @@ ngx_http_ollama_keys_success(ngx_http_ollama_keys_t *keys,
 
 
 static void
-ngx_http_ollama_key_forgive(ngx_http_ollama_pool_t *pool,
+ngx_http_ollama_key_forgive(ngx_http_ollama_keys_t *keys,
     ngx_http_ollama_key_t *key)
 {
     key->half_open = 0;
@@ -1433,10 +1435,14 @@ ngx_http_ollama_key_forgive(ngx_http_ollama_pool_t *pool,
     key->reason[0] = '\0';
     key->state = NGX_HTTP_OLLAMA_KEY_HEALTHY;
 
-    ngx_http_ollama_key_deadline(pool, key, 0);
-    ngx_http_ollama_key_place(pool, key);
+    ngx_http_ollama_key_deadline(keys->pool, key, 0);
+    ngx_http_ollama_key_place(keys->pool, key);
 
-    pool->change++;
+    keys->pool->change++;
+
+    if (keys->changed) {
+        keys->changed(keys->data, key, NULL);
+    }
 }
 
 
@@ -1501,13 +1507,13 @@ ngx_http_ollama_keys_blame(ngx_http_ollama_keys_t *keys,
                 ngx_http_ollama_key_add_block(keys, k, model, v->until, http);
 
             } else {
-                ngx_http_ollama_key_hold_against(pool, k, v->until, state,
+                ngx_http_ollama_key_hold_against(keys, k, v->until, state,
                                                  v->level, v->reason, http);
             }
         }
 
     } else {
-        ngx_http_ollama_key_hold_against(pool, key, v->until, state, v->level,
+        ngx_http_ollama_key_hold_against(keys, key, v->until, state, v->level,
                                          v->reason, http);
     }
 
@@ -1518,7 +1524,7 @@ ngx_http_ollama_keys_blame(ngx_http_ollama_keys_t *keys,
 
 
 static void
-ngx_http_ollama_key_hold_against(ngx_http_ollama_pool_t *pool,
+ngx_http_ollama_key_hold_against(ngx_http_ollama_keys_t *keys,
     ngx_http_ollama_key_t *key, time_t until, ngx_uint_t state,
     ngx_uint_t level, const char *reason, ngx_uint_t http)
 {
@@ -1536,8 +1542,12 @@ ngx_http_ollama_key_hold_against(ngx_http_ollama_pool_t *pool,
 
     ngx_cpystrn(key->reason, (u_char *) reason, sizeof(key->reason));
 
-    ngx_http_ollama_key_deadline(pool, key, until);
-    ngx_http_ollama_key_place(pool, key);
+    ngx_http_ollama_key_deadline(keys->pool, key, until);
+    ngx_http_ollama_key_place(keys->pool, key);
+
+    if (keys->changed) {
+        keys->changed(keys->data, key, NULL);
+    }
 }
 
 
@@ -1583,7 +1593,7 @@ ngx_http_ollama_key_add_block(ngx_http_ollama_keys_t *keys,
     if (block) {
         block->until = ngx_max(block->until, until);
         block->status = http;
-        return;
+        goto changed;
     }
 
     n = 0;
@@ -1616,6 +1626,12 @@ ngx_http_ollama_key_add_block(ngx_http_ollama_keys_t *keys,
     ngx_memcpy(block->model, model->data, model->len);
 
     ngx_queue_insert_tail(&key->blocks, &block->queue);
+
+changed:
+
+    if (keys->changed) {
+        keys->changed(keys->data, key, block);
+    }
 }
 
 
@@ -1657,8 +1673,21 @@ void
 ngx_http_ollama_keys_reset(ngx_http_ollama_keys_t *keys,
     ngx_http_ollama_key_t *key)
 {
+    ngx_queue_t              *q;
+    ngx_http_ollama_block_t  *block;
+
+    for (q = ngx_queue_head(&key->blocks);
+         q != ngx_queue_sentinel(&key->blocks) && keys->changed;
+         q = ngx_queue_next(q))
+    {
+        block = ngx_queue_data(q, ngx_http_ollama_block_t, queue);
+        block->until = 0;
+
+        keys->changed(keys->data, key, block);
+    }
+
     ngx_http_ollama_key_expire_blocks(keys, key, NGX_MAX_TIME_T_VALUE);
-    ngx_http_ollama_key_forgive(keys->pool, key);
+    ngx_http_ollama_key_forgive(keys, key);
 }
 
 
@@ -1666,10 +1695,152 @@ void
 ngx_http_ollama_keys_penalize(ngx_http_ollama_keys_t *keys,
     ngx_http_ollama_key_t *key, time_t seconds)
 {
-    ngx_http_ollama_key_hold_against(keys->pool, key, ngx_time() + seconds,
+    ngx_http_ollama_key_hold_against(keys, key, ngx_time() + seconds,
                                      NGX_HTTP_OLLAMA_KEY_PENALIZED, key->level,
                                      "paused by an operator", 0);
     keys->pool->change++;
+}
+
+
+void
+ngx_http_ollama_keys_restore_usage(ngx_http_ollama_keys_t *keys,
+    ollama_record_usage_t *usage)
+{
+    time_t                  now;
+    uint32_t                i;
+    ngx_http_ollama_key_t  *key;
+
+    now = ngx_time();
+
+    ngx_http_ollama_keys_lock(keys);
+
+    key = ngx_http_ollama_keys_by_number(keys->pool, usage->key);
+
+    if (key) {
+        for (i = 0; i < usage->n; i++) {
+            (void) ollama_window_set_minute(&key->window, now,
+                                        (int64_t) usage->minutes[i].minute * 60,
+                                        usage->minutes[i].tokens);
+        }
+
+        ngx_http_ollama_key_place(keys->pool, key);
+    }
+
+    ngx_http_ollama_keys_unlock(keys);
+}
+
+
+void
+ngx_http_ollama_keys_restore_penalty(ngx_http_ollama_keys_t *keys,
+    ollama_record_penalty_t *penalty)
+{
+    time_t                       now, until;
+    ngx_str_t                    model;
+    ngx_http_ollama_key_t       *key;
+    ngx_http_ollama_changed_pt   changed;
+    u_char                       reason[64];
+
+    now = ngx_time();
+    until = (time_t) (penalty->until / 1000);
+
+    if (until <= now || penalty->state > NGX_HTTP_OLLAMA_KEY_PENALIZED) {
+        return;
+    }
+
+    ngx_http_ollama_keys_lock(keys);
+
+    /* the daemon knows it, there is nothing to tell */
+
+    changed = keys->changed;
+    keys->changed = NULL;
+
+    key = ngx_http_ollama_keys_by_number(keys->pool, penalty->key);
+
+    if (key && penalty->model.len) {
+        model.data = (u_char *) penalty->model.data;
+        model.len = penalty->model.len;
+
+        ngx_http_ollama_key_add_block(keys, key, &model, until,
+                                      penalty->http);
+
+    } else if (key) {
+        ngx_memzero(reason, sizeof(reason));
+        ngx_memcpy(reason, penalty->reason.data,
+                   ngx_min(penalty->reason.len, sizeof(reason) - 1));
+
+        if (penalty->max_concurrent) {
+            key->account->learned = penalty->max_concurrent;
+            key->account->learned_at = now;
+            ngx_http_ollama_account_place(keys->pool, key->account);
+        }
+
+        ngx_http_ollama_key_hold_against(keys, key, until, penalty->state,
+                                         penalty->level, (char *) reason,
+                                         penalty->http);
+    }
+
+    keys->changed = changed;
+
+    ngx_http_ollama_keys_unlock(keys);
+}
+
+
+static ngx_http_ollama_key_t *
+ngx_http_ollama_keys_by_number(ngx_http_ollama_pool_t *pool, uint32_t number)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < pool->nkeys; i++) {
+        if (ngx_http_ollama_key_number(pool->keys[i]) == number) {
+            return pool->keys[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+/* the fingerprint, as records have it */
+
+uint32_t
+ngx_http_ollama_key_number(ngx_http_ollama_key_t *key)
+{
+    return (uint32_t) key->id[0] << 24 | (uint32_t) key->id[1] << 16
+           | (uint32_t) key->id[2] << 8 | key->id[3];
+}
+
+
+const char *
+ngx_http_ollama_key_state_name(ngx_http_ollama_key_t *key)
+{
+    if (!key->enabled) {
+        return "disabled";
+    }
+
+    if (key->until == 0) {
+        return key->half_open ? "half_open" : "healthy";
+    }
+
+    switch (key->state) {
+
+    case NGX_HTTP_OLLAMA_KEY_PAUSED:
+        return "paused";
+
+    case NGX_HTTP_OLLAMA_KEY_SLOTS:
+        return "slots";
+
+    case NGX_HTTP_OLLAMA_KEY_EXHAUSTED:
+        return "exhausted";
+
+    case NGX_HTTP_OLLAMA_KEY_INVALID:
+        return "invalid";
+
+    case NGX_HTTP_OLLAMA_KEY_PENALIZED:
+        return "penalized";
+
+    default:
+        return "healthy";
+    }
 }
 
 

@@ -34,6 +34,9 @@
  * is full is an error of the configuration, told at start or reload; at run
  * time only holds and notes of blocked models are allocated, and without
  * memory for them the request goes on without the note.
+ *
+ * Whatever changes what is held against a key is told to "changed", under the
+ * lock: with block if it is about one model.
  */
 
 
@@ -45,6 +48,7 @@
 #include <ngx_core.h>
 
 #include "core/config.h"
+#include "core/record.h"
 #include "core/verdict.h"
 #include "core/window.h"
 
@@ -219,11 +223,18 @@ typedef struct {
 } ngx_http_ollama_want_t;
 
 
+typedef void (*ngx_http_ollama_changed_pt)(void *data,
+    ngx_http_ollama_key_t *key, ngx_http_ollama_block_t *block);
+
+
 typedef struct {
     ngx_shm_zone_t                  *shm_zone;
     ngx_slab_pool_t                 *shpool;
     ngx_http_ollama_pool_t          *pool;
     ngx_uint_t                       process;   /* of this worker */
+
+    ngx_http_ollama_changed_pt       changed;   /* or NULL */
+    void                            *data;      /* its first argument */
 
     ollama_config_t                 *config;
 } ngx_http_ollama_keys_t;
@@ -285,6 +296,13 @@ void ngx_http_ollama_keys_reset(ngx_http_ollama_keys_t *keys,
 void ngx_http_ollama_keys_penalize(ngx_http_ollama_keys_t *keys,
     ngx_http_ollama_key_t *key, time_t seconds);
 
+/* what is known from before this nginx was started, under no lock */
+
+void ngx_http_ollama_keys_restore_usage(ngx_http_ollama_keys_t *keys,
+    ollama_record_usage_t *usage);
+void ngx_http_ollama_keys_restore_penalty(ngx_http_ollama_keys_t *keys,
+    ollama_record_penalty_t *penalty);
+
 /* under the lock, for those who show the pool */
 
 void ngx_http_ollama_keys_lock(ngx_http_ollama_keys_t *keys);
@@ -292,6 +310,8 @@ void ngx_http_ollama_keys_unlock(ngx_http_ollama_keys_t *keys);
 void ngx_http_ollama_keys_refresh(ngx_http_ollama_keys_t *keys, time_t now);
 ngx_uint_t ngx_http_ollama_key_eligible(ngx_http_ollama_key_t *key);
 ngx_uint_t ngx_http_ollama_key_slots(ngx_http_ollama_key_t *key);
+uint32_t ngx_http_ollama_key_number(ngx_http_ollama_key_t *key);
+const char *ngx_http_ollama_key_state_name(ngx_http_ollama_key_t *key);
 
 uint64_t ngx_http_ollama_keys_usual(ngx_http_ollama_keys_t *keys,
     uint32_t hash);

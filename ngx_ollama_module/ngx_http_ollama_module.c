@@ -33,6 +33,10 @@ static char *ngx_http_ollama_queue(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_ollama_upstream(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_ollama_statsd(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_ollama_bodies(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_ollama_origins(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_ollama_health(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -60,6 +64,13 @@ static ngx_command_t  ngx_http_ollama_commands[] = {
       ngx_conf_set_str_slot,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_ollama_main_conf_t, env_file),
+      NULL },
+
+    { ngx_string("ollama_statsd"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
+      ngx_http_ollama_statsd,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
       NULL },
 
     { ngx_string("ollama_origins"),
@@ -109,6 +120,20 @@ static ngx_command_t  ngx_http_ollama_commands[] = {
       ngx_conf_set_flag_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ollama_loc_conf_t, headers),
+      NULL },
+
+    { ngx_string("ollama_bodies"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_ollama_bodies,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ollama_no_log"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ollama_loc_conf_t, no_log),
       NULL },
 
     { ngx_string("ollama_upstream"),
@@ -366,6 +391,7 @@ ngx_http_ollama_create_main_conf(ngx_conf_t *cf)
      *
      *     omcf->shm_zone = NULL;
      *     omcf->keys = NULL;
+     *     omcf->outbox = NULL;
      *     omcf->config = { 0, NULL };
      *     omcf->env_file = { 0, NULL };
      *     omcf->token = { 0, NULL };
@@ -404,6 +430,12 @@ ngx_http_ollama_init_main_conf(ngx_conf_t *cf, void *conf)
                            "\"ollama_zone\" needs \"ollama_config\", "
                            "the path of config.yaml");
         return NGX_CONF_ERROR;
+    }
+
+    if (omcf->outbox) {
+        omcf->outbox->keys = omcf->keys;
+        omcf->keys->changed = ngx_http_ollama_outbox_penalty;
+        omcf->keys->data = omcf->outbox;
     }
 
     return ngx_http_ollama_load_config(cf, omcf);
@@ -460,6 +492,8 @@ ngx_http_ollama_create_loc_conf(ngx_conf_t *cf)
     conf->enable = NGX_CONF_UNSET;
     conf->access = NGX_CONF_UNSET;
     conf->headers = NGX_CONF_UNSET;
+    conf->no_log = NGX_CONF_UNSET;
+    conf->bodies = NGX_CONF_UNSET_SIZE;
 
     return conf;
 }
@@ -476,6 +510,8 @@ ngx_http_ollama_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_value(conf->enable, prev->enable, 0);
     ngx_conf_merge_value(conf->access, prev->access, 0);
     ngx_conf_merge_value(conf->headers, prev->headers, 1);
+    ngx_conf_merge_value(conf->no_log, prev->no_log, 0);
+    ngx_conf_merge_size_value(conf->bodies, prev->bodies, 1024 * 1024);
     ngx_conf_merge_str_value(conf->version, prev->version, "0.33.3");
 
     if (conf->upstream.data == NULL) {
@@ -536,6 +572,10 @@ ngx_http_ollama_init_process(ngx_cycle_t *cycle)
     if (omcf && omcf->keys && omcf->keys->pool) {
         ngx_http_ollama_keys_init_process(omcf->keys, cycle->log);
         ngx_http_ollama_queue_init_process(omcf->keys);
+
+        if (omcf->outbox) {
+            ngx_http_ollama_sender_init_process(omcf->outbox, cycle);
+        }
     }
 
     return NGX_OK;
@@ -555,6 +595,7 @@ ngx_http_ollama_exit_process(ngx_cycle_t *cycle)
     omcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_ollama_module);
 
     if (omcf && omcf->keys && omcf->keys->pool) {
+        ngx_http_ollama_sender_exit_process();
         ngx_http_ollama_keys_exit_process(omcf->keys);
     }
 }
@@ -775,6 +816,120 @@ ngx_http_ollama_upstream(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     olcf->host.data = value[2].data + 5;
     olcf->host.len = value[2].len - 5;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_ollama_statsd(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_ollama_main_conf_t  *omcf = conf;
+
+    ssize_t                    size;
+    ngx_str_t                 *value, name, s;
+    ngx_url_t                  url;
+    ngx_http_ollama_outbox_t  *outbox;
+
+    if (omcf->outbox) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strncmp(value[1].data, "unix:", 5) != 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid address \"%V\", expected \"unix:\" and "
+                           "the path of the daemon's socket", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memzero(&url, sizeof(ngx_url_t));
+
+    url.url = value[1];
+
+    if (ngx_parse_url(cf->pool, &url) != NGX_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s in \"%V\"",
+                           url.err ? url.err : "invalid address", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    size = 8 * 1024 * 1024;
+
+    if (cf->args->nelts == 3) {
+
+        if (ngx_strncmp(value[2].data, "outbox=", 7) != 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\", "
+                               "expected \"outbox=size\"", &value[2]);
+            return NGX_CONF_ERROR;
+        }
+
+        s.data = value[2].data + 7;
+        s.len = value[2].len - 7;
+
+        size = ngx_parse_size(&s);
+
+        if (size == NGX_ERROR || size < 256 * 1024) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid size \"%V\", at least 256k is needed",
+                               &s);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    outbox = ngx_pcalloc(cf->pool, sizeof(ngx_http_ollama_outbox_t));
+    if (outbox == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    outbox->addr = url.addrs[0];
+
+    ngx_str_set(&name, "ollama_outbox");
+
+    outbox->shm_zone = ngx_shared_memory_add(cf, &name, size,
+                                             &ngx_http_ollama_module);
+    if (outbox->shm_zone == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    outbox->shm_zone->init = ngx_http_ollama_outbox_init_zone;
+    outbox->shm_zone->data = outbox;
+
+    omcf->outbox = outbox;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_ollama_bodies(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_ollama_loc_conf_t  *olcf = conf;
+
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (olcf->bodies != NGX_CONF_UNSET_SIZE) {
+        return "is duplicate";
+    }
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        olcf->bodies = 0;
+        return NGX_CONF_OK;
+    }
+
+    olcf->bodies = ngx_parse_size(&value[1]);
+
+    if (olcf->bodies == (size_t) NGX_ERROR
+        || olcf->bodies > OLLAMA_FRAME_MAX - OLLAMA_RECORD_BODY_HEAD)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid size \"%V\", expected \"off\" or "
+                           "up to 15m", &value[1]);
+        return NGX_CONF_ERROR;
+    }
 
     return NGX_CONF_OK;
 }

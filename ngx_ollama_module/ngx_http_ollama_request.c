@@ -7,6 +7,7 @@
 
 
 static void ngx_http_ollama_cleanup(void *data);
+static void ngx_http_ollama_finish(void *data);
 
 static ngx_int_t ngx_http_ollama_read_body(ngx_http_request_t *r,
     ngx_http_ollama_ctx_t *ctx);
@@ -106,15 +107,36 @@ ngx_http_ollama_cleanup(void *data)
 {
     ngx_http_ollama_ctx_t  *ctx = data;
 
-    ngx_http_ollama_queue_remove(ctx);
+    ngx_http_ollama_finish(ctx);
 
     if (ctx->scanner) {
         ngx_http_ollama_scanner_put(ctx->scanner);
         ctx->scanner = NULL;
     }
 
-    ngx_http_ollama_usage_settle(ctx);
     ngx_http_ollama_usage_done(ctx);
+}
+
+
+/*
+ * Registered once more when the body has been read: cleanups run in reverse
+ * order, and here the body's temporary file is still open.
+ */
+
+static void
+ngx_http_ollama_finish(void *data)
+{
+    ngx_http_ollama_ctx_t  *ctx = data;
+
+    if (ctx->finished) {
+        return;
+    }
+
+    ctx->finished = 1;
+
+    ngx_http_ollama_queue_remove(ctx);
+    ngx_http_ollama_usage_settle(ctx);
+    ngx_http_ollama_record(ctx);
 }
 
 
@@ -287,13 +309,26 @@ ngx_http_ollama_body_done(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
 {
     size_t                         n;
     uint64_t                       tokens;
+    unsigned                       want;
     ngx_chain_t                   *cl;
     ollama_edit_t                  edits[OLLAMA_REQUEST_MAX_EDITS];
+    ngx_pool_cleanup_t            *cln;
     const ollama_request_facts_t  *facts;
 
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+    if (cln == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    cln->handler = ngx_http_ollama_finish;
+    cln->data = ctx;
+
     ctx->body = 0;
+    ctx->endpoint = r->uri;
 
     if (r->request_body) {
+        ctx->bufs = r->request_body->bufs;
+
         for (cl = r->request_body->bufs; cl; cl = cl->next) {
             ctx->body += ngx_buf_size(cl->buf);
         }
@@ -347,7 +382,19 @@ ngx_http_ollama_body_done(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
         ctx->want.tokens = 1;
     }
 
-    n = ollama_request_edits(ctx->scanner, OLLAMA_EDIT_MODEL, edits,
+    want = OLLAMA_EDIT_MODEL;
+
+    if (ctx->route->flags & OLLAMA_ROUTE_USAGE) {
+
+        /* without it a stream says nothing of its tokens */
+
+        want |= OLLAMA_EDIT_INCLUDE_USAGE;
+
+        ctx->include_usage = facts->valid && facts->streaming
+                             && !facts->include_usage;
+    }
+
+    n = ollama_request_edits(ctx->scanner, want, edits,
                              OLLAMA_REQUEST_MAX_EDITS);
 
     n = ngx_min(n, OLLAMA_REQUEST_MAX_EDITS);

@@ -268,8 +268,7 @@ ngx_http_ollama_get_peer(ngx_peer_connection_t *pc, void *data)
     attempt->start = ngx_current_msec;
 
     if (ctx->key) {
-        attempt->key = (uint32_t) ngx_hextoi(ctx->key->fingerprint,
-                                             sizeof(ctx->key->fingerprint));
+        attempt->key = ngx_http_ollama_key_number(ctx->key);
     }
 
     pd->attempt = attempt;

@@ -11,8 +11,10 @@ static ollama_usage_family_e ngx_http_ollama_usage_family(
 
 /* scanners of this worker that no answer uses now */
 
-static ngx_uint_t       ngx_http_ollama_nspare;
-static ollama_usage_t  *ngx_http_ollama_spare[NGX_HTTP_OLLAMA_SPARE];
+static ngx_uint_t         ngx_http_ollama_nspare;
+static ollama_usage_t    *ngx_http_ollama_spare[NGX_HTTP_OLLAMA_SPARE];
+static ngx_uint_t         ngx_http_ollama_ncuts;
+static ollama_sse_cut_t  *ngx_http_ollama_cuts[NGX_HTTP_OLLAMA_SPARE];
 
 
 ngx_int_t
@@ -42,6 +44,21 @@ ngx_http_ollama_usage_start(ngx_http_ollama_ctx_t *ctx)
 
     ollama_usage_reset(ctx->usage, format,
                        ngx_http_ollama_usage_family(ctx->route));
+
+    if (ctx->include_usage && format == OLLAMA_FORMAT_SSE) {
+
+        if (ngx_http_ollama_ncuts) {
+            ctx->cut = ngx_http_ollama_cuts[--ngx_http_ollama_ncuts];
+
+        } else {
+            ctx->cut = ollama_sse_cut_create();
+            if (ctx->cut == NULL) {
+                return NGX_ERROR;
+            }
+        }
+
+        ollama_sse_cut_reset(ctx->cut);
+    }
 
     return NGX_OK;
 }
@@ -78,6 +95,10 @@ ngx_http_ollama_usage_settle(ngx_http_ollama_ctx_t *ctx)
 
     answered = 0;
 
+    if (ctx->total == 0) {
+        ctx->total = ngx_http_ollama_elapsed(ctx->request);
+    }
+
     if (ctx->usage && !ctx->settled) {
         ollama_usage_finish(ctx->usage);
 
@@ -107,6 +128,18 @@ ngx_http_ollama_usage_settle(ngx_http_ollama_ctx_t *ctx)
 void
 ngx_http_ollama_usage_done(ngx_http_ollama_ctx_t *ctx)
 {
+    if (ctx->cut) {
+
+        if (ngx_http_ollama_ncuts < NGX_HTTP_OLLAMA_SPARE) {
+            ngx_http_ollama_cuts[ngx_http_ollama_ncuts++] = ctx->cut;
+
+        } else {
+            ollama_sse_cut_destroy(ctx->cut);
+        }
+
+        ctx->cut = NULL;
+    }
+
     if (ctx->usage == NULL) {
         return;
     }

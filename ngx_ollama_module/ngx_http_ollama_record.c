@@ -1,0 +1,416 @@
+
+/*
+ * One record for each request that has reached the proxy, and its body.
+ * Called once, when everything about the request is known and nothing of it
+ * is freed yet.
+ */
+
+#include "ngx_http_ollama.h"
+
+
+static void ngx_http_ollama_record_times(ngx_http_ollama_ctx_t *ctx,
+    ollama_record_request_t *record);
+static void ngx_http_ollama_record_attempts(ngx_http_ollama_ctx_t *ctx,
+    ollama_record_request_t *record);
+static void ngx_http_ollama_record_end(ngx_http_ollama_ctx_t *ctx,
+    ollama_record_request_t *record, const ollama_usage_result_t *usage);
+static void ngx_http_ollama_record_client(ngx_http_ollama_ctx_t *ctx,
+    ollama_record_request_t *record);
+static ngx_str_t *ngx_http_ollama_record_upstream_id(ngx_http_request_t *r);
+static u_char *ngx_http_ollama_record_body(ngx_http_ollama_ctx_t *ctx,
+    ollama_record_request_t *record, size_t *size);
+static ngx_int_t ngx_http_ollama_record_copy(ngx_http_ollama_ctx_t *ctx,
+    u_char *p, size_t len);
+static void ngx_http_ollama_text(ollama_text_t *text, ngx_str_t *s);
+
+
+/* where a body's frame is put together, kept for the next one */
+
+static u_char  *ngx_http_ollama_body_buf;
+static size_t   ngx_http_ollama_body_size;
+
+
+void
+ngx_http_ollama_record(ngx_http_ollama_ctx_t *ctx)
+{
+    u_char                        frame[OLLAMA_RECORD_MAX], *body;
+    size_t                        len, size;
+    ngx_http_request_t           *r;
+    ollama_record_request_t       record;
+    const ollama_usage_result_t  *usage;
+    ngx_http_ollama_outbox_t     *outbox;
+
+    outbox = ctx->conf->outbox;
+    usage = ctx->usage ? ollama_usage_result(ctx->usage) : NULL;
+
+    if (outbox == NULL || ctx->route == NULL
+        || ctx->route->kind == OLLAMA_ROUTE_LOCAL
+        || ctx->state == NGX_HTTP_OLLAMA_INIT)
+    {
+        return;
+    }
+
+    r = ctx->request;
+
+    ngx_memzero(&record, offsetof(ollama_record_request_t, attempts));
+    ngx_memzero(&record.client, sizeof(ollama_record_request_t)
+                                - offsetof(ollama_record_request_t, client));
+
+    record.id = ngx_http_ollama_outbox_id(outbox);
+    record.time = (uint64_t) r->start_sec * 1000 + r->start_msec;
+
+    record.prompt = ctx->prompt;
+    record.completion = ctx->completion;
+    record.bytes_in = ctx->body;
+    record.bytes_out = ctx->bytes_out;
+
+    if (ctx->key) {
+        record.key = ngx_http_ollama_key_number(ctx->key);
+    }
+
+    record.status = (uint16_t) (r->err_status ? r->err_status
+                                              : r->headers_out.status);
+    record.streamed = ctx->streaming;
+
+    if (usage) {
+        record.cached = usage->cached;
+        record.certainty = (uint8_t) usage->certainty;
+
+        record.model_answered.data = (u_char *) usage->model;
+        record.model_answered.len = usage->model_len;
+    }
+
+    ngx_http_ollama_record_times(ctx, &record);
+    ngx_http_ollama_record_attempts(ctx, &record);
+    ngx_http_ollama_record_end(ctx, &record, usage);
+    ngx_http_ollama_record_client(ctx, &record);
+
+    ngx_http_ollama_text(&record.method, &r->method_name);
+    ngx_http_ollama_text(&record.endpoint, &ctx->endpoint);
+    ngx_http_ollama_text(&record.model, &ctx->want.model);
+
+    body = ngx_http_ollama_record_body(ctx, &record, &size);
+
+    len = ollama_record_request_encode(frame, sizeof(frame), &record);
+
+    if (len) {
+        (void) ngx_http_ollama_outbox_put(outbox, frame, len, record.time, 0);
+    }
+
+    if (body) {
+        (void) ngx_http_ollama_outbox_put(outbox, body, size, record.time, 1);
+    }
+}
+
+
+static void
+ngx_http_ollama_record_times(ngx_http_ollama_ctx_t *ctx,
+    ollama_record_request_t *record)
+{
+    ngx_http_request_t         *r;
+    ngx_http_upstream_state_t  *state;
+
+    r = ctx->request;
+
+    record->total = (uint32_t) ctx->total;
+    record->queue = (uint32_t) ctx->waited;
+    record->connect = OLLAMA_RECORD_NO_TIME;
+    record->first_token = OLLAMA_RECORD_NO_TIME;
+
+    if (r->upstream_states && r->upstream_states->nelts) {
+        state = r->upstream_states->elts;
+        state += r->upstream_states->nelts - 1;
+
+        if (state->connect_time != (ngx_msec_t) -1) {
+            record->connect = (uint32_t) state->connect_time;
+        }
+    }
+
+    if (ctx->first_byte) {
+        record->first_token = (uint32_t) ctx->first_byte - 1;
+    }
+}
+
+
+static void
+ngx_http_ollama_record_attempts(ngx_http_ollama_ctx_t *ctx,
+    ollama_record_request_t *record)
+{
+    ngx_uint_t                  i;
+    ngx_http_ollama_attempt_t  *attempt;
+
+    static const uint8_t  causes[] = {
+        OLLAMA_ATTEMPT_ANSWERED,        /* OLLAMA_FAIL_NONE */
+        OLLAMA_ATTEMPT_CONNECT,         /* OLLAMA_FAIL_CONNECT */
+        OLLAMA_ATTEMPT_TIMEOUT,         /* OLLAMA_FAIL_TIMEOUT_FIRST_BYTE */
+        OLLAMA_ATTEMPT_STALE,           /* OLLAMA_FAIL_STALE */
+        OLLAMA_ATTEMPT_CLOSED           /* OLLAMA_FAIL_ABORTED_EARLY */
+    };
+
+    record->nattempts = (uint8_t) ngx_min(ctx->nattempts,
+                                          OLLAMA_RECORD_ATTEMPTS);
+
+    for (i = 0; i < record->nattempts; i++) {
+        attempt = &ctx->attempts[i];
+
+        record->attempts[i].key = attempt->key;
+        record->attempts[i].ms = (uint32_t) attempt->time;
+        record->attempts[i].status = (uint16_t) attempt->status;
+        record->attempts[i].cause = causes[attempt->failure];
+
+        if (attempt->status == 0 && attempt->failure == OLLAMA_FAIL_NONE) {
+            record->attempts[i].cause = OLLAMA_ATTEMPT_ABORTED;
+        }
+    }
+}
+
+
+static void
+ngx_http_ollama_record_end(ngx_http_ollama_ctx_t *ctx,
+    ollama_record_request_t *record, const ollama_usage_result_t *usage)
+{
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    if (ctx->error.len) {
+        record->end = OLLAMA_RECORD_LOCAL;
+        ngx_http_ollama_text(&record->reason, &ctx->error);
+        return;
+    }
+
+    if (usage && usage->error) {
+        record->end = OLLAMA_RECORD_STREAM_ERROR;
+        record->reason.data = (u_char *) usage->error_text;
+        record->reason.len = usage->error_len;
+        return;
+    }
+
+    if (usage && usage->terminal) {
+        record->end = OLLAMA_RECORD_DONE;
+        return;
+    }
+
+    if (r->connection->error || r->connection->timedout
+        || record->status == NGX_HTTP_CLIENT_CLOSED_REQUEST)
+    {
+        record->end = OLLAMA_RECORD_CLIENT_GONE;
+
+        if (record->status == 0) {
+            record->status = NGX_HTTP_CLIENT_CLOSED_REQUEST;
+        }
+
+        return;
+    }
+
+    if (ctx->answer_ended) {
+        record->end = OLLAMA_RECORD_DONE;
+        return;
+    }
+
+    record->end = OLLAMA_RECORD_UPSTREAM_GONE;
+}
+
+
+static void
+ngx_http_ollama_record_client(ngx_http_ollama_ctx_t *ctx,
+    ollama_record_request_t *record)
+{
+    ngx_str_t           *value;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    ngx_http_ollama_text(&record->client, &r->connection->addr_text);
+
+    value = ngx_http_ollama_find_header(r, "x-ollama-client",
+                                        sizeof("x-ollama-client") - 1);
+
+    if (value) {
+        ngx_http_ollama_text(&record->client_name, value);
+
+    } else if (ctx->basic) {
+        ngx_http_ollama_text(&record->client_name, &ctx->user);
+    }
+
+    if (r->headers_in.user_agent) {
+        ngx_http_ollama_text(&record->user_agent,
+                             &r->headers_in.user_agent->value);
+    }
+
+    value = ngx_http_ollama_record_upstream_id(r);
+
+    if (value) {
+        ngx_http_ollama_text(&record->upstream_id, value);
+    }
+}
+
+
+static ngx_str_t *
+ngx_http_ollama_record_upstream_id(ngx_http_request_t *r)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    if (r->upstream == NULL || r->upstream->headers_in.status_n == 0) {
+        return NULL;
+    }
+
+    part = &r->upstream->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return NULL;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].key.len == 12
+            && ngx_strncmp(h[i].lowcase_key, "x-request-id", 12) == 0)
+        {
+            return &h[i].value;
+        }
+    }
+}
+
+
+/* a whole BODY frame, or NULL when there is none to be kept */
+
+static u_char *
+ngx_http_ollama_record_body(ngx_http_ollama_ctx_t *ctx,
+    ollama_record_request_t *record, size_t *size)
+{
+    size_t                       len, offset;
+    u_char                      *p;
+    ngx_str_t                   *value;
+    ngx_http_request_t          *r;
+    ollama_record_body_t         rb;
+    ngx_http_ollama_loc_conf_t  *olcf;
+
+    r = ctx->request;
+
+    olcf = ngx_http_get_module_loc_conf(r, ngx_http_ollama_module);
+
+    if (ctx->body == 0 || ctx->bufs == NULL || olcf->bodies == 0) {
+        return NULL;
+    }
+
+    if (olcf->no_log) {
+        value = ngx_http_ollama_find_header(r, "x-ollama-no-log",
+                                            sizeof("x-ollama-no-log") - 1);
+
+        if (value && value->len == 1 && value->data[0] == '1') {
+            return NULL;
+        }
+    }
+
+    len = (size_t) ngx_min(ctx->body, (off_t) olcf->bodies);
+
+    *size = OLLAMA_RECORD_BODY_HEAD + len;
+
+    if (!ngx_http_ollama_outbox_room(ctx->conf->outbox, *size)) {
+        return NULL;
+    }
+
+    if (ngx_http_ollama_body_size < *size) {
+        p = ngx_alloc(*size, r->connection->log);
+        if (p == NULL) {
+            return NULL;
+        }
+
+        if (ngx_http_ollama_body_buf) {
+            ngx_free(ngx_http_ollama_body_buf);
+        }
+
+        ngx_http_ollama_body_buf = p;
+        ngx_http_ollama_body_size = *size;
+    }
+
+    ngx_memzero(&rb, sizeof(ollama_record_body_t));
+
+    rb.id = record->id;
+    rb.time = record->time;
+    rb.size = ctx->body;
+    rb.truncated = (off_t) len < ctx->body;
+    rb.data.len = len;
+
+    p = ngx_http_ollama_body_buf;
+
+    offset = ollama_record_body_begin(p, *size, &rb);
+
+    if (offset == 0
+        || ngx_http_ollama_record_copy(ctx, p + offset, len) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    *size = offset + len;
+
+    ollama_frame_seal(p, OLLAMA_FRAME_BODY, *size);
+
+    record->has_body = 1;
+
+    return p;
+}
+
+
+/* the body as it came: from memory, or from where nginx has put it */
+
+static ngx_int_t
+ngx_http_ollama_record_copy(ngx_http_ollama_ctx_t *ctx, u_char *p, size_t len)
+{
+    size_t        n;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    for (cl = ctx->bufs; cl && len; cl = cl->next) {
+        b = cl->buf;
+
+        if (ngx_buf_in_memory(b)) {
+            n = ngx_min((size_t) (b->last - b->pos), len);
+            ngx_memcpy(p, b->pos, n);
+
+        } else {
+            n = (size_t) ngx_min(b->file_last - b->file_pos, (off_t) len);
+
+            if (ngx_read_file(b->file, p, n, b->file_pos) != (ssize_t) n) {
+                return NGX_ERROR;
+            }
+        }
+
+        p += n;
+        len -= n;
+    }
+
+    return len ? NGX_ERROR : NGX_OK;
+}
+
+
+ngx_msec_t
+ngx_http_ollama_elapsed(ngx_http_request_t *r)
+{
+    ngx_time_t      *tp;
+    ngx_msec_int_t   ms;
+
+    tp = ngx_timeofday();
+
+    ms = (ngx_msec_int_t) ((tp->sec - r->start_sec) * 1000
+                           + (tp->msec - r->start_msec));
+
+    return (ngx_msec_t) ngx_max(ms, 0);
+}
+
+
+static void
+ngx_http_ollama_text(ollama_text_t *text, ngx_str_t *s)
+{
+    text->data = s->data;
+    text->len = s->len;
+}
