@@ -26,7 +26,7 @@ parse(ollama_config_t *conf, const char *text, size_t len, char *err,
     int             rc;
     unsigned char  *copy;
 
-    copy = malloc(len ? len : 1);
+    copy = calloc(1, len ? len : 1);
     memcpy(copy, text, len);
 
     err[0] = '\0';
