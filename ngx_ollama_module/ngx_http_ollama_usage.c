@@ -5,10 +5,6 @@
 #define NGX_HTTP_OLLAMA_SPARE  64
 
 
-static ollama_usage_family_e ngx_http_ollama_usage_family(
-    const ollama_route_t *route);
-
-
 /* scanners of this worker that no answer uses now */
 
 static ngx_uint_t         ngx_http_ollama_nspare;
@@ -43,7 +39,8 @@ ngx_http_ollama_usage_start(ngx_http_ollama_ctx_t *ctx)
                                  r->headers_out.content_type.len);
 
     ollama_usage_reset(ctx->usage, format,
-                       ngx_http_ollama_usage_family(ctx->route));
+                       ollama_usage_family(ctx->endpoint.data,
+                                           ctx->endpoint.len));
 
     if (ctx->include_usage && format == OLLAMA_FORMAT_SSE) {
 
@@ -61,24 +58,6 @@ ngx_http_ollama_usage_start(ngx_http_ollama_ctx_t *ctx)
     }
 
     return NGX_OK;
-}
-
-
-static ollama_usage_family_e
-ngx_http_ollama_usage_family(const ollama_route_t *route)
-{
-    switch (route->family) {
-
-    case OLLAMA_FAMILY_NATIVE:
-        return OLLAMA_USAGE_FAMILY_NATIVE;
-
-    case OLLAMA_FAMILY_ANTHROPIC:
-        return OLLAMA_USAGE_FAMILY_ANTHROPIC;
-
-    default: /* OLLAMA_FAMILY_OPENAI */
-        return (ngx_strcmp(route->name, "responses") == 0)
-               ? OLLAMA_USAGE_FAMILY_RESPONSES : OLLAMA_USAGE_FAMILY_OPENAI;
-    }
 }
 
 

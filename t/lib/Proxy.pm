@@ -473,10 +473,14 @@ sub default_conf {
     my $rest = join "\n        ", map { "$_ $self->{params}{$_};" }
                grep { !$self->{changed}{$_} } keys %{ $self->{params} // {} };
 
+    my $records = $self->{daemon}
+                  ? "ollama_statsd unix:$self->{dir}/statsd.sock;" : '';
+
     return $self->globals . <<EOF;
 
 http {
     ${\ $self->temp_paths }
+    $records
 
     log_format test '\$request_method \$uri \$status'
                     ' \$ollama_key \$ollama_attempts \$ollama_model';
