@@ -78,6 +78,7 @@ typedef struct {
     size_t                           bodies;        /* bytes kept of each */
     ngx_str_t                        upstream;      /* URL for proxy_pass */
     ngx_str_t                        host;
+    ngx_str_t                        details;       /* of /health: @name */
     ngx_str_t                        version;
 } ngx_http_ollama_loc_conf_t;
 
@@ -168,7 +169,7 @@ struct ngx_http_ollama_ctx_s {
     unsigned                         keep_alive_zero:1;
     unsigned                         body_valid:1;
     unsigned                         queued:1;      /* linked in queue */
-    unsigned                         authenticated:1;
+    unsigned                         token:1;       /* was shown */
     unsigned                         basic:1;       /* by ambient Basic */
     unsigned                         error_sent:1;
     unsigned                         settled:1;

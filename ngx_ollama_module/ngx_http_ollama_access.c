@@ -36,14 +36,11 @@ ngx_http_ollama_access_handler(ngx_http_request_t *r)
 
     omcf = ngx_http_get_module_main_conf(r, ngx_http_ollama_module);
 
-    if (omcf->open) {
-        ctx->authenticated = 1;
-
-    } else {
+    if (!omcf->open) {
         rc = ngx_http_ollama_access_token(r, ctx);
 
         if (rc == NGX_OK) {
-            ctx->authenticated = 1;
+            ctx->token = 1;
 
         } else if (rc != NGX_DECLINED) {
             return rc;

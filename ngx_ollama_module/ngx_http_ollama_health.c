@@ -43,6 +43,7 @@ ngx_http_ollama_health_handler(ngx_http_request_t *r)
     ngx_int_t                     rc;
     ngx_http_ollama_ctx_t        *ctx;
     ngx_http_ollama_keys_t       *keys;
+    ngx_http_ollama_loc_conf_t   *olcf;
 
     ctx = ngx_http_ollama_create_ctx(r);
     if (ctx == NULL) {
@@ -89,6 +90,20 @@ ngx_http_ollama_health_handler(ngx_http_request_t *r)
 
     if (r->uri.len == 11 && ngx_strncmp(p, "/ratelimits", 11) == 0) {
         return ngx_http_ollama_ratelimits(r, keys);
+    }
+
+    /*
+     * A bare /health says that nginx serves, and nothing else.  Who shows the
+     * token is told what the daemon knows; where no token is needed, who asks
+     * with any argument.
+     */
+
+    olcf = ngx_http_get_module_loc_conf(r, ngx_http_ollama_module);
+
+    if (olcf->details.len && (ctx->token || (ctx->conf->open && r->args.len)))
+    {
+        (void) ngx_http_named_location(r, &olcf->details);
+        return NGX_DONE;
     }
 
     return ngx_http_ollama_send(r, NGX_HTTP_OK, ngx_http_ollama_health_type,

@@ -151,7 +151,7 @@ static ngx_command_t  ngx_http_ollama_commands[] = {
       NULL },
 
     { ngx_string("ollama_health"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
       ngx_http_ollama_health,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -484,6 +484,7 @@ ngx_http_ollama_create_loc_conf(ngx_conf_t *cf)
      * set by ngx_pcalloc():
      *
      *     conf->health = 0;
+     *     conf->details = { 0, NULL };
      *     conf->upstream = { 0, NULL };
      *     conf->host = { 0, NULL };
      *     conf->version = { 0, NULL };
@@ -970,9 +971,27 @@ ngx_http_ollama_health(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_ollama_loc_conf_t  *olcf = conf;
 
+    ngx_str_t                 *value;
     ngx_http_core_loc_conf_t  *clcf;
 
+    if (olcf->health) {
+        return "is duplicate";
+    }
+
     olcf->health = 1;
+
+    if (cf->args->nelts == 2) {
+        value = cf->args->elts;
+
+        if (value[1].data[0] != '@') {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\", expected the name "
+                               "of a named location", &value[1]);
+            return NGX_CONF_ERROR;
+        }
+
+        olcf->details = value[1];
+    }
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     clcf->handler = ngx_http_ollama_health_handler;

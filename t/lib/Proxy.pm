@@ -404,7 +404,7 @@ sub include {
 
     return "include $file;" unless %$params || $self->{daemon};
 
-    $text =~ s/^( *)proxy_pass .*# run: statsd$/$1proxy_pass http:\/\/unix:$self->{dir}\/http.sock;/m;
+    $text =~ s/^( *)proxy_pass .*# run: statsd$/$1proxy_pass http:\/\/unix:$self->{dir}\/http.sock;/mg;
 
     for my $directive (keys %$params) {
         $text =~ s/^(\s*)\Q$directive\E\s[^;]*;/$1$directive $params->{$directive};/gm
