@@ -1,6 +1,5 @@
 #include "api.h"
 
-#include "log.h"
 #include "metrics.h"
 #include "util.h"
 #include "version.h"
@@ -504,11 +503,47 @@ static void query(struct http_request *q) {
     }
 }
 
+/* ---- keys ---- */
+
+void api_key(struct json *j, const struct state_key *k) {
+    json_begin(j, '{');
+    json_member(j, "key");
+    key_label(j, k->key, k->name);
+    json_member(j, "key_fingerprint");
+    fingerprint(j, k->key);
+    maybe(j, "key_index", k->index);
+    text(j, "account", k->account);
+    json_member(j, "enabled");
+    json_bool(j, k->enabled);
+    json_member(j, "eligible");
+    json_bool(j, k->eligible);
+    text(j, "status", k->status);
+    text(j, "reason", k->reason);
+    json_member(j, "until");
+    json_time(j, k->until, 0);
+    number(j, "usage_2h", (int64_t)k->usage);
+    number(j, "reserved", (int64_t)k->reserved);
+    number(j, "in_flight", k->in_flight);
+    number(j, "slots", k->slots);
+    json_member(j, "seen");
+    json_time(j, k->seen, 0);
+    json_end(j, '}');
+}
+
+static void stats_keys(struct http_request *q) {
+    struct answer a = {.api = q->ctx};
+    const struct state *s = a.api->state;
+
+    json_begin(&a.j, '[');
+    for (int i = 0; i < s->nkeys; i++)
+        if (s->keys[i].index >= 0) api_key(&a.j, &s->keys[i]);
+    json_end(&a.j, ']');
+    finish(q, &a, STORE_OK);
+}
+
 /* ---- logs ---- */
 
-static void on_line(void *arg, const struct log_line *l) {
-    struct json *j = &((struct answer *)arg)->j;
-
+void api_log(struct json *j, const struct log_line *l) {
     json_begin(j, '{');
     number(j, "id", l->id);
     json_member(j, "timestamp");
@@ -518,6 +553,10 @@ static void on_line(void *arg, const struct log_line *l) {
     json_member(j, "message");
     json_string(j, l->text, l->len);
     json_end(j, '}');
+}
+
+static void on_line(void *arg, const struct log_line *l) {
+    api_log(&((struct answer *)arg)->j, l);
 }
 
 static void logs(struct http_request *q) {
@@ -707,10 +746,7 @@ static void find_problems(struct problems *p, const struct api *api,
                 (long long)log_lost());
 }
 
-static void health(struct http_request *q) {
-    struct answer a = {.api = q->ctx};
-    struct api *api = q->ctx;
-    struct json *j = &a.j;
+void api_health(struct json *j, struct api *api) {
     struct problems p = {0};
     struct writer_status w;
     struct store_counts total;
@@ -759,6 +795,12 @@ static void health(struct http_request *q) {
         json_null(j);
     }
     json_end(j, '}');
+}
+
+static void health(struct http_request *q) {
+    struct answer a = {.api = q->ctx};
+
+    api_health(&a.j, a.api);
     finish(q, &a, STORE_OK);
 }
 
@@ -775,6 +817,7 @@ void api_routes(struct http *h) {
     http_route(h, "/stats/minute", stats_minute);
     http_route(h, "/stats/24h", stats_24h);
     http_route(h, "/stats/events", stats_events);
+    http_route(h, "/stats/keys", stats_keys);
     http_route(h, "/stats/health", health);
     http_route(h, "/queries", queries);
     http_route(h, "/queries/", query);

@@ -18,8 +18,9 @@
  *     /queries/{id}/body  its body, as it came
  *     /logs             lines, oldest first: level (and worse), limit
  *                         1..1000 (200), after (id)
+ *     /stats/keys       what the module has last said of its keys
  *     /health           what works and what does not
- *     /metrics          see metrics.h
+ *     /metrics, /events see metrics.h, live.h
  *
  * Times are ISO 8601 in UTC.  A number of tokens is prompt + completion;
  * cached ones are a part of the prompt.  estimated_tokens are those of
@@ -31,6 +32,7 @@
 
 #include "bodies.h"
 #include "http.h"
+#include "log.h"
 #include "retention.h"
 #include "state.h"
 #include "store.h"
@@ -47,8 +49,12 @@ struct api {
 /* The context of http must be a struct api. */
 void api_routes(struct http *h);
 
-/* One request as an object, also for live.c. */
+/* Objects that live.c tells as well: a request, a line, a key, all of
+ * /health. */
 void api_query(struct json *j, const struct state *state,
                const struct store_row *row);
+void api_log(struct json *j, const struct log_line *line);
+void api_key(struct json *j, const struct state_key *k);
+void api_health(struct json *j, struct api *api);
 
 #endif

@@ -278,8 +278,8 @@ static void add(struct store_counts *to, const struct store_counts *n) {
 }
 
 /* Gives the sums of one step, in the order in which its refs appeared. */
-static void give_step(struct map *labels, int64_t minute,
-                      store_minute_cb *cb, void *arg) {
+static void give_step(struct map *labels, int64_t minute, store_minute_cb *cb,
+                      void *arg) {
     for (struct label *l = NULL; (l = map_next(labels, l));) {
         if (l->n.requests == 0) continue;
         struct store_minute row = {minute * 60000, l->name, l->more, l->key,
@@ -311,8 +311,8 @@ enum store_result store_minutes(struct store *s, enum store_kind kind,
 
         counts(st, 2, &n);
         if (step == 1) {
-            struct store_minute row = {minute * 60000, l->name, l->more,
-                                       l->key, n};
+            struct store_minute row = {minute * 60000, l->name, l->more, l->key,
+                                       n};
             cb(arg, &row);
             continue;
         }

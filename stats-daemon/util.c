@@ -39,8 +39,8 @@ const char *iso_time(char *buf, int64_t ms, int with_ms) {
     /* days since 0000-03-01, in eras of 400 years: leap days come last */
     int64_t day = sec / 86400 + 719468;
     int era = (int)(day / 146097), of_era = (int)(day % 146097);
-    int year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) /
-               365;
+    int year =
+        (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
     int of_year = of_era - (365 * year + year / 4 - year / 100);
     int month = (5 * of_year + 2) / 153;
     int mday = of_year - (153 * month + 2) / 5 + 1;
@@ -188,16 +188,17 @@ int parse_size(const char *s, int64_t *bytes) {
     return parse_unit(s, "kmg", f, bytes);
 }
 
+static uint64_t seed;
+
+/* Before main(), because two threads hash. */
+__attribute__((constructor)) static void make_seed(void) {
+    random_bytes(&seed, sizeof(seed));
+    seed |= 1;
+}
+
 uint64_t hash_bytes(const void *data, size_t len) {
-    static uint64_t seed;
     const unsigned char *p = data;
     uint64_t h, v;
-
-    if (seed == 0) {
-        uint64_t s;
-        random_bytes(&s, sizeof(s));
-        seed = s | 1;
-    }
 
     h = seed ^ (len * 0x9e3779b97f4a7c15ULL);
     while (len >= 8) {

@@ -47,7 +47,8 @@ my $m = metrics();
 my $r = 'ollama_proxy_requests_total';
 
 is($m->{qq($r\{key="team-a",model="m1",outcome="ok"})}, 2, 'good requests');
-is($m->{qq($r\{key="team-a",model="m1",outcome="rate_limited"})}, 1, '429');
+is($m->{qq($r\{key="team-a",model="m1",outcome="rate_limited"})}, 1,
+   'requests over a limit');
 is($m->{qq($r\{key="b\\"\\\\ ",model="m\\"1\\\\",outcome="upstream_error"})}
    // $m->{qq($r\{key="b\\"\\\\\\n",model="m\\"1\\\\",outcome="upstream_error"})},
    1, '502, with labels that need escapes');
