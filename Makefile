@@ -8,6 +8,10 @@ UPSTREAM = https://ollama.com
 CONFIG   = conf/config.yaml
 DATA     = data
 
+# These may be given, too: LISTEN, ENV_FILE, STATSD_CONFIG. See conf/run.
+
+export LISTEN ENV_FILE STATSD_CONFIG
+
 # make SANITIZE=1 ..: all of it with AddressSanitizer and UBSan, in build-asan.
 # make NGINX_SRC=/path ..: built from that source instead of Debian's nginx-dev.
 
