@@ -9,20 +9,21 @@
 #define COUNTS \
     "u.requests, u.errors, u.prompt, u.completion, u.cached, u.estimated"
 
-#define ROW                                                                     \
-    "SELECT r.id, r.time, i.value, r.rid, coalesce(r.client_other, c.address)," \
-    " c.name, k.name, coalesce(r.model_other, m.name), r.model_answered,"       \
-    " r.method, r.endpoint, r.attempts, r.upstream_id, r.user_agent,"           \
-    " r.reason, k.fingerprint, k.position, o.status, r.certainty, r.ending,"    \
-    " r.streamed, r.prompt, r.completion, r.cached, r.bytes_in, r.bytes_out,"   \
-    " r.queue, r.connect, r.first_token, r.total, b.size, b.time,"              \
-    " b.truncated FROM request r"                                               \
-    " CROSS JOIN combo o ON o.id = r.combo"                                     \
-    " CROSS JOIN series s ON s.id = o.series"                                   \
-    " CROSS JOIN model m ON m.id = s.model"                                     \
-    " CROSS JOIN client c ON c.id = s.client"                                   \
-    " LEFT JOIN key k ON k.id = s.key"                                          \
-    " LEFT JOIN instance i ON i.id = r.instance"                                \
+#define ROW                                                                   \
+    "SELECT r.id, r.time, i.value, r.rid,"                                    \
+    " coalesce(r.client_other, c.address), c.name, k.name,"                   \
+    " coalesce(r.model_other, m.name), r.model_answered,"                     \
+    " r.method, r.endpoint, r.attempts, r.upstream_id, r.user_agent,"         \
+    " r.reason, k.fingerprint, k.position, o.status, r.certainty, r.ending,"  \
+    " r.streamed, r.prompt, r.completion, r.cached, r.bytes_in, r.bytes_out," \
+    " r.queue, r.connect, r.first_token, r.total, b.size, b.time,"            \
+    " b.truncated FROM request r"                                             \
+    " CROSS JOIN combo o ON o.id = r.combo"                                   \
+    " CROSS JOIN series s ON s.id = o.series"                                 \
+    " CROSS JOIN model m ON m.id = s.model"                                   \
+    " CROSS JOIN client c ON c.id = s.client"                                 \
+    " LEFT JOIN key k ON k.id = s.key"                                        \
+    " LEFT JOIN instance i ON i.id = r.instance"                              \
     " LEFT JOIN body b ON b.instance = r.instance AND b.rid = r.rid"
 
 /* Combos of a filter, from the narrowest thing that is given.  "Newest first"

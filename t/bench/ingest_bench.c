@@ -1,10 +1,11 @@
 /*
  * Figures of the ledger, and its query plans.
  *
- *     ingest_bench send SOCKET N        N records over the ingest socket, as
- *                                       fast as they are taken; prints the
- *                                       rate from the first byte to the last
- *                                       acknowledgement
+ *     ingest_bench send SOCKET N BYTES  N records over the ingest socket, as
+ *                                       fast as they are taken, each with a
+ *                                       body of so many bytes (0: none);
+ *                                       prints the rate from the first byte
+ *                                       to the last acknowledgement
  *     ingest_bench fill DIR N DAYS      N records into DIR/usage.db, spread
  *                                       over the last DAYS days
  *     ingest_bench hold DIR SECONDS     keeps the ledger locked, as a disk does
@@ -120,7 +121,22 @@ static void read_acks(int fd) {
     memmove(buf, buf + pos, len -= pos);
 }
 
-static int send_mode(const char *path, uint64_t n) {
+/* A body that compresses about as text does. */
+static size_t put_body(unsigned char *out, size_t size, uint64_t id,
+                       int64_t time, size_t bytes) {
+    static const char words[] = "{\"role\":\"user\",\"content\":\"why is ";
+    ollama_record_body_t b = {
+        .id = id, .time = (uint64_t)time, .size = bytes, .data = {NULL, bytes}};
+    size_t at = ollama_record_body_begin(out, size, &b);
+
+    for (size_t i = 0; i < bytes; i++)
+        out[at + i] = i % 4 ? (unsigned char)words[i % (sizeof(words) - 1)]
+                            : (unsigned char)('a' + dice() % 26);
+    ollama_frame_seal(out, OLLAMA_FRAME_BODY, at + bytes);
+    return at + bytes;
+}
+
+static int send_mode(const char *path, uint64_t n, size_t bytes) {
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
     unsigned char *out = malloc(SEND_BUFFER);
     size_t len = 0, sent = 0;
@@ -144,14 +160,21 @@ static int send_mode(const char *path, uint64_t n) {
 
     double began = seconds();
     int64_t time = now_ms();
-    while (acked < n) {
+    uint64_t last = bytes ? n * 2 : n;
+    while (acked < last) {
         if (sent == len) {
             sent = len = 0;
-            while (seq < n && len < SEND_BUFFER - OLLAMA_RECORD_MAX) {
+            while (seq < last &&
+                   len < SEND_BUFFER - OLLAMA_RECORD_MAX - bytes) {
                 ollama_record_request_t r;
                 make(&r, seq + 1, time + (int64_t)(seq / 1000));
                 size_t size = ollama_record_request_encode(
                     out + len, SEND_BUFFER - len, &r);
+                ollama_frame_number(out + len, ++seq);
+                len += size;
+                if (bytes == 0) continue;
+                size =
+                    put_body(out + len, SEND_BUFFER - len, r.id, time, bytes);
                 ollama_frame_number(out + len, ++seq);
                 len += size;
             }
@@ -275,16 +298,16 @@ static int hold_mode(const char *dir, double time) {
 
 int main(int argc, char **argv) {
     setvbuf(stdout, NULL, _IOLBF, 0);
-    if (argc == 4 && strcmp(argv[1], "send") == 0)
-        return send_mode(argv[2], strtoull(argv[3], NULL, 10));
+    if (argc == 5 && strcmp(argv[1], "send") == 0)
+        return send_mode(argv[2], strtoull(argv[3], NULL, 10),
+                         strtoull(argv[4], NULL, 10) % 1000000);
     if (argc == 5 && strcmp(argv[1], "fill") == 0)
         return fill_mode(argv[2], strtoull(argv[3], NULL, 10), atof(argv[4]));
     if (argc == 4 && strcmp(argv[1], "hold") == 0)
         return hold_mode(argv[2], atof(argv[3]));
     if (argc == 3 && strcmp(argv[1], "plans") == 0) return plans_mode(argv[2]);
-    fputs(
-        "usage: ingest_bench send SOCKET N | fill DIR N DAYS | hold DIR SECONDS"
-        " | plans DIR\n",
-        stderr);
+    fputs("usage: ingest_bench send SOCKET N BYTES | fill DIR N DAYS |\n"
+          "       ingest_bench hold DIR SECONDS | plans DIR\n",
+          stderr);
     return 2;
 }
