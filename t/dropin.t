@@ -26,7 +26,7 @@ my $etc = "$root/etc/nginx";
 
 Process::run([ 'sh', '-ec', <<"EOF" ]);
 mkdir -p $root/etc $root/usr/share/nginx $root/usr/lib/nginx/modules
-mkdir -p $root/var/log/nginx $root/var/www/html $root/run
+mkdir -p $root/var/log/nginx $root/var/www/html $root/var/lib $root/run
 cp -r /etc/nginx $root/etc/
 rm -rf $etc/modules-enabled/* $etc/conf.d/* $etc/sites-enabled/*
 cp $etc/sites-available/default $etc/sites-enabled/default
@@ -98,6 +98,9 @@ my $readme = Process::slurp("$Process::root/README.md") =~ s/^\s+//mgr;
 is(index($readme, $_) < 0 ? $_ : '', '', 'README has them, too')
     for map { s/^\s+//r } grep { /\S/ } $top, split /\n/, $lines;
 
+my $sockets = "$root/run/ollama-statsd";
+
+$lines =~ s!/run/ollama-statsd!$sockets!;
 $lines =~ s/listen 11434;/listen 127.0.0.1:$t->{port};/;
 $lines =~ s/server ollama.com:443/server 127.0.0.1:$cloud->{port}/;
 $lines =~ s/(include ollama_params;)/ollama_upstream http:\/\/ollama_cloud;\n$1/;
@@ -105,6 +108,16 @@ $lines =~ s/(include ollama_params;)/ollama_upstream http:\/\/ollama_cloud;\n$1/
 edit("$etc/nginx.conf", sub { s/^/$top\n/; s/^http \{/http {\n$lines/m });
 Process::run([ 'cp', $t->dir . "/$_", "$etc/ollama/$_" ])
     for 'config.yaml', '.env';
+
+edit("$etc/ollama_locations", sub { s!/run/ollama-statsd!$sockets!g });
+
+my $daemon = Process->start([ "$root/usr/sbin/ollama-statsd",
+                              '--data', "$root/var/lib/ollama-statsd",
+                              '--sockets', $sockets ],
+                            name => 'statsd', dir => $t->dir);
+
+Poll::poll { -S "$sockets/statsd.sock" } 'ollama-statsd'
+    or diag($daemon->output);
 
 $nginx = Process->start([ @command, '-g', 'daemon off;' ], name => 'after',
                         dir => $t->dir, env => $t->environment);
@@ -115,6 +128,7 @@ is($t->chat->status, 200, 'a chat');
 is($t->chat(uri => '/v1/chat/completions', stream => 1)->status, 200, 'a stream');
 is(scalar keys %{ $t->health }, 2, '/health/keys');
 is($t->get('/', only => 1)->body, 'Ollama is running', 'a good local Ollama');
+ok(Poll::poll(sub { @{ $t->get('/stats')->json } }, 'numbers'), '/stats');
 is($t->get('/api/tags', only => 1)->status, 401, 'that is guarded');
 
 # reload and stop by Debian's own means
@@ -124,6 +138,7 @@ ok(Poll::poll(sub { $t->chat->status == 200 }, 'a chat'), 'goes on');
 is(other_site(), $before, 'so does the other site');
 
 $nginx->stop('QUIT');
+$daemon->stop;
 
 unlike(Process::slurp("$root/var/log/nginx/error.log"),
        qr/\[(alert|emerg|crit)\]/, 'no alerts');
