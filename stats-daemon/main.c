@@ -13,6 +13,7 @@
 #include "bodies.h"
 #include "http.h"
 #include "ingest.h"
+#include "live.h"
 #include "log.h"
 #include "metrics.h"
 #include "page.h"
@@ -289,6 +290,8 @@ static void start(void) {
     d.http_server = http_start(d.base, sockets[SOCKET_HTTP], &d.api);
     if (d.http_server == NULL) die("the HTTP server does not start");
     api_routes(d.http_server);
+    live_start(d.base, &d.api);
+    live_routes(d.http_server);
     page_load(d.page);
     page_routes(d.http_server);
     log_listen(d.base, sockets[SOCKET_SYSLOG]);
@@ -308,6 +311,7 @@ static int stop(void) {
         return 1;
     }
     ingest_free(d.ingest);
+    live_stop();
     http_free(d.http_server);
     writer_free(d.writer);
     bodies_close(d.bodies);

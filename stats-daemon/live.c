@@ -1,0 +1,346 @@
+#include "live.h"
+
+#include "log.h"
+#include "util.h"
+#include "version.h"
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct client {
+    struct client *next, **prev;
+    struct evhttp_request *req;
+};
+
+static struct {
+    struct api *api;
+    struct event *tick;
+    struct client *clients;
+    int nclients;
+    int64_t row, line;  /* the last ones that were told */
+    int64_t sent;       /* when anything was, monotonic */
+    int64_t second;     /* when keys and health were looked at, monotonic */
+    uint64_t figures;   /* hash of what makes health worth telling */
+    uint64_t *key_hash; /* of what was last told of each key of the state */
+    int nkeys;
+} lv;
+
+/* ---- events ---- */
+
+static void put(struct evbuffer *out, const char *event, int64_t row,
+                int64_t line, struct json *j) {
+    evbuffer_add_printf(out,
+                        "event: %s\nid: %" PRId64 ".%" PRId64 "\ndata: ", event,
+                        row, line);
+    evbuffer_add(out, j->data, j->len);
+    evbuffer_add(out, "\n\n", 2);
+    json_free(j);
+}
+
+static void put_hello(struct evbuffer *out) {
+    struct json j = {0};
+
+    json_begin(&j, '{');
+    json_member(&j, "version");
+    json_text(&j, STATSD_VERSION);
+    json_member(&j, "demo");
+    json_bool(&j, lv.api->state->demo);
+    json_member(&j, "started");
+    json_time(&j, lv.api->state->started, 1);
+    json_member(&j, "time");
+    json_time(&j, now_ms(), 1);
+    json_member(&j, "last_id");
+    json_int(&j, lv.row);
+    json_end(&j, '}');
+    evbuffer_add_printf(out, "retry: 2000\n");
+    put(out, "hello", lv.row, lv.line, &j);
+}
+
+static void put_health(struct evbuffer *out) {
+    struct json j = {0};
+
+    api_health(&j, lv.api);
+    put(out, "health", lv.row, lv.line, &j);
+}
+
+struct collect {
+    struct json j;
+    int64_t newest;
+    int n;
+};
+
+static void on_row(void *arg, const struct store_row *row) {
+    struct collect *c = arg;
+
+    if (row->id > c->newest) c->newest = row->id;
+    c->n++;
+    api_query(&c->j, lv.api->state, row);
+}
+
+/* Requests after one and before another (0: any); the newest there was. */
+static int64_t put_queries(struct evbuffer *out, int64_t after, int64_t before,
+                           int limit, int64_t line) {
+    struct store_query q = {.after = after, .before = before, .limit = limit};
+    struct collect c = {.newest = after};
+    struct json j = {0};
+
+    json_begin(&c.j, '[');
+    enum store_result r = store_rows(lv.api->store, &q, on_row, &c);
+    json_end(&c.j, ']');
+    if (r == STORE_OK && c.n) {
+        json_begin(&j, '{');
+        json_member(&j, "count");
+        json_int(&j, c.newest - after);
+        json_member(&j, "queries");
+        json_raw(&j, c.j.data, c.j.len);
+        json_end(&j, '}');
+        put(out, "queries", c.newest, line, &j);
+    }
+    json_free(&c.j);
+    return c.newest;
+}
+
+static void on_line(void *arg, const struct log_line *line) {
+    struct collect *c = arg;
+
+    if (line->id > c->newest) c->newest = line->id;
+    c->n++;
+    api_log(&c->j, line);
+}
+
+static int64_t put_logs(struct evbuffer *out, int64_t after, int limit) {
+    struct collect c = {.newest = after};
+
+    json_begin(&c.j, '[');
+    log_each(LOG_DEBUG, after, limit, on_line, &c);
+    json_end(&c.j, ']');
+    if (c.n)
+        put(out, "logs", lv.row, c.newest, &c.j);
+    else
+        json_free(&c.j);
+    return c.newest;
+}
+
+static uint64_t key_hash(const struct state_key *k) {
+    struct state_key copy = *k;
+
+    copy.seen = 0;
+    return hash_bytes(&copy, sizeof(copy));
+}
+
+/* Keys whose figures are others than last time, or, at a client's beginning,
+ * all. */
+static void put_keys(struct evbuffer *out, int all) {
+    const struct state *s = lv.api->state;
+    struct json j = {0};
+    int n = 0;
+
+    if (lv.nkeys < s->nkeys) {
+        lv.key_hash =
+            xrealloc(lv.key_hash, (size_t)s->nkeys * sizeof(*lv.key_hash));
+        memset(lv.key_hash + lv.nkeys, 0,
+               (size_t)(s->nkeys - lv.nkeys) * sizeof(*lv.key_hash));
+        lv.nkeys = s->nkeys;
+    }
+    json_begin(&j, '[');
+    for (int i = 0; i < s->nkeys && n < LIVE_KEYS; i++) {
+        const struct state_key *k = &s->keys[i];
+        uint64_t hash = all ? 0 : key_hash(k);
+
+        if (k->index < 0 || (!all && hash == lv.key_hash[i])) continue;
+        if (!all) lv.key_hash[i] = hash;
+        api_key(&j, k);
+        n++;
+    }
+    json_end(&j, ']');
+    if (n || all)
+        put(out, "keys", lv.row, lv.line, &j);
+    else
+        json_free(&j);
+}
+
+/* What an operator wants to see move at once; the rest of the health moves
+ * all the time and goes along. */
+static uint64_t figures(void) {
+    struct writer_status w;
+    int64_t f[8] = {0};
+
+    writer_status(lv.api->writer, &w);
+    for (struct state_proxy *p = lv.api->state->proxies; p; p = p->next) {
+        if (p->connections == 0) continue;
+        f[0]++;
+        f[1] += p->outbox.running;
+        f[2] += p->outbox.waiting;
+        f[3] += (int64_t)(p->outbox.dropped_records + p->outbox.dropped_bodies);
+    }
+    f[4] = lv.row;
+    f[5] = w.result;
+    f[6] = w.cloud_failure;
+    f[7] = w.cloud_status;
+    return hash_bytes(f, sizeof(f));
+}
+
+/* ---- clients ---- */
+
+static void client_send(struct client *c, struct evbuffer *out) {
+    struct evhttp_connection *conn = evhttp_request_get_connection(c->req);
+    struct bufferevent *bev = evhttp_connection_get_bufferevent(conn);
+
+    if (evbuffer_get_length(bufferevent_get_output(bev)) > LIVE_PENDING) {
+        log_msg(LOG_INFO, "events: a listener who does not read is dropped");
+        evhttp_connection_free(conn);
+        return;
+    }
+
+    struct evbuffer *copy = evbuffer_new();
+    evbuffer_add_buffer_reference(copy, out);
+    evhttp_send_reply_chunk(c->req, copy);
+    evbuffer_free(copy);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg) {
+    int64_t now = mono_ms(), row = store_last_id(lv.api->store);
+    int beat = now - lv.sent >= LIVE_BEAT_MS;
+    struct evbuffer *out = evbuffer_new();
+    struct client *next;
+
+    (void)fd;
+    (void)what;
+    (void)arg;
+
+    if (beat) evbuffer_add_printf(out, ": heartbeat\n");
+    if (row < lv.row) lv.row = row; /* another ledger */
+    if (row > lv.row) lv.row = put_queries(out, lv.row, 0, LIVE_ROWS, lv.line);
+    if (log_last() > lv.line) lv.line = put_logs(out, lv.line, LIVE_LINES);
+    if (now - lv.second >= 1000 || beat) {
+        uint64_t f = figures();
+
+        lv.second = now;
+        put_keys(out, 0);
+        if (f != lv.figures || beat) put_health(out);
+        lv.figures = f;
+    }
+
+    if (evbuffer_get_length(out)) {
+        lv.sent = now;
+        for (struct client *c = lv.clients; c; c = next) {
+            next = c->next;
+            client_send(c, out);
+        }
+    }
+    evbuffer_free(out);
+}
+
+/* Whoever ends it: the browser, a timeout, client_send(), http_free(). */
+static void on_close(struct evhttp_connection *conn, void *arg) {
+    struct client *c = arg;
+
+    (void)conn;
+    *c->prev = c->next;
+    if (c->next) c->next->prev = c->prev;
+    if (--lv.nclients == 0 && lv.tick) event_del(lv.tick);
+    /* a request that its connection has let go of is ours to free */
+    if (evhttp_request_get_connection(c->req) == NULL)
+        evhttp_send_reply_end(c->req);
+    free(c);
+}
+
+static struct client *client_add(struct evhttp_request *req) {
+    static const struct timeval period = {0, LIVE_TICK_MS * 1000},
+                                stall = {LIVE_STALL_S, 0};
+    struct evhttp_connection *conn = evhttp_request_get_connection(req);
+    struct client *c = xcalloc(1, sizeof(*c));
+
+    if (lv.nclients++ == 0) {
+        lv.row = store_last_id(lv.api->store);
+        lv.line = log_last();
+        lv.sent = lv.second = mono_ms();
+        event_add(lv.tick, &period);
+    }
+    c->req = req;
+    c->next = lv.clients;
+    c->prev = &lv.clients;
+    if (c->next) c->next->prev = &c->next;
+    lv.clients = c;
+    evhttp_connection_set_closecb(conn, on_close, c);
+    bufferevent_set_timeouts(evhttp_connection_get_bufferevent(conn), NULL,
+                             &stall);
+    return c;
+}
+
+/* "12.34" */
+static int parse_last(const char *s, int64_t *row, int64_t *line) {
+    char digits[24];
+    size_t n = strspn(s, "0123456789");
+
+    if (s[n] != '.' || n == 0 || n >= sizeof(digits)) return -1;
+    memcpy(digits, s, n);
+    digits[n] = '\0';
+    return parse_number(digits, 0, INT64_MAX, row) ||
+                   parse_number(s + n + 1, 0, INT64_MAX, line)
+               ? -1
+               : 0;
+}
+
+static void events(struct http_request *q) {
+    const char *last = http_header(q, "Last-Event-ID");
+    int64_t row = -1, line = -1;
+
+    if (last == NULL && http_text(q, "last", 48, &last) != 0) return;
+    if (last && parse_last(last, &row, &line) != 0) {
+        http_error(q, 400, "Last-Event-ID is not the id of an event here");
+        return;
+    }
+    http_set(q, "X-Accel-Buffering", "no");
+    if (evhttp_request_get_command(q->ev) == EVHTTP_REQ_HEAD) {
+        http_data(q, 200, "text/event-stream", NULL, 0);
+        return;
+    }
+    if (lv.nclients >= LIVE_CLIENTS) {
+        http_set(q, "Retry-After", "5");
+        http_error(q, 503, "%d pages are listening already", LIVE_CLIENTS);
+        return;
+    }
+    http_set(q, "Content-Type", "text/event-stream");
+    http_set(q, "Cache-Control", "no-store");
+    http_set(q, "X-Content-Type-Options", "nosniff");
+    http_set(q, "Content-Security-Policy",
+             "default-src 'none'; frame-ancestors 'none'");
+    evhttp_send_reply_start(q->ev, 200, NULL);
+
+    struct client *c = client_add(q->ev);
+    struct evbuffer *out = evbuffer_new();
+
+    put_hello(out);
+    put_health(out);
+    put_keys(out, 1);
+    if (last) {
+        /* lines are numbered anew by each daemon, requests are not */
+        if (line > lv.line) line = 0;
+        if (row < lv.row) put_queries(out, row, lv.row + 1, LIVE_RESUME, line);
+        if (line < lv.line) put_logs(out, line, LIVE_RESUME);
+    }
+    client_send(c, out);
+    evbuffer_free(out);
+}
+
+void live_start(struct event_base *base, struct api *api) {
+    lv.api = api;
+    lv.tick = event_new(base, -1, EV_PERSIST, on_tick, NULL);
+}
+
+void live_routes(struct http *h) {
+    http_route(h, "/events", events);
+}
+
+void live_stop(void) {
+    event_free(lv.tick);
+    lv.tick = NULL;
+    free(lv.key_hash);
+    lv.key_hash = NULL;
+    lv.nkeys = 0;
+}
