@@ -52,6 +52,7 @@ PACKAGES_BUILD = $(notdir $(firstword $(CC))):$(notdir $(firstword $(CC))) \
 PACKAGES_RUN   = $(if $(NGINX_SRC)$(SANITIZE),,nginx:nginx) ca-certificates
 PACKAGES_DEMO  = curl
 PACKAGES_TEST  = libcmocka-dev libssl-dev perl curl openssl
+PACKAGES_CLIENTS = node:nodejs npm:npm
 PACKAGES_FUZZ  = clang libclang-rt-dev
 
 ifneq ($(SANITIZE),)
@@ -106,13 +107,15 @@ demo: build $(NGINX)
 
 test: build $(NGINX)
 	@mk/packages $(PACKAGES_TEST)
+	@$(if $(TESTS),,mk/packages $(PACKAGES_CLIENTS) \
+	    || echo "t/clients.t will be skipped: there is no npm")
 	$(SUBMAKE) $(CLOUD) $(UNIT)
 	@mk/test $(TESTS)
 
 bench: build $(NGINX)
 	@mk/packages $(PACKAGES_TEST)
-	$(SUBMAKE) $(CLOUD)
-	@t/bench/run
+	$(SUBMAKE) $(CLOUD) $(BUILD)/ingest_bench
+	@for b in t/bench/*; do [ ! -x $$b ] || PATH=$$PATH:/usr/sbin $$b || exit 1; done
 
 install: build
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' mk/install
