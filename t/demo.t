@@ -24,7 +24,7 @@ Proxy::secret(Process::slurp("$Process::root/conf/config.example.yaml")
 my $demo = Process->start([ "$Process::root/conf/run", '--demo' ],
                           dir => $dir, name => 'demo', env =>
     { PORT => $port, DATA => "$dir/data", BUILD => Process::build(''),
-      NGINX => $Proxy::nginx, PROXY_AUTH_TOKEN => 'something' });
+      NGINX_BIN => $Proxy::nginx, PROXY_AUTH_TOKEN => 'something' });
 
 ok($demo->says(qr/Ctrl-C ends it/, 20), 'the demo is up') or diag($demo->output);
 like($demo->output, qr/DEMO: a simulated cloud/, 'and says what it is');

@@ -77,7 +77,7 @@ refused('ollama_keys in a server', qr/not allowed here/,
 
 my $idle = Proxy->new(conf => '');
 
-$idle->{conf} = $idle->globals . 'http { ' . $idle->temp_paths
+$idle->{conf} = $idle->globals . 'http { access_log off; ' . $idle->temp_paths
                 . ' server { listen 127.0.0.1:%PORT%; return 204; } }';
 $idle->write_conf;
 is($idle->run->get('/')->status, 204, 'the module alone does nothing');

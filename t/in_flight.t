@@ -14,7 +14,8 @@ use Test::More;
 
 my @k = keys_of(3);
 my $t = Proxy->new(params => { proxy_read_timeout => '1s' },
-                   balancer => 'ollama_keys;', allow => qr/exited on signal 9/)->run;
+                   balancer => "ollama_keys; $Proxy::no_keepalive",
+                   allow => qr/exited on signal 9/)->run;
 
 
 # so many chats, begun and known to be in flight
@@ -125,7 +126,8 @@ $t->post("/health/keys/$_/reset", '') for 0 .. 2;
 
 # an error page of the operator's, which is an internal redirect
 
-my $pages = Proxy->new(cloud => $t->cloud, balancer => 'ollama_keys;',
+my $pages = Proxy->new(cloud => $t->cloud,
+    balancer => "ollama_keys; $Proxy::no_keepalive",
     server => 'error_page 502 503 504 /oops;
                location = /oops { internal; return 200 oops; }')->run;
 

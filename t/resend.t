@@ -26,6 +26,9 @@ my %ways = (
                               client_body_buffer_size => '1m' },
 );
 
+$ways{'read early'} = { client_body_early_read => '$request_method' }
+    if $Proxy::version >= 1031001;
+
 my $text = join '', map { chr 97 + $_ % 26 } 1 .. 200_000;
 
 for my $way (sort keys %ways) {

@@ -34,7 +34,7 @@ sub start {
     my %default = (PORT => Process::port(), CONFIG => "$dir/config.yaml",
                    ENV_FILE => "$dir/.env", DATA => "$dir/data",
                    UPSTREAM => 'http://127.0.0.1:' . $cloud->port,
-                   BUILD => Process::build(''), NGINX => $Proxy::nginx,
+                   BUILD => Process::build(''), NGINX_BIN => $Proxy::nginx,
                    PROXY_AUTH_TOKEN => undef,
                    ALLOW_UNAUTHENTICATED_ACCESS => undef);
 

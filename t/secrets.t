@@ -19,7 +19,7 @@ my $basic = encode_base64("me:$token", '');
 
 Proxy::secret($basic);
 
-my $t = Proxy->new(log => 'debug', allow => qr/config\.yaml|statsd/,
+my $t = Proxy->new(log => 'debug', allow => qr/config\.yaml|http\.sock/,
                    params => { proxy_read_timeout => '1s',
                                client_body_buffer_size => '8k' },
                    balancer => "ollama_keys;\nollama_queue 1 timeout=100ms;")

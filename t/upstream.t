@@ -65,7 +65,7 @@ sub works {
 }
 
 
-works('no keepalive', balancer => 'ollama_keys;');
+works('no keepalive', balancer => "ollama_keys; $Proxy::no_keepalive");
 works('keepalive', balancer => "ollama_keys;\nkeepalive 4;");
 works('keepalive first', balancer => "keepalive 4;\nollama_keys;");
 works('a zone', balancer => "zone cloud 256k;\nollama_keys;\nkeepalive 4;");

@@ -12,7 +12,7 @@ use lib "$FindBin::Bin/lib";
 use Proxy;
 use Test::More;
 
-my $t = Proxy->new(balancer => 'ollama_keys;',
+my $t = Proxy->new(balancer => "ollama_keys; $Proxy::no_keepalive",
                    params => { proxy_read_timeout => '1s',
                                proxy_connect_timeout => '1s' })->run;
 

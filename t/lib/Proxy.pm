@@ -35,6 +35,12 @@ our @EXPORT = qw/ keys_of key_of finish /;
 
 our ($nginx) = grep { defined && -x } $ENV{NGINX_BIN},
                Process::build('nginx'), '/usr/sbin/nginx';
+our ($version) = map { sprintf '%d%03d%03d', /([0-9]+)\.([0-9]+)\.([0-9]+)/ }
+                 `$nginx -v 2>&1`;
+
+# newer ones keep connections to an upstream without being told to
+our $no_keepalive = $version >= 1029007 ? 'keepalive 0;' : '';
+
 our $token = 'proxy-token-5f0c2a71e9';
 
 my %secrets = ($token => 1);
