@@ -57,6 +57,7 @@ typedef struct {
     ngx_msec_t                       queue_timeout;
 
     ngx_array_t                     *origins;       /* of ngx_str_t */
+    ngx_array_t                     *upstreams;     /* names in use, likewise */
 } ngx_http_ollama_main_conf_t;
 
 
@@ -230,6 +231,7 @@ ngx_int_t ngx_http_ollama_add_retry_after(ngx_http_request_t *r,
 ngx_uint_t ngx_http_ollama_origin_allowed(ngx_http_request_t *r,
     ngx_str_t *origin);
 ngx_uint_t ngx_http_ollama_cross_site(ngx_http_request_t *r);
+ngx_uint_t ngx_http_ollama_host_allowed(ngx_http_request_t *r);
 ngx_str_t *ngx_http_ollama_find_header(ngx_http_request_t *r,
     const char *name, size_t len);
 

@@ -52,6 +52,13 @@ ngx_http_ollama_access_handler(ngx_http_request_t *r)
         }
     }
 
+    if (omcf->open && !ngx_http_ollama_host_allowed(r)) {
+        return ngx_http_ollama_error(r, NGX_HTTP_FORBIDDEN, 0,
+                   "this Host is not known here: without a token, the proxy "
+                   "answers to \"localhost\", to addresses and to the "
+                   "\"server_name\"");
+    }
+
     /*
      * A token in a header was put there by somebody who knows it; what a
      * browser adds by itself proves nothing about the page that asks.

@@ -6,6 +6,7 @@
 #define NGX_HTTP_OLLAMA_LEARNED_TIME  86400
 #define NGX_HTTP_OLLAMA_IDLE_TIME     7200
 #define NGX_HTTP_OLLAMA_LOAD_SCALE    16
+#define NGX_HTTP_OLLAMA_HOLDS         256
 
 
 typedef struct {
@@ -16,6 +17,7 @@ typedef struct {
 
 static ngx_int_t ngx_http_ollama_keys_prepare(ngx_http_ollama_keys_t *keys,
     ngx_log_t *log);
+static ngx_int_t ngx_http_ollama_keys_room(ngx_http_ollama_keys_t *keys);
 static ngx_int_t ngx_http_ollama_keys_prepare_accounts(
     ngx_http_ollama_keys_t *keys);
 static void ngx_http_ollama_keys_discard(ngx_http_ollama_keys_t *keys);
@@ -192,6 +194,10 @@ ngx_http_ollama_keys_prepare(ngx_http_ollama_keys_t *keys, ngx_log_t *log)
 
     rc = ngx_http_ollama_keys_prepare_accounts(keys);
 
+    if (rc == NGX_OK && pool->generation == 0) {
+        rc = ngx_http_ollama_keys_room(keys);
+    }
+
 failed:
 
     ngx_shmtx_unlock(&keys->shpool->mutex);
@@ -204,6 +210,43 @@ failed:
     }
 
     return rc;
+}
+
+
+/*
+ * A zone in which the keys just fit could start, but neither serve a request
+ * nor take the same list again at a reload.
+ */
+
+static ngx_int_t
+ngx_http_ollama_keys_room(ngx_http_ollama_keys_t *keys)
+{
+    void                    *p;
+    ngx_uint_t               i;
+    ngx_http_ollama_hold_t  *hold;
+
+    for (i = 0; i < NGX_HTTP_OLLAMA_HOLDS; i++) {
+        hold = ngx_slab_alloc_locked(keys->shpool,
+                                     sizeof(ngx_http_ollama_hold_t));
+        if (hold == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_queue_insert_tail(&keys->pool->free, &hold->queue);
+    }
+
+    p = ngx_slab_alloc_locked(keys->shpool, keys->config->nkeys
+                                * (sizeof(ngx_http_ollama_prepared_t)
+                                   + sizeof(ngx_http_ollama_account_t)
+                                   + OLLAMA_CONFIG_NAME_MAX)
+                              + 8 * ngx_pagesize);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_slab_free_locked(keys->shpool, p);
+
+    return NGX_OK;
 }
 
 

@@ -13,6 +13,7 @@ static ngx_int_t ngx_http_ollama_attempts_variable(ngx_http_request_t *r,
 
 static ngx_int_t ngx_http_ollama_add_variables(ngx_conf_t *cf);
 static ngx_int_t ngx_http_ollama_init(ngx_conf_t *cf);
+static ngx_int_t ngx_http_ollama_check_upstreams(ngx_conf_t *cf);
 static void *ngx_http_ollama_create_main_conf(ngx_conf_t *cf);
 static char *ngx_http_ollama_init_main_conf(ngx_conf_t *cf, void *conf);
 static void *ngx_http_ollama_create_srv_conf(ngx_conf_t *cf);
@@ -349,6 +350,10 @@ ngx_http_ollama_init(ngx_conf_t *cf)
     ngx_http_handler_pt        *h;
     ngx_http_core_main_conf_t  *cmcf;
 
+    if (ngx_http_ollama_check_upstreams(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
     h = ngx_array_push(&cmcf->phases[NGX_HTTP_SERVER_REWRITE_PHASE].handlers);
@@ -371,6 +376,52 @@ ngx_http_ollama_init(ngx_conf_t *cf)
     }
 
     *h = ngx_http_ollama_request_handler;
+
+    return NGX_OK;
+}
+
+
+/* a name that is no upstream would be looked for in the DNS, request by request */
+
+static ngx_int_t
+ngx_http_ollama_check_upstreams(ngx_conf_t *cf)
+{
+    ngx_str_t                       *name;
+    ngx_uint_t                       i, j;
+    ngx_http_ollama_main_conf_t     *omcf;
+    ngx_http_upstream_srv_conf_t   **uscfp;
+    ngx_http_upstream_main_conf_t   *umcf;
+
+    omcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_ollama_module);
+
+    if (omcf->upstreams == NULL) {
+        return NGX_OK;
+    }
+
+    umcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_upstream_module);
+
+    uscfp = umcf->upstreams.elts;
+    name = omcf->upstreams->elts;
+
+    for (i = 0; i < omcf->upstreams->nelts; i++) {
+
+        for (j = 0; j < umcf->upstreams.nelts; j++) {
+            if (uscfp[j]->host.len == name[i].len
+                && ngx_strncasecmp(uscfp[j]->host.data, name[i].data,
+                                   name[i].len)
+                   == 0)
+            {
+                break;
+            }
+        }
+
+        if (j == umcf->upstreams.nelts) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "there is no \"upstream %V { }\", which "
+                          "\"ollama_upstream\" names", &name[i]);
+            return NGX_ERROR;
+        }
+    }
 
     return NGX_OK;
 }
@@ -768,8 +819,9 @@ ngx_http_ollama_upstream(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_ollama_loc_conf_t  *olcf = conf;
 
-    u_char     *p, *last;
-    ngx_str_t  *value;
+    u_char                       *p, *last;
+    ngx_str_t                    *value, *s;
+    ngx_http_ollama_main_conf_t  *omcf;
 
     if (olcf->upstream.data) {
         return "is duplicate";
@@ -803,6 +855,22 @@ ngx_http_ollama_upstream(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     olcf->host.data = p;
     olcf->host.len = last - p;
+
+    omcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_ollama_module);
+
+    if (omcf->upstreams == NULL) {
+        omcf->upstreams = ngx_array_create(cf->pool, 4, sizeof(ngx_str_t));
+        if (omcf->upstreams == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    s = ngx_array_push(omcf->upstreams);
+    if (s == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *s = olcf->host;
 
     if (cf->args->nelts == 2) {
         return NGX_CONF_OK;

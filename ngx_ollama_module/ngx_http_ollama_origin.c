@@ -12,6 +12,8 @@ static ngx_uint_t ngx_http_ollama_origin_same(ngx_http_request_t *r,
     ngx_str_t *origin);
 static ngx_uint_t ngx_http_ollama_origin_match(ngx_str_t *pattern,
     ngx_str_t *origin);
+static ngx_uint_t ngx_http_ollama_host_ends(ngx_str_t *host,
+    const char *name);
 
 
 static ngx_str_t  ngx_http_ollama_default_origins[] = {
@@ -139,34 +141,39 @@ ngx_http_ollama_origin_same(ngx_http_request_t *r, ngx_str_t *origin)
 }
 
 
-/* a pattern may end with "*", in a port's place with ":*" */
+/* one "*" in a pattern stands for anything, in a port's place for digits */
 
 static ngx_uint_t
 ngx_http_ollama_origin_match(ngx_str_t *pattern, ngx_str_t *origin)
 {
-    u_char  *p, *last;
-    size_t   len;
+    u_char  *star, *p, *last;
+    size_t   before, after;
 
-    len = pattern->len;
+    star = ngx_strlchr(pattern->data, pattern->data + pattern->len, '*');
 
-    if (len == 0 || pattern->data[len - 1] != '*') {
-        return origin->len == len
-               && ngx_strncasecmp(origin->data, pattern->data, len) == 0;
+    if (star == NULL) {
+        return origin->len == pattern->len
+               && ngx_strncasecmp(origin->data, pattern->data, origin->len)
+                  == 0;
     }
 
-    len--;
+    before = star - pattern->data;
+    after = pattern->len - before - 1;
 
-    if (origin->len < len
-        || ngx_strncasecmp(origin->data, pattern->data, len) != 0)
+    if (origin->len < before + after
+        || ngx_strncasecmp(origin->data, pattern->data, before) != 0
+        || ngx_strncasecmp(origin->data + origin->len - after, star + 1,
+                           after)
+           != 0)
     {
         return 0;
     }
 
-    if (len == 0 || pattern->data[len - 1] != ':') {
+    if (after || before == 0 || pattern->data[before - 1] != ':') {
         return 1;
     }
 
-    p = origin->data + len;
+    p = origin->data + before;
     last = origin->data + origin->len;
 
     if (p == last) {
@@ -180,6 +187,90 @@ ngx_http_ollama_origin_match(ngx_str_t *pattern, ngx_str_t *origin)
     }
 
     return 1;
+}
+
+
+/*
+ * Without a token, a name that somebody's DNS lets point to this very machine
+ * would make his page ours.  On the loopback address only names are believed
+ * that cannot be his; elsewhere a server is known by many names.
+ */
+
+ngx_uint_t
+ngx_http_ollama_host_allowed(ngx_http_request_t *r)
+{
+    ngx_str_t                 *host;
+    ngx_connection_t          *c;
+    ngx_http_core_srv_conf_t  *cscf;
+
+    host = &r->headers_in.server;
+
+    if (host->len == 0
+        || host->data[0] == '['
+        || ngx_inet_addr(host->data, host->len) != INADDR_NONE
+        || ngx_http_ollama_host_ends(host, "localhost")
+        || ngx_http_ollama_host_ends(host, ".localhost")
+        || ngx_http_ollama_host_ends(host, ".local")
+        || ngx_http_ollama_host_ends(host, ".internal"))
+    {
+        return 1;
+    }
+
+    cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
+
+    if (cscf->server_name.len == host->len
+        && ngx_strncasecmp(cscf->server_name.data, host->data, host->len)
+           == 0)
+    {
+        return 1;
+    }
+
+    if (ngx_cycle->hostname.len == host->len
+        && ngx_strncasecmp(ngx_cycle->hostname.data, host->data, host->len)
+           == 0)
+    {
+        return 1;
+    }
+
+    c = r->connection;
+
+    if (ngx_connection_local_sockaddr(c, NULL, 0) != NGX_OK) {
+        return 0;
+    }
+
+    switch (c->local_sockaddr->sa_family) {
+
+#if (NGX_HAVE_INET6)
+    case AF_INET6:
+        return !IN6_IS_ADDR_LOOPBACK(
+                     &((struct sockaddr_in6 *) c->local_sockaddr)->sin6_addr);
+#endif
+
+    case AF_INET:
+        return (ntohl(((struct sockaddr_in *) c->local_sockaddr)
+                      ->sin_addr.s_addr) >> 24) != 127;
+
+    default:
+        return 1;
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_ollama_host_ends(ngx_str_t *host, const char *name)
+{
+    size_t  len;
+
+    len = ngx_strlen(name);
+
+    if (host->len < len
+        || ngx_strncasecmp(host->data + host->len - len, (u_char *) name, len)
+           != 0)
+    {
+        return 0;
+    }
+
+    return name[0] == '.' || host->len == len;
 }
 
 
