@@ -183,10 +183,8 @@ static ngx_int_t
 ngx_http_ollama_answer_headers(ngx_http_request_t *r,
     ngx_http_ollama_ctx_t *ctx)
 {
-    time_t                   retry;
-    ngx_str_t                value;
-    ngx_http_ollama_want_t   want;
-    ngx_http_ollama_hold_t  *hold;
+    time_t     retry;
+    ngx_str_t  value;
 
     /* a proxy in front of us shall not buffer a stream either */
 
@@ -206,20 +204,7 @@ ngx_http_ollama_answer_headers(ngx_http_request_t *r,
     {
         /* the cloud says no time for a quota, but the pool knows one */
 
-        want = ctx->want;
-        want.ntried = 0;
-        hold = NULL;
-        retry = 0;
-
-        if (ngx_http_ollama_keys_reserve(ctx->conf->keys, &want, &hold)
-            == NGX_OK)
-        {
-            ngx_http_ollama_keys_release(ctx->conf->keys, hold, 0, 0, 0);
-            retry = ngx_time() + 1;
-
-        } else {
-            retry = want.retry;
-        }
+        retry = ngx_http_ollama_keys_when(ctx->conf->keys, &ctx->want);
 
         if (retry && ngx_http_ollama_add_retry_after(r, retry) != NGX_OK) {
             return NGX_ERROR;

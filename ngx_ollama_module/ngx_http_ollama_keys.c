@@ -1101,6 +1101,35 @@ ngx_http_ollama_keys_refuse(ngx_http_ollama_pool_t *pool,
 }
 
 
+time_t
+ngx_http_ollama_keys_when(ngx_http_ollama_keys_t *keys,
+    ngx_http_ollama_want_t *want)
+{
+    time_t                  now;
+    ngx_http_ollama_want_t  again;
+
+    now = ngx_time();
+
+    again = *want;
+    again.ntried = 0;
+
+    ngx_shmtx_lock(&keys->shpool->mutex);
+
+    ngx_http_ollama_keys_refresh(keys, now);
+
+    if (ngx_http_ollama_keys_select(keys->pool, &again, now)) {
+        again.retry = now + 1;
+
+    } else {
+        (void) ngx_http_ollama_keys_refuse(keys->pool, &again, now);
+    }
+
+    ngx_shmtx_unlock(&keys->shpool->mutex);
+
+    return again.retry;
+}
+
+
 static ngx_uint_t
 ngx_http_ollama_want_tried(ngx_http_ollama_want_t *want,
     ngx_http_ollama_key_t *key)

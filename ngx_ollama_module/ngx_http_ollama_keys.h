@@ -266,6 +266,11 @@ ngx_int_t ngx_http_ollama_keys_turn(ngx_http_ollama_keys_t *keys,
     ngx_http_ollama_want_t *want, ngx_http_ollama_hold_t *hold);
 ngx_uint_t ngx_http_ollama_keys_waiters(ngx_http_ollama_keys_t *keys);
 
+/* when a request like this one may be served, tried keys included; 0: never */
+
+time_t ngx_http_ollama_keys_when(ngx_http_ollama_keys_t *keys,
+    ngx_http_ollama_want_t *want);
+
 /* the key with the least load, slots or not; NULL if none may be used */
 
 ngx_http_ollama_key_t *ngx_http_ollama_keys_any(ngx_http_ollama_keys_t *keys);
