@@ -214,10 +214,17 @@ ngx_http_ollama_answer_headers(ngx_http_request_t *r,
     if (ctx->route
         && ctx->route->kind == OLLAMA_ROUTE_INFERENCE
         && r->headers_out.status == NGX_HTTP_OK
-        && !r->header_only
-        && ngx_http_ollama_usage_start(ctx) != NGX_OK)
+        && !r->header_only)
     {
-        return NGX_ERROR;
+        if (ngx_http_ollama_usage_start(ctx) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        /* how long the answer is without what is cut out, nobody knows */
+
+        if (ctx->cut) {
+            ngx_http_clear_content_length(r);
+        }
     }
 
     return NGX_OK;
@@ -317,7 +324,9 @@ ngx_http_ollama_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
                 ctx->first_byte = ngx_http_ollama_elapsed(r) + 1;
             }
 
-            ctx->bytes_out += b->last - b->pos;
+            if (ctx->cut == NULL) {
+                ctx->bytes_out += b->last - b->pos;
+            }
 
             if (ctx->usage && !ctx->settled) {
                 ollama_usage_feed(ctx->usage, b->pos, b->last - b->pos);
@@ -368,6 +377,8 @@ ngx_http_ollama_cut(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx,
 
             while (ollama_sse_cut_next(ctx->cut, &p, b->last, &run)) {
 
+                ctx->bytes_out += run.len;
+
                 if (run.held) {
                     if (ngx_http_ollama_cut_held(r, ctx, &last, &run)
                         != NGX_OK)
@@ -394,10 +405,13 @@ ngx_http_ollama_cut(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx,
             b->last = end;
         }
 
-        if (b->last_buf && ollama_sse_cut_finish(ctx->cut, &run)
-            && ngx_http_ollama_cut_held(r, ctx, &last, &run) != NGX_OK)
-        {
-            return NGX_ERROR;
+        if (b->last_buf && ollama_sse_cut_finish(ctx->cut, &run)) {
+
+            ctx->bytes_out += run.len;
+
+            if (ngx_http_ollama_cut_held(r, ctx, &last, &run) != NGX_OK) {
+                return NGX_ERROR;
+            }
         }
 
         if (ngx_http_ollama_cut_link(r, &last, b) != NGX_OK) {
@@ -536,6 +550,7 @@ ngx_http_ollama_send_error(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx,
     }
 
     ctx->error_sent = 1;
+    ctx->bytes_out = ctx->error_body.len;
 
     b = ngx_calloc_buf(r->pool);
     if (b == NULL) {

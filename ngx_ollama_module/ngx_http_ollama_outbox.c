@@ -117,15 +117,7 @@ ngx_http_ollama_outbox_put(ngx_http_ollama_outbox_t *outbox, u_char *frame,
 uint64_t
 ngx_http_ollama_outbox_id(ngx_http_ollama_outbox_t *outbox)
 {
-    uint64_t  id;
-
-    ngx_shmtx_lock(&outbox->shpool->mutex);
-
-    id = ++outbox->sh->requests;
-
-    ngx_shmtx_unlock(&outbox->shpool->mutex);
-
-    return id;
+    return ngx_atomic_fetch_add(&outbox->sh->requests, 1) + 1;
 }
 
 

@@ -33,7 +33,7 @@
 typedef struct {
     uint64_t                         instance;
     uint64_t                         started;       /* ms since 1970 */
-    uint64_t                         requests;      /* ids given out */
+    ngx_atomic_t                     requests;      /* ids given out */
     ngx_pid_t                        sender;        /* 0: nobody */
     ngx_uint_t                       connected;
     ngx_uint_t                       restored;      /* told by the daemon */

@@ -38,6 +38,14 @@ ngx_http_ollama_usage_start(ngx_http_ollama_ctx_t *ctx)
     format = ollama_usage_format((char *) r->headers_out.content_type.data,
                                  r->headers_out.content_type.len);
 
+    if (r->headers_out.content_encoding
+        && r->headers_out.content_encoding->value.len)
+    {
+        /* packed: one document that cannot be read, so it is estimated */
+
+        format = OLLAMA_FORMAT_JSON;
+    }
+
     ollama_usage_reset(ctx->usage, format,
                        ollama_usage_family(ctx->endpoint.data,
                                            ctx->endpoint.len));
