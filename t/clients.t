@@ -36,11 +36,16 @@ sub install {
 
     copy("$from/$_", $dir) for qw/ package.json package-lock.json /;
 
+    plan(skip_all => 'there is no npm') unless grep { -x "$_/npm" }
+                                               split /:/, $ENV{PATH};
+
     my ($code, $output) = Process::run([ qw/ npm ci --no-audit --no-fund
         --ignore-scripts --fetch-retries 1 --prefix /, $dir ], timeout => 180);
 
-    if ($output =~ /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENETUNREACH/) {
-        plan(skip_all => 'the npm registry cannot be reached');
+    if ($output =~ /\b(ENOTFOUND|EAI_AGAIN|ECONN\w+|ETIMEDOUT|E\w+UNREACH
+                       |SELF_SIGNED\w+|UNABLE_TO_\w+|CERT_\w+)\b/x)
+    {
+        plan(skip_all => "the npm registry cannot be reached ($1)");
     }
 
     die "npm ci: $output\n" if $code;
