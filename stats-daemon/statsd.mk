@@ -54,7 +54,7 @@ $(BUILD)/ollama-statsd: $(STATSD_OBJ)/main.o $(STATSD_PARTS) $(STATSD_CORE) \
 
 $(BUILD)/dashboard/index.html: $(wildcard $(STATSD_ROOT)/dashboard/*)
 	@mkdir -p $(@D)
-	@cp $^ $(@D)/
+	@cp -r $^ $(@D)/
 	@touch $@
 
 # JSON lines in, frames out: drives the ingest socket in tests

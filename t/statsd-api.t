@@ -192,7 +192,8 @@ $f->acked($seq);
 ($hour) = grep { $_->{model} eq 'est' } @{ $s->json('/stats') };
 is($hour->{estimated_tokens}, 18, 'tokens that nobody vouches for');
 is($hour->{requests}, 6, 'all requests count');
-is($hour->{errors}, 2, 'a client that hangs up is no error, a broken stream is');
+is($hour->{errors}, 2,
+   'a client that hangs up is no error, a broken stream is');
 
 # hours and minutes of the past
 
@@ -212,7 +213,8 @@ sub iso { strftime('%Y-%m-%dT%H:%M:%SZ', gmtime($_[0] / 1000)) }
 
 my $from = iso($t0 - 30 * 3600_000);
 my $to = iso($t0 - 3600_000);
-@past = grep { $_->{model} eq 'past' } @{ $s->json("/stats?from=$from&to=$to") };
+@past = grep { $_->{model} eq 'past' }
+             @{ $s->json("/stats?from=$from&to=$to") };
 is_deeply([ map { $_->{prompt_tokens} } @past ], [ 2, 30 ],
           '.. from and to, without its end');
 my $seconds = int(($t0 - 30 * 3600_000) / 1000);

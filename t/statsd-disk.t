@@ -53,7 +53,7 @@ sub full {
     $f->request(seq => $seq + 1, count => 1000, prompt => 1);
     $seq += 1000;
 
-    ok(poll { $s->health->{store}{status} eq 'full' } 'it is full', 10);
+    eventually { $s->health->{store}{status} eq 'full' } 'it is full', 10;
     my $health = $s->health;
     is($health->{status}, 'degraded', '.. and said so');
     like($health->{problems}[0], qr/cannot be written .*\(full\)/,
@@ -74,8 +74,8 @@ sub full {
     cmp_ok($kb, '<', 300_000, '.. in bounded memory');
 
     system("mount -o remount,size=300m $dir") == 0 or die;
-    ok(poll { $s->health->{store}{status} eq 'ok' } 'room again: it goes on',
-       10);
+    eventually { $s->health->{store}{status} eq 'ok' }
+               'room again: it goes on', 10;
     $f->connect;
     my $last = $f->welcome;
     ok($f->request(seq => $last + 1, count => $seq + $more - $last,
@@ -99,7 +99,7 @@ sub full {
     system("mount -o remount,size=${used}k $dir") == 0 or die;
     $f = $s->frames(instance => 'ff');
     $f->body(seq => $_, id => $_, fill => 1_000_000) for 1 .. 6;
-    ok(poll { $s->health->{store}{status} eq 'full' } 'full again', 10);
+    eventually { $s->health->{store}{status} eq 'full' } 'full again', 10;
     is($s->stop, 0, 'SIGTERM with a full disk ends it as well');
     clean($s);
 
@@ -123,8 +123,8 @@ sub refused {
         chmod 0500, "$dir/requests";
         $f->request(seq => 1, prompt => 1);
         $f->body(seq => 2, id => 1);
-        ok(poll { $s->health->{store}{status} eq 'read-only' }
-           'refused: it is read-only', 5);
+        eventually { $s->health->{store}{status} eq 'read-only' }
+           'refused: it is read-only', 5;
         like($s->health->{problems}[0], qr/requests.*Permission denied/,
              '.. in words');
         ok(!$f->acked(1, 300), '.. and the batch waits as a whole');
@@ -244,8 +244,8 @@ sub damaged_inside {
 
     $s->{wait} = 0;
     $s->launch;
-    ok(poll { $s->{process}->alive && $s->up || !$s->{process}->alive }
-       'it starts, or says why not', 10);
+    eventually { $s->{process}->alive && $s->up || !$s->{process}->alive }
+       'it starts, or says why not', 10;
     ok($s->{process}->alive, 'damaged inside: it starts');
     $f->connect;
 
@@ -273,9 +273,10 @@ sub damaged_inside {
     close $file;
 
     $s->get("/queries?limit=500&offset=$_") for 0, 2000, 5000, 9000;
-    ok(poll { scalar glob $s->dir . '/usage.db.damaged-*' }
-       'a reader meets damage: moved aside', 10);
-    ok(poll { $s->get('/queries')->{status} == 200 } 'and reads a new one', 5);
+    eventually { scalar glob $s->dir . '/usage.db.damaged-*' }
+       'a reader meets damage: moved aside', 10;
+    eventually { $s->get('/queries')->{status} == 200 }
+               'and reads a new one', 5;
     $f->connect;
     $f->request(seq => 20001, prompt => 1);
     ok($f->acked(20001), '.. the numbers go on');

@@ -24,7 +24,7 @@ nginx(188, 'Nov 22 20:43:01 nginx: ', '[warn] 12#12: a warning: of sorts');
 nginx(189, 'Nov  2 20:43:01 nginx: ', '[notice] 1#1: signal process started');
 nginx(184, 'Nov 22 20:43:01 nginx: ', '[emerg] 1#1: the worst');
 
-ok(poll { @{ lines() } >= 4 } 'lines arrive', 5);
+eventually { @{ lines() } >= 4 } 'lines arrive', 5;
 
 my @l = @{ lines() };
 
@@ -33,7 +33,8 @@ is($l[0]{source}, 'nginx', 'where it is from');
 is($l[0]{message}, '12#12: *7 upstream timed out (110: Connection timed out)'
                    . ' while reading response header from upstream, client:'
                    . ' 127.0.0.1', 'the message without date and level');
-like($l[0]{timestamp}, qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/, 'the time');
+like($l[0]{timestamp}, qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/,
+     'the time');
 is($l[1]{message}, '12#12: a warning: of sorts', 'a line with colons');
 is($l[1]{level}, 'warn', 'warn');
 is($l[2]{level}, 'notice', 'notice');
@@ -60,7 +61,7 @@ $syslog->send('<187>Nov 22 20:43:00 nginx: 2026/11/22 20:43:00 [');
 $syslog->send("<187>Nov 22 20:43:00 nginx: \xff\xfe<script>");
 $syslog->send('<187>x: ' . 'y' x 7000);
 
-ok(poll { @{ lines("after=$at") } >= 7 } 'odd lines arrive', 5);
+eventually { @{ lines("after=$at") } >= 7 } 'odd lines arrive', 5;
 
 my $page = $s->get("/logs?after=$at");
 my $odd = $Statsd::json->decode($page->{body});
@@ -81,7 +82,8 @@ for my $n (1 .. 1500) {
     select undef, undef, undef, 0.001 if $n % 50 == 0;
 }
 
-ok(poll { lines('limit=1')->[0]{message} =~ /^line 1500 / } 'many lines', 5);
+eventually { lines('limit=1')->[0]{message} =~ /^line 1500 / }
+           'many lines', 5;
 is(scalar @{ lines('limit=1000') }, 1000, 'the last 1,000 are kept');
 is((lines('limit=1000'))->[0]{message} =~ s/ x+//r, 'line 501',
    '.. the older ones are not');

@@ -69,7 +69,8 @@ like($plain->{headers}{vary}, qr/accept-encoding/i, '.. and caches know');
 
 my $tag = $plain->{headers}{etag};
 like($tag, qr/^"[0-9a-f]{16}"$/, 'a tag');
-my $again = $s->get('/dashboard/app.js', headers => { 'If-None-Match' => $tag });
+my $again = $s->get('/dashboard/app.js',
+                    headers => { 'If-None-Match' => $tag });
 is($again->{status}, 304, 'not again');
 is($again->{body}, '', '.. really');
 is($s->get('/dashboard/app.js',
@@ -93,10 +94,10 @@ for my $path (qw! secret.txt~ .hidden.js program.sh sp%20ace.js link.txt
 Process::spill("$dir/index.html", '<title>two</title>');
 like($s->get('/dashboard')->{body}, qr/one/, 'the folder is not looked at');
 $s->{process}->signal('HUP');
-ok(poll { $s->get('/dashboard')->{body} =~ /two/ } 'but after SIGHUP', 5);
+eventually { $s->get('/dashboard')->{body} =~ /two/ } 'but after SIGHUP', 5;
 unlink "$dir/index.html";
 $s->{process}->signal('HUP');
-ok(poll { $s->output =~ /no index.html in \Q$dir\E/ } 'it is missed', 5);
+eventually { $s->output =~ /no index.html in \Q$dir\E/ } 'it is missed', 5;
 is($s->get('/dashboard')->{status}, 200, '.. and the old one stays');
 is($s->stop, 0, 'a clean end');
 unlike($s->output, qr/Sanitizer|runtime error/, 'no sanitizer spoke');

@@ -27,11 +27,12 @@ for my $age (0, 6, 8, 30, 32, 399, 401) {
 }
 ok($f->acked($seq), 'things of all ages');
 
-ok(poll { models('/queries') eq '0 6 8 30' } 'rows of 31 days', 10);
+eventually { models('/queries') eq '0 6 8 30' } 'rows of 31 days', 10;
 is(models('/queries'), '0 6 8 30', 'rows of 31 days are kept');
-ok(poll { models('/stats') eq '0 6 8 30 32 399' } 'hours of 400 days', 10);
+eventually { models('/stats') eq '0 6 8 30 32 399' }
+           'hours of 400 days', 10;
 is(models('/stats'), '0 6 8 30 32 399', 'hours of 400 days are kept');
-ok(poll { files() == 2 } 'two bodies are left', 10);
+eventually { files() == 2 } 'two bodies are left', 10;
 
 my %body = map { $_->{model} => $_ } @{ $s->json('/queries') };
 
@@ -41,7 +42,7 @@ is($body{'old-8'}{body}, undef, 'not one of eight');
 is($s->get("/queries/$body{'old-8'}{id}/body")->{status}, 404,
    '.. which is said');
 is($s->health->{totals}{requests}, 7, 'totals are for ever');
-ok(poll { $s->health->{disk}{bodies} == 2 } 'bodies are counted', 10);
+eventually { $s->health->{disk}{bodies} == 2 } 'bodies are counted', 10;
 
 # a file that no row knows of goes with its day
 
@@ -49,7 +50,7 @@ my $left = $s->dir . '/requests/2020-02-02';
 
 mkdir $left;
 Process::spill("$left/0000000000000001-1.json.gz", 'left by a dead daemon');
-ok(poll { !-e $left } 'an orphan goes', 10);
+eventually { !-e $left } 'an orphan goes', 10;
 mkdir $s->dir . '/requests/mine';
 Process::spill($s->dir . '/requests/mine/file', '');
 
@@ -65,7 +66,7 @@ for my $n (1 .. 30) {
     $f->body(seq => ++$seq, id => 1000 + $n, fill => 9000);
 }
 ok($f->acked($seq), 'more bodies than there is room');
-ok(poll { on_disk() <= 102400 } 'down to 100k', 10);
+eventually { on_disk() <= 102400 } 'down to 100k', 10;
 
 %body = map { $_->{model} => $_->{body} } @{ $s->json('/queries?limit=100') };
 ok($body{'big-30'}, 'the newest is kept');
@@ -95,7 +96,8 @@ for my $round (1 .. 40) {
 }
 ok($f->acked($seq), '80,000 requests, most of them too old soon');
 cmp_ok($slowest, '<', 0.5, '.. nobody waits for their end');
-ok(poll { @{ $s->json('/queries') } == 0 } 'in the end all rows are gone', 30);
+eventually { @{ $s->json('/queries') } == 0 }
+           'in the end all rows are gone', 30;
 is($s->health->{totals}{requests}, 7 + 30 + 80_000, '.. and none forgotten');
 
 my $n = 0;

@@ -91,7 +91,8 @@ SKIP: {
          'nor one that --user cannot write');
 
     chown 65534, 65534, $locked;
-    my $as = Statsd->start(dir => $locked, args => [ qw/ --user nobody --group nogroup / ]);
+    my $as = Statsd->start(dir => $locked, args => [ qw/ --user nobody
+                                                         --group nogroup / ]);
     my @status = grep { /^[UG]id:/ }
                       split /\n/, Process::slurp('/proc/' . $as->pid
                                                  . '/status');
@@ -177,7 +178,7 @@ my $passed = bless { dir => $data, process => undef }, 'Statsd';
     my $path = \&Statsd::path;
     local *Statsd::path = sub { "$run/$_[1].sock" };
 
-    ok(poll { $passed->up } 'answers on a passed socket', 10);
+    eventually { $passed->up } 'answers on a passed socket', 10;
     my $pf = $passed->frames;
     $pf->request(seq => 1, prompt => 5);
     ok($pf->acked(1), 'records come over a passed socket');
@@ -193,7 +194,7 @@ ok(-S "$run/http.sock", '.. and a passed socket stays');
 
 rename $s->dir . '/proxy.log', $s->dir . '/moved.log';
 $s->{process}->signal('HUP');
-ok(poll { -s $s->dir . '/proxy.log' } 'a new proxy.log');
+eventually { -s $s->dir . '/proxy.log' } 'a new proxy.log';
 like(Process::slurp($s->dir . '/proxy.log'), qr/SIGHUP/, '.. after SIGHUP');
 
 $s->stop;

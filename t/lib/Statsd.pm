@@ -13,6 +13,7 @@ package Statsd;
 use warnings;
 use strict;
 
+use Exporter qw/ import /;
 use File::Temp qw/ tempdir /;
 use IO::Socket::UNIX;
 use IPC::Open2;
@@ -22,9 +23,20 @@ use Process;
 use Test::More ();
 use Time::HiRes qw/ time /;
 
+our @EXPORT = qw/ eventually /;
 our $json = JSON::PP->new->canonical->utf8;
 
 my @daemons;
+
+
+# a test that something becomes true in some seconds
+
+sub eventually(&$;$) {
+    my ($condition, $name, $seconds) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    return Test::More::ok(poll(\&$condition, undef, $seconds), $name);
+}
 
 
 # a tool of the build, made if it is not there yet
@@ -77,7 +89,7 @@ sub launch {
         push @args, '--config', "$self->{log}/keep.conf";
     }
 
-    push @args, '--page', $self->{page} // "$Process::root/dashboard";
+    push @args, '--page', $self->{page} // Process::build('dashboard');
 
     $self->{process} = Process->start([ tool('ollama-statsd'),
                                         '--data', $self->{dir}, @args ],
