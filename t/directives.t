@@ -109,5 +109,6 @@ like($readme, qr/\| Syntax +\| \*\*$_\*\*/, "README explains $_")
     for sort keys %directives;
 like($readme, qr/`\$$_`/, "README explains \$$_")
     for map { "ollama_$_" } qw/ authorization upstream host key attempts model /;
+unlike($readme, qr/\@[A-Z0-9]+\@/, 'README has no gaps');
 
 finish();

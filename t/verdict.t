@@ -120,6 +120,14 @@ row('429 unknown', { preset => 'unknown_429',
 row('429 unknown, no Retry-After', { status => 429, body => '{"error":"no"}' },
     state => 'paused', expires => 15);
 
+my @date = split ' ', gmtime time() + 100;
+
+row('429 unknown, Retry-After as a date',
+    { preset => 'unknown_429', headers => { 'retry-after' =>
+      "$date[0], " . sprintf('%02d', $date[2])
+      . " $date[1] $date[4] $date[3] GMT" } },
+    state => 'paused', expires => 100);
+
 # the key
 
 row('401 unauthorized', { preset => 'unauthorized' }, state => 'invalid', expires => 3600);
@@ -188,6 +196,20 @@ subtest '401 where it says nothing' => sub {
     is($r->status, 401, 'arrives');
     is(scalar(grep { !$_->{eligible} } values %{ $t->health }), 0,
        'and no key is blamed');
+};
+
+# a request that names no model
+
+subtest '403 without a model' => sub {
+    $t->cloud->reset;
+    $t->cloud->rules({ times => 1, preset => 'model_403' });
+
+    my $r = $t->post('/api/web_search', { query => 'x' });
+
+    is($r->status, 200, 'is tried with another key');
+    is(scalar $t->cloud->requests, 2, 'once');
+    is_deeply([ map { @{ $_->{blocked_models} } } values %{ $t->health } ], [],
+              'and nothing is blocked');
 };
 
 # a server that is not there

@@ -27,6 +27,7 @@ use File::Find qw/ find /;
 use File::Temp qw/ tempdir /;
 use Http;
 use IO::Socket::INET;
+use IO::Socket::UNIX;
 use Poll;
 use Process;
 use Test::More ();
@@ -203,8 +204,10 @@ sub start_daemon {
         '--data', "$self->{dir}/data", '--sockets', $self->{dir},
         map { ('--page', $_) } @pages ], name => 'statsd', dir => $self->{dir});
 
-    poll { -S "$self->{dir}/http.sock" || !$self->{daemon}->alive }
-         'ollama-statsd listens';
+    poll {
+        IO::Socket::UNIX->new(Peer => "$self->{dir}/http.sock")
+            || !$self->{daemon}->alive
+    } 'ollama-statsd listens';
 
     if (!$self->{daemon}->alive) {
         Test::More::diag($self->{daemon}->output);
