@@ -66,6 +66,9 @@ $learned->cloud->rules({ times => 1, status => 429,
                                       'retry-after' => 1 } });
 is($learned->chat->status, 200, 'a chat that has to wait a second');
 is($learned->health(0)->{max_concurrent}, 2, 'two slots were learned');
+is($learned->post('/health/keys/0/reset', '')->status, 200, 'a reset');
+is($learned->health(0)->{max_concurrent}, 2, 'holds nothing against the key, '
+   . 'and so forgets no slots');
 $learned->cloud->reset;
 
 my @more = map { $learned->start_chat(sim => { first_delay_ms => 300 }) } 1 .. 6;

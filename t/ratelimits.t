@@ -36,6 +36,8 @@ is($seen->{key_0}{active}, 2, 'of which taken');
 is($seen->{key_0}{queue_limit}, 5, 'places in the queue');
 is($seen->{key_0}{queued}, 4, 'of which taken');
 is($seen->{key_0}{retry_after}, 12, 'Retry-After');
+like($seen->{key_0}{seen}, qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/, 'and when');
+is($seen->{key_1}{seen}, undef, 'the other was never limited');
 is($seen->{key_1}{max_concurrent}, undef, 'nothing was seen of the other');
 
 is($t->post('/ratelimits', '')->status, 405, 'is not to be posted');
