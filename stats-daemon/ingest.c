@@ -190,7 +190,8 @@ static void got_numbered(struct conn *c, const ollama_frame_t *f) {
         p->duplicates++;
         return;
     }
-    if (f->seq > p->accepted + 1) {
+    /* what a proxy had sent before this ledger began is not missing here */
+    if (p->accepted && f->seq > p->accepted + 1) {
         p->gaps += f->seq - p->accepted - 1;
         if (!c->told_gap) {
             c->told_gap = 1;

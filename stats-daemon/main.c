@@ -76,7 +76,8 @@ static const char usage[] =
     "    --http PATH     where nginx asks (http.sock)\n"
     "    --syslog PATH   where nginx logs (log.sock)\n"
     "    --page DIR      files of the dashboard (" STATSD_PAGE ")\n"
-    "    --config FILE   how long things are kept\n"
+    "    --config FILE   how long things are kept (DIR/statsd.conf, if it is "
+    "there)\n"
     "    --user NAME     become this user (needs root)\n"
     "    --group NAME    group of the sockets, whose mode is 0660\n"
     "    --demo          says in /health that the cloud is a simulated one\n"
@@ -252,6 +253,13 @@ static void start(void) {
     int sockets[SOCKETS];
 
     d.keep = retention_default;
+    if (d.config == NULL) {
+        char *file = xasprintf("%s/statsd.conf", d.data);
+        if (access(file, F_OK) == 0)
+            d.config = file;
+        else
+            free(file);
+    }
     if (d.config && retention_read(&d.keep, d.config, err, sizeof(err)) != 0)
         die("%s", err);
 

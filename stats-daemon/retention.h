@@ -1,5 +1,6 @@
 /*
- * How long things are kept, and the file that says so.
+ * How long things are kept, and the file that says so: --config, or
+ * DIR/statsd.conf of --data.
  *
  *     body_age   7d      bodies older than this
  *     body_bytes 1g      .. and the oldest, when all take more than this

@@ -48,7 +48,7 @@ $(STATSD_OBJ)/bench_%.o: $(STATSD_ROOT)/t/bench/%.c
 	$(STATSD_Q)$(CC) $(STATSD_CFLAGS) -c $< -o $@
 
 $(BUILD)/ollama-statsd: $(STATSD_OBJ)/main.o $(STATSD_PARTS) $(STATSD_CORE) \
-                        | $(BUILD)/dashboard/index.html
+                        | $(BUILD)/dashboard/index.html $(BUILD)/dashboard/chart.js
 	$(STATSD_Q)$(CC) $(CFLAGS) $(STATSD_SAN) $(LDFLAGS) $^ -o $@ $(STATSD_LIBS)
 	@echo "Built $@"
 
@@ -56,6 +56,14 @@ $(BUILD)/dashboard/index.html: $(wildcard $(STATSD_ROOT)/dashboard/*)
 	@mkdir -p $(@D)
 	@cp -r $^ $(@D)/
 	@touch $@
+
+# Debian's libjs-chart.js; without it the page shows tables instead of charts
+STATSD_CHART ?= /usr/share/javascript/chart.js/chart.min.js
+
+$(BUILD)/dashboard/chart.js: $(wildcard $(STATSD_CHART))
+	@mkdir -p $(@D)
+	@if [ -n "$^" ]; then cp $(STATSD_CHART) $@; else \
+	    echo "No $(STATSD_CHART): no charts in the dashboard" >&2; : > $@; fi
 
 # JSON lines in, frames out: drives the ingest socket in tests
 $(BUILD)/frames: $(STATSD_OBJ)/tool_frames.o $(STATSD_CORE)

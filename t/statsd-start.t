@@ -119,6 +119,12 @@ for my $case ([ "body_age 7d\nbody_size 1g\n", qr/:2: there is no setting/ ],
     like($said, $case->[1], '.. is shown by its line');
 }
 
+Process::spill("$other/statsd.conf", "rows 1d\n");
+($code, $said) = Process::run([ $daemon, '--data', $other ]);
+like($said, qr/statsd\.conf:1: there is no setting "rows"/,
+     'the data folder\'s own configuration is read');
+unlink "$other/statsd.conf";
+
 # SIGTERM finishes the batch
 
 my $f = $s->frames;
