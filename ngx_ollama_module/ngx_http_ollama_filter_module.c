@@ -503,19 +503,18 @@ ngx_http_ollama_cut_link(ngx_http_request_t *r, ngx_chain_t ***last,
 
     if (ngx_buf_in_memory(from) && from->pos == from->last) {
 
-        if (!from->flush && !from->last_buf) {
+        /* those before it have a flush of their own */
+
+        if (!from->last_buf) {
             return NGX_OK;
         }
-
-        /* nothing is left of it but what it says */
 
         b = ngx_calloc_buf(r->pool);
         if (b == NULL) {
             return NGX_ERROR;
         }
 
-        b->flush = from->flush;
-        b->last_buf = from->last_buf;
+        b->last_buf = 1;
         b->last_in_chain = from->last_in_chain;
     }
 
