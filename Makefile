@@ -48,6 +48,7 @@ export CC SANITIZE NGINX_SRC BUILD
 
 PACKAGES_BUILD = $(notdir $(firstword $(CC))):$(notdir $(firstword $(CC))) \
     libc6-dev libyajl-dev libyaml-dev libsqlite3-dev zlib1g-dev libevent-dev \
+    libjs-chart.js \
     $(if $(NGINX_SRC)$(SANITIZE),libpcre2-dev libssl-dev,nginx-dev)
 PACKAGES_RUN   = $(if $(NGINX_SRC)$(SANITIZE),,nginx:nginx) ca-certificates
 PACKAGES_DEMO  = curl
