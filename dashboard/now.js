@@ -1,9 +1,10 @@
 // Right now: what runs and what waits, as the proxy says once a second.
 
-import { $, h, state, text } from "./dom.js";
-import { decimal, num, plural } from "./format.js";
+import { $, h, state, text, throttle } from "./dom.js";
+import { clock, decimal, num, plural } from "./format.js";
 import { all } from "./keys.js";
 import { live } from "./live.js";
+import { get } from "./net.js";
 
 const panel = $("now");
 const RATE_MS = 10000;
@@ -59,7 +60,30 @@ function renderKeys() {
   }));
 }
 
+async function loadEvents() {
+  let list;
+
+  try {
+    list = await get("/stats/events?limit=5");
+  } catch {
+    return; // what is shown stays
+  }
+  $("now-events").replaceChildren(...list.map((e) => {
+    const over = !e.until;
+    return h("li", { class: over ? "ok" : "warn" },
+      h("time", { datetime: e.time }, clock(e.time)),
+      h("span", {}, h("b", {}, e.key ?? e.key_fingerprint), " ",
+        over ? "is free again" : `${e.status}${e.http ? ` (${e.http})` : ""}`,
+        e.model ? ` for ${e.model}` : "",
+        over ? "" : `, until ${clock(e.until)}`));
+  }));
+  if (!list.length) $("now-events").replaceChildren(h("li", { class: "muted" }, "nothing"));
+}
+
 export function start() {
+  const events = throttle(1000, loadEvents);
+  let before = "";
+
   live.addEventListener("health", ({ detail }) => {
     health = detail;
     if (detail.totals) {
@@ -69,6 +93,12 @@ export function start() {
     }
     render();
   });
-  addEventListener("keys", renderKeys);
+  addEventListener("keys", () => {
+    const states = JSON.stringify(all().map((k) => [k.state, k.status, k.blocked_models.length]));
+    renderKeys();
+    if (states !== before) events();
+    before = states;
+  });
+  live.addEventListener("refresh", events);
   setInterval(() => { if (!live.paused) render(); }, 2000);
 }

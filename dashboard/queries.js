@@ -66,30 +66,37 @@ export function attempts(q) {
 
 const sure = { exact: "", partial: "broke off before the count", estimated: "estimated", none: "" };
 
-function tokens(n, q) {
+function completion(q) {
   const about = q.certainty === "partial" || q.certainty === "estimated";
-  return h("td", { class: "n", title: sure[q.certainty] || null }, about ? `≈ ${num(n)}` : num(n));
+  return h("td", { class: "q-completion n", title: sure[q.certainty] || null },
+    about ? `≈ ${num(q.completion_tokens)}` : num(q.completion_tokens));
+}
+
+function prompt(q) {
+  return h("td", {
+    class: "q-prompt n", title: q.cached_tokens ? `${num(q.cached_tokens)} of them cached` : null,
+  }, q.cached_tokens ? h("span", { class: "cached" }, `${num(q.cached_tokens)} cached of `) : null,
+  num(q.prompt_tokens));
 }
 
 function row(q) {
   const [tone, words] = outcome(q);
-  const open = h("button", {
-    type: "button", class: "link", "aria-label": `Request ${q.id}, ${full(q.timestamp)}`,
-  }, clock(q.timestamp));
+  const client = q.client_name ? `${q.client_name} (${q.client_ip})` : q.client_ip;
 
   return h("tr", { class: tone, "data-id": q.id, onclick: () => openRequest(q) },
-    h("td", {}, open),
-    h("td", { title: q.client_ip }, q.client_name ? `${q.client_name} (${q.client_ip})` : q.client_ip),
-    h("td", {}, q.endpoint),
-    h("td", { class: "model" }, q.model ?? "–"),
-    h("td", { class: "tries" }, attempts(q)),
-    h("td", {}, h("span", { class: `code ${tone}` }, String(q.status)),
+    h("td", { class: "q-time" }, h("button", {
+      type: "button", class: "link", "aria-label": `Request ${q.id}, ${full(q.timestamp)}`,
+    }, clock(q.timestamp))),
+    h("td", { class: "q-client", title: client }, client),
+    h("td", { class: "q-endpoint" }, q.endpoint),
+    h("td", { class: "q-model", title: q.model }, q.model ?? "–"),
+    h("td", { class: "q-key" }, attempts(q)),
+    h("td", { class: "q-status" }, h("span", { class: `code ${tone}` }, String(q.status)),
       words && h("span", { class: "end" }, ` ${words}`)),
-    h("td", { class: "n", title: q.cached_tokens ? `${num(q.cached_tokens)} of them cached` : null },
-      num(q.prompt_tokens), q.cached_tokens ? h("span", { class: "cached" }, ` ${num(q.cached_tokens)} c`) : null),
-    tokens(q.completion_tokens, q),
-    h("td", { class: "n" }, ms(q.first_token_ms)),
-    h("td", { class: "n" }, ms(q.total_ms)));
+    prompt(q),
+    completion(q),
+    h("td", { class: "q-first n" }, ms(q.first_token_ms)),
+    h("td", { class: "q-total n" }, ms(q.total_ms)));
 }
 
 /* ---- all of them ---- */
