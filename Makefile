@@ -82,9 +82,11 @@ SUBMAKE  = +@$(MAKE) $(PARALLEL) $(QUIET) --no-print-directory
 -include t/cloud/cloud.mk            # $(BUILD)/cloud-sim
 -include t/unit/unit.mk              # $(UNIT), unit
 -include t/fuzz/fuzz.mk              # fuzz
+-include t/tools/tools.mk            # $(BUILD)/load
 
 DAEMON = $(BUILD)/ollama-statsd
 CLOUD  = $(BUILD)/cloud-sim
+LOAD   = $(BUILD)/load
 
 .DEFAULT_GOAL = build
 .PHONY: help build run demo test bench install clean nginx FORCE
@@ -110,7 +112,7 @@ test: build $(NGINX)
 	@mk/packages $(PACKAGES_TEST)
 	@$(if $(TESTS),,mk/packages $(PACKAGES_CLIENTS) \
 	    || echo "t/clients.t will be skipped: there is no npm")
-	$(SUBMAKE) $(CLOUD) $(UNIT)
+	$(SUBMAKE) $(CLOUD) $(LOAD) $(UNIT)
 	@mk/test $(TESTS)
 
 bench: build $(NGINX)
