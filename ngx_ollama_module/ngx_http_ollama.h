@@ -36,6 +36,7 @@
 #include "core/route.h"
 #include "core/sse_cut.h"
 #include "core/usage.h"
+#include "core/zero_cut.h"
 
 
 #define NGX_HTTP_OLLAMA_VERSION  "0.1.0"
@@ -150,7 +151,8 @@ struct ngx_http_ollama_ctx_s {
     /* the answer */
     ollama_usage_t                  *usage;
     ollama_sse_cut_t                *cut;           /* of what we asked for */
-    ngx_chain_t                     *held;          /* copies it has made */
+    ollama_zero_cut_t                zero_cut;
+    ngx_chain_t                     *held;          /* copies they have made */
     ngx_msec_t                       first_byte;    /* since start, + 1 */
     ngx_msec_t                       total;
     uint64_t                         bytes_out;     /* of the body */
@@ -177,6 +179,7 @@ struct ngx_http_ollama_ctx_s {
     unsigned                         finished:1;
     unsigned                         include_usage:1;   /* we asked for it */
     unsigned                         answer_ended:1;
+    unsigned                         zeros:1;       /* /v1/completions */
 };
 
 

@@ -8,6 +8,12 @@
 #include "ngx_http_ollama.h"
 
 
+typedef int (*ngx_http_ollama_cut_next_pt)(void *cut, const u_char **p,
+    const u_char *end, ollama_sse_run_t *run);
+typedef int (*ngx_http_ollama_cut_finish_pt)(void *cut,
+    ollama_sse_run_t *run);
+
+
 static ngx_int_t ngx_http_ollama_header_filter(ngx_http_request_t *r);
 static ngx_int_t ngx_http_ollama_cors(ngx_http_request_t *r);
 static ngx_int_t ngx_http_ollama_key_headers(ngx_http_request_t *r,
@@ -22,6 +28,15 @@ static ngx_int_t ngx_http_ollama_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
 static ngx_int_t ngx_http_ollama_cut(ngx_http_request_t *r,
     ngx_http_ollama_ctx_t *ctx, ngx_chain_t *in);
+static int ngx_http_ollama_chunk_next(void *cut, const u_char **p,
+    const u_char *end, ollama_sse_run_t *run);
+static int ngx_http_ollama_chunk_finish(void *cut, ollama_sse_run_t *run);
+static int ngx_http_ollama_zeros_next(void *cut, const u_char **p,
+    const u_char *end, ollama_sse_run_t *run);
+static int ngx_http_ollama_zeros_finish(void *cut, ollama_sse_run_t *run);
+static ngx_int_t ngx_http_ollama_cut_pass(ngx_http_request_t *r,
+    ngx_http_ollama_ctx_t *ctx, ngx_chain_t *in, ngx_chain_t **out, void *cut,
+    ngx_http_ollama_cut_next_pt next, ngx_http_ollama_cut_finish_pt finish);
 static ngx_int_t ngx_http_ollama_cut_held(ngx_http_request_t *r,
     ngx_http_ollama_ctx_t *ctx, ngx_chain_t ***last, ollama_sse_run_t *run);
 static ngx_int_t ngx_http_ollama_cut_link(ngx_http_request_t *r,
@@ -347,24 +362,117 @@ ngx_http_ollama_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 
 
 /*
- * The usage chunk that we have asked for is taken out again.  What stays of a
- * buffer is moved together where it is, so that nginx goes on to know by this
- * very buffer what has been sent; only what had been held back is copied.
+ * What only came because we asked for usage is taken out again: the chunk with
+ * the usage, and in /v1/completions the zeros in all the others.
  */
 
 static ngx_int_t
 ngx_http_ollama_cut(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx,
     ngx_chain_t *in)
 {
+    ngx_int_t     rc;
+    ngx_chain_t  *cl, *next, *chunks, *out;
+
+    if (ngx_http_ollama_cut_pass(r, ctx, in, &out, ctx->cut,
+                                 ngx_http_ollama_chunk_next,
+                                 ngx_http_ollama_chunk_finish)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ctx->zeros && out) {
+        chunks = out;
+
+        if (ngx_http_ollama_cut_pass(r, ctx, chunks, &out, &ctx->zero_cut,
+                                     ngx_http_ollama_zeros_next,
+                                     ngx_http_ollama_zeros_finish)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        for (cl = chunks; cl; cl = next) {
+            next = cl->next;
+            ngx_free_chain(r->pool, cl);
+        }
+    }
+
+    if (out == NULL) {
+        return NGX_OK;
+    }
+
+    for (cl = out; cl; cl = cl->next) {
+        ctx->bytes_out += ngx_buf_size(cl->buf);
+    }
+
+    rc = ngx_http_next_body_filter(r, out);
+
+    for (cl = out; cl; cl = next) {
+        next = cl->next;
+
+        if (cl->buf->tag == (ngx_buf_tag_t) &ngx_http_ollama_filter_module) {
+            cl->next = ctx->held;
+            ctx->held = cl;
+
+        } else {
+            ngx_free_chain(r->pool, cl);
+        }
+    }
+
+    return rc;
+}
+
+
+static int
+ngx_http_ollama_chunk_next(void *cut, const u_char **p, const u_char *end,
+    ollama_sse_run_t *run)
+{
+    return ollama_sse_cut_next(cut, p, end, run);
+}
+
+
+static int
+ngx_http_ollama_chunk_finish(void *cut, ollama_sse_run_t *run)
+{
+    return ollama_sse_cut_finish(cut, run);
+}
+
+
+static int
+ngx_http_ollama_zeros_next(void *cut, const u_char **p, const u_char *end,
+    ollama_sse_run_t *run)
+{
+    return ollama_zero_cut_next(cut, p, end, run);
+}
+
+
+static int
+ngx_http_ollama_zeros_finish(void *cut, ollama_sse_run_t *run)
+{
+    return ollama_zero_cut_finish(cut, run);
+}
+
+
+/*
+ * What stays of a buffer is moved together where it is, so that nginx goes on
+ * to know by this very buffer what has been sent; only what had been held back
+ * is copied.
+ */
+
+static ngx_int_t
+ngx_http_ollama_cut_pass(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx,
+    ngx_chain_t *in, ngx_chain_t **out, void *cut,
+    ngx_http_ollama_cut_next_pt next, ngx_http_ollama_cut_finish_pt finish)
+{
     u_char            *start, *end;
-    ngx_int_t          rc;
     ngx_buf_t         *b;
     const u_char      *p;
-    ngx_chain_t       *cl, *next, *out, **last;
+    ngx_chain_t       *cl, **last;
     ollama_sse_run_t   run;
 
-    out = NULL;
-    last = &out;
+    *out = NULL;
+    last = out;
 
     for (cl = in; cl; cl = cl->next) {
         b = cl->buf;
@@ -375,9 +483,7 @@ ngx_http_ollama_cut(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx,
             start = b->last;
             end = b->last;
 
-            while (ollama_sse_cut_next(ctx->cut, &p, b->last, &run)) {
-
-                ctx->bytes_out += run.len;
+            while (next(cut, &p, b->last, &run)) {
 
                 if (run.held) {
                     if (ngx_http_ollama_cut_held(r, ctx, &last, &run)
@@ -405,13 +511,10 @@ ngx_http_ollama_cut(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx,
             b->last = end;
         }
 
-        if (b->last_buf && ollama_sse_cut_finish(ctx->cut, &run)) {
-
-            ctx->bytes_out += run.len;
-
-            if (ngx_http_ollama_cut_held(r, ctx, &last, &run) != NGX_OK) {
-                return NGX_ERROR;
-            }
+        if (b->last_buf && finish(cut, &run)
+            && ngx_http_ollama_cut_held(r, ctx, &last, &run) != NGX_OK)
+        {
+            return NGX_ERROR;
         }
 
         if (ngx_http_ollama_cut_link(r, &last, b) != NGX_OK) {
@@ -421,25 +524,7 @@ ngx_http_ollama_cut(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx,
 
     *last = NULL;
 
-    if (out == NULL) {
-        return NGX_OK;
-    }
-
-    rc = ngx_http_next_body_filter(r, out);
-
-    for (cl = out; cl; cl = next) {
-        next = cl->next;
-
-        if (cl->buf->tag == (ngx_buf_tag_t) &ngx_http_ollama_filter_module) {
-            cl->next = ctx->held;
-            ctx->held = cl;
-
-        } else {
-            ngx_free_chain(r->pool, cl);
-        }
-    }
-
-    return rc;
+    return NGX_OK;
 }
 
 

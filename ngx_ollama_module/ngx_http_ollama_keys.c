@@ -769,7 +769,7 @@ ngx_http_ollama_key_place(ngx_http_ollama_pool_t *pool,
             && key->enabled
             && key->until == 0
             && !key->account->full
-            && !(key->half_open && key->in_flight);
+            && !(key->half_open && key->probed);
 
     load = (ngx_rbtree_key_t) ((key->window.sum + key->reserved)
                                * NGX_HTTP_OLLAMA_LOAD_SCALE / key->weight);
@@ -894,6 +894,7 @@ ngx_http_ollama_keys_refresh(ngx_http_ollama_keys_t *keys, time_t now)
         key = ngx_rbtree_data(node, ngx_http_ollama_key_t, deadline_node);
 
         key->half_open = 1;
+        key->probed = 0;
 
         ngx_http_ollama_key_deadline(pool, key, 0);
         ngx_http_ollama_key_place(pool, key);
@@ -1363,6 +1364,7 @@ ngx_http_ollama_hold_take(ngx_http_ollama_pool_t *pool,
     hold->key = key;
     hold->tokens = tokens;
     hold->probe = key->half_open;
+    key->probed = key->half_open;
 
     key->in_flight++;
     key->reserved += tokens;
@@ -1393,6 +1395,11 @@ ngx_http_ollama_hold_give_back(ngx_http_ollama_pool_t *pool,
     }
 
     hold->key = NULL;
+
+    if (hold->probe) {
+        hold->probe = 0;
+        key->probed = 0;
+    }
 
     key->in_flight--;
     key->reserved -= hold->tokens;
@@ -1486,10 +1493,9 @@ ngx_http_ollama_keys_success(ngx_http_ollama_keys_t *keys,
 
     ngx_shmtx_lock(&keys->shpool->mutex);
 
-    hold->probe = 0;
-    key->level = 0;
+    /* a request from before the penalty proves nothing about what came after */
 
-    if (key->until == 0) {
+    if (key->until == 0 && (hold->probe || !key->half_open)) {
         ngx_http_ollama_key_forgive(keys, key);
     }
 

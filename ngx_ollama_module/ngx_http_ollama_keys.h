@@ -141,6 +141,7 @@ typedef struct {
     unsigned                         is_ready:1;
     unsigned                         is_waiting:1;      /* in "deadlines" */
     unsigned                         half_open:1;
+    unsigned                         probed:1;          /* by a request */
 } ngx_http_ollama_key_t;
 
 

@@ -196,6 +196,10 @@ ngx_http_ollama_preload(ngx_http_ollama_ctx_t *ctx)
         return NGX_DECLINED;
     }
 
+    /* before it is sent: afterwards there may be no request any more */
+
+    ctx->state = NGX_HTTP_OLLAMA_REFUSED;
+
     size = 6 * ctx->model_sent.len + 256;
 
     p = ngx_pnalloc(r->pool, size);

@@ -171,6 +171,12 @@ ngx_http_ollama_request_handler(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
+    /* an error's page would be asked for in the cloud: the filter makes one */
+
+    if (r->err_status >= NGX_HTTP_BAD_REQUEST) {
+        return r->err_status;
+    }
+
     ctx = ngx_http_ollama_create_ctx(r);
     if (ctx == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -212,7 +218,6 @@ ngx_http_ollama_request_handler(ngx_http_request_t *r)
         rc = ngx_http_ollama_local(ctx);
 
         if (rc != NGX_DECLINED) {
-            ctx->state = NGX_HTTP_OLLAMA_REFUSED;
             return rc;
         }
 

@@ -370,6 +370,10 @@ ngx_http_ollama_render(ngx_http_ollama_peer_data_t *pd)
         u->output.filter_ctx = pd;
     }
 
+    /* of a try that came to no connection to send it on */
+
+    pd->body = NULL;
+
     if (u->request_sent) {
         pd->body = u->request_bufs;
         u->request_bufs = NULL;

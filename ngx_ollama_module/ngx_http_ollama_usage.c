@@ -63,6 +63,9 @@ ngx_http_ollama_usage_start(ngx_http_ollama_ctx_t *ctx)
         }
 
         ollama_sse_cut_reset(ctx->cut);
+
+        ctx->zeros = ngx_strcmp(ctx->route->name, "completions") == 0;
+        ollama_zero_cut_reset(&ctx->zero_cut);
     }
 
     return NGX_OK;

@@ -34,7 +34,7 @@ my @endpoints = (
     { uri => '/api/generate', body => { @prompt } },
     { uri => '/api/embed', body => { @input }, embeds => 1 },
     { uri => '/v1/chat/completions', body => { @messages }, asks => 1 },
-    { uri => '/v1/completions', body => { @prompt }, asks => 1, zeros => 1 },
+    { uri => '/v1/completions', body => { @prompt }, asks => 1 },
     { uri => '/v1/embeddings', body => { @input }, embeds => 1 },
     { uri => '/v1/responses', body => { @input } },
     { uri => '/v1/messages', body => { @messages, max_tokens => 4096 } },
@@ -43,7 +43,7 @@ my @endpoints = (
 # Certainty is exact where nothing else is said: a word for all endpoints, or
 # by the beginning of their names, for streams.
 #
-# zeros: usage in each chunk of a stream that asks for it, which stays; shown:
+# zeros: numbers in each chunk of a stream that asks for usage, which stay; shown:
 # so does the chunk with usage, since it cannot be read.
 
 my @shapes = (
@@ -177,7 +177,7 @@ for my $endpoint (@endpoints) {
 }
 
 sub asks { $_[0]{stream} && $_[0]{endpoint}{asks} }
-sub zeros { $_[0]{shape}{zeros} || $_[0]{endpoint}{zeros} }
+sub zeros { $_[0]{shape}{zeros} }
 
 
 # all of them, sixteen at a time

@@ -35,7 +35,7 @@
  * Should the stream end inside an event, finish() gives what is held, unless
  * its empty `choices` have been seen: then only the chunk we asked for is lost.
  *
- * The `usage` of zeros in every other chunk of /v1/completions stays.
+ * The `usage` of zeros in every other chunk of /v1/completions: see zero_cut.h.
  *
  * Read with scan.h, not with yajl: it says at which byte a chunk is known, and
  * can be left there; a yajl handle that is stopped has to be made anew.  About
