@@ -117,7 +117,7 @@ test: build $(NGINX)
 
 bench: build $(NGINX)
 	@mk/packages $(PACKAGES_TEST)
-	$(SUBMAKE) $(CLOUD) $(BUILD)/ingest_bench
+	$(SUBMAKE) $(CLOUD) $(LOAD) $(BUILD)/ingest_bench
 	@for b in t/bench/*; do [ ! -x $$b ] || PATH=$$PATH:/usr/sbin $$b || exit 1; done
 
 install: build
