@@ -179,6 +179,8 @@ struct ngx_http_ollama_ctx_s {
     unsigned                         finished:1;
     unsigned                         include_usage:1;   /* we asked for it */
     unsigned                         answer_ended:1;
+    unsigned                         authorized:1;  /* $ollama_authorization
+                                                       has been asked for */
     unsigned                         zeros:1;       /* /v1/completions */
 };
 

@@ -20,6 +20,8 @@ static ngx_int_t ngx_http_ollama_key_headers(ngx_http_request_t *r,
     ngx_http_ollama_ctx_t *ctx);
 static ngx_int_t ngx_http_ollama_answer_headers(ngx_http_request_t *r,
     ngx_http_ollama_ctx_t *ctx);
+static void ngx_http_ollama_true_status(ngx_http_request_t *r,
+    ngx_http_ollama_ctx_t *ctx);
 static ngx_int_t ngx_http_ollama_error_headers(ngx_http_request_t *r,
     ngx_http_ollama_ctx_t *ctx);
 static ngx_uint_t ngx_http_ollama_has_header(ngx_http_request_t *r,
@@ -281,6 +283,35 @@ ngx_http_ollama_has_header(ngx_http_request_t *r, const char *name,
 }
 
 
+/*
+ * An error whose body broke off is a bad gateway to nginx.  It was an answer
+ * nevertheless, and its status says more.
+ */
+
+static void
+ngx_http_ollama_true_status(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
+{
+    ngx_http_ollama_attempt_t  *attempt;
+
+    if (r->upstream == NULL || ctx->error.len || ctx->nattempts == 0) {
+        return;
+    }
+
+    if (r->headers_out.status != NGX_HTTP_BAD_GATEWAY
+        && r->headers_out.status != NGX_HTTP_GATEWAY_TIME_OUT)
+    {
+        return;
+    }
+
+    attempt = &ctx->attempts[ctx->nattempts - 1];
+
+    if (attempt->status >= NGX_HTTP_BAD_REQUEST) {
+        r->headers_out.status = attempt->status;
+        r->headers_out.status_line.len = 0;
+    }
+}
+
+
 static ngx_int_t
 ngx_http_ollama_error_headers(ngx_http_request_t *r,
     ngx_http_ollama_ctx_t *ctx)
@@ -288,6 +319,8 @@ ngx_http_ollama_error_headers(ngx_http_request_t *r,
     if (r->header_only && r->method != NGX_HTTP_HEAD) {
         return NGX_OK;
     }
+
+    ngx_http_ollama_true_status(r, ctx);
 
     if (ngx_http_ollama_error_body(r, ctx, r->headers_out.status) != NGX_OK) {
         return NGX_ERROR;

@@ -200,6 +200,7 @@ typedef struct {
     ngx_uint_t                       nprepared;
     ngx_http_ollama_prepared_t      *prepared;  /* of the next list */
 
+    ngx_uint_t                       restored;  /* told by the daemon */
     time_t                           reaped;    /* second of the last look */
     time_t                           swept;     /* minute of the last sweep */
 

@@ -229,6 +229,10 @@ ngx_http_ollama_authorization_variable(ngx_http_request_t *r,
 
     ctx = ngx_http_ollama_get_ctx(r);
 
+    if (ctx) {
+        ctx->authorized = 1;
+    }
+
     if (ctx == NULL || ctx->key == NULL) {
         v->not_found = 1;
         return NGX_OK;

@@ -36,7 +36,6 @@ typedef struct {
     ngx_atomic_t                     requests;      /* ids given out */
     ngx_pid_t                        sender;        /* 0: nobody */
     ngx_uint_t                       connected;
-    ngx_uint_t                       restored;      /* told by the daemon */
     ollama_ring_t                    ring;          /* and its data */
 } ngx_http_ollama_outbox_shm_t;
 

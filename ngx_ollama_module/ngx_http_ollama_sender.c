@@ -128,9 +128,7 @@ ngx_http_ollama_sender_timer(ngx_event_t *ev)
 
     /* a worker that only finishes its requests leaves the role to another */
 
-    if (ngx_exiting && s->sender && s->outbox->sh->ring.pending == 0
-        && s->pos == s->last)
-    {
+    if (ngx_exiting && s->sender && (!s->ready || s->pos == s->last)) {
         ngx_http_ollama_sender_give_up(s);
     }
 
@@ -755,7 +753,7 @@ ngx_http_ollama_sender_frame(ngx_http_ollama_sender_t *s,
 
         /* only a pool that knows nothing: afterwards it knows better */
 
-        if (!sh->restored) {
+        if (!s->outbox->keys->pool->restored) {
             ngx_http_ollama_keys_restore_usage(s->outbox->keys, &usage);
         }
 
@@ -767,14 +765,14 @@ ngx_http_ollama_sender_frame(ngx_http_ollama_sender_t *s,
             return NGX_ERROR;
         }
 
-        if (!sh->restored) {
+        if (!s->outbox->keys->pool->restored) {
             ngx_http_ollama_keys_restore_penalty(s->outbox->keys, &penalty);
         }
 
         return NGX_OK;
 
     case OLLAMA_FRAME_READY:
-        sh->restored = 1;
+        s->outbox->keys->pool->restored = 1;
         sh->connected = 1;
 
         s->ready = 1;

@@ -156,6 +156,17 @@ ngx_http_ollama_init_peer(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
+    /* the request is rendered by now, and would carry the client's token */
+
+    if (!ctx->authorized) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "\"proxy_set_header Authorization "
+                      "$ollama_authorization\" is missing here: a location "
+                      "with a proxy_set_header of its own inherits none "
+                      "(see ollama_params)");
+        return NGX_ERROR;
+    }
+
     pd = ngx_pcalloc(r->pool, sizeof(ngx_http_ollama_peer_data_t));
     if (pd == NULL) {
         return NGX_ERROR;
@@ -790,6 +801,7 @@ void
 ngx_http_ollama_set_key(ngx_http_ollama_ctx_t *ctx, ngx_http_ollama_key_t *key)
 {
     ctx->key = key;
+    ctx->authorized = 0;
 
     if (key == NULL) {
         ngx_str_null(&ctx->key_name);
