@@ -17,6 +17,7 @@
 #define NGX_HTTP_OLLAMA_ROLE         500
 #define NGX_HTTP_OLLAMA_STATE        1000
 #define NGX_HTTP_OLLAMA_SILENCE      30000
+#define NGX_HTTP_OLLAMA_LAST_WORDS   300
 
 #define NGX_HTTP_OLLAMA_BATCH        262144     /* bytes */
 #define NGX_HTTP_OLLAMA_RECV         65536
@@ -48,6 +49,9 @@ typedef struct {
 } ngx_http_ollama_sender_t;
 
 
+static void ngx_http_ollama_sender_last_words(ngx_http_ollama_sender_t *s);
+static ngx_int_t ngx_http_ollama_sender_send_all(ngx_http_ollama_sender_t *s,
+    ngx_socket_t fd);
 static void ngx_http_ollama_sender_timer(ngx_event_t *ev);
 static ngx_uint_t ngx_http_ollama_sender_role(ngx_http_ollama_sender_t *s);
 static void ngx_http_ollama_sender_give_up(ngx_http_ollama_sender_t *s);
@@ -105,6 +109,7 @@ ngx_http_ollama_sender_exit_process(void)
     }
 
     ngx_http_ollama_sender_give_up(s);
+    ngx_http_ollama_sender_last_words(s);
 
     if (s->out) {
         ngx_free(s->out);
@@ -115,6 +120,88 @@ ngx_http_ollama_sender_exit_process(void)
     }
 
     s->outbox = NULL;
+}
+
+
+/*
+ * The end of a worker may be that of nginx, and so of the ring.  What is in it
+ * is sent once more over a connection of its own, which may take a moment now:
+ * there are no more clients.  If nginx goes on, the next sender sends the same
+ * again, and the daemon knows the numbers.
+ */
+
+static void
+ngx_http_ollama_sender_last_words(ngx_http_ollama_sender_t *s)
+{
+    u_char          buf[1024];
+    ngx_socket_t    fd;
+    struct timeval  tv;
+
+    if (s->outbox->sh->sender
+        || ollama_ring_used(&s->outbox->sh->ring) == 0)
+    {
+        return;
+    }
+
+    fd = ngx_socket(AF_UNIX, SOCK_STREAM, 0);
+
+    if (fd == (ngx_socket_t) -1) {
+        return;
+    }
+
+    tv.tv_sec = 0;
+    tv.tv_usec = NGX_HTTP_OLLAMA_LAST_WORDS * 1000;
+
+    (void) setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
+    (void) setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+
+    if (connect(fd, s->outbox->addr.sockaddr, s->outbox->addr.socklen) == 0
+        && ngx_http_ollama_sender_introduce(s) == NGX_OK)
+    {
+        ngx_shmtx_lock(&s->outbox->shpool->mutex);
+        ollama_ring_rewind(&s->outbox->sh->ring);
+        ngx_shmtx_unlock(&s->outbox->shpool->mutex);
+
+        if (ngx_http_ollama_sender_send_all(s, fd) == NGX_OK) {
+
+            /* it has been read when the daemon closes its side as well */
+
+            (void) shutdown(fd, SHUT_WR);
+
+            while (recv(fd, buf, sizeof(buf), 0) > 0) { /* void */ }
+        }
+    }
+
+    (void) ngx_close_socket(fd);
+}
+
+
+static ngx_int_t
+ngx_http_ollama_sender_send_all(ngx_http_ollama_sender_t *s, ngx_socket_t fd)
+{
+    ssize_t  n;
+
+    for ( ;; ) {
+
+        while (s->pos < s->last) {
+
+            n = send(fd, s->out + s->pos, s->last - s->pos, MSG_NOSIGNAL);
+
+            if (n <= 0) {
+                return NGX_ERROR;
+            }
+
+            s->pos += n;
+        }
+
+        if (ngx_http_ollama_sender_fill(s) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        if (s->last == 0) {
+            return NGX_OK;
+        }
+    }
 }
 
 
