@@ -53,13 +53,18 @@ PACKAGES_BUILD = $(notdir $(firstword $(CC))):$(notdir $(firstword $(CC))) \
 PACKAGES_RUN   = $(if $(NGINX_SRC)$(SANITIZE),,nginx:nginx) ca-certificates
 PACKAGES_DEMO  = curl
 PACKAGES_TEST  = libcmocka-dev libssl-dev perl curl openssl
-PACKAGES_CLIENTS = node:nodejs npm:npm
+PACKAGES_CLIENTS = node:nodejs npm:npm chromium:chromium
 PACKAGES_FUZZ  = clang libclang-rt-dev
 
 ifneq ($(SANITIZE),)
 PACKAGES_BUILD += $(if $(NGINX_SRC),,nginx:nginx) \
                   $(if $(findstring clang,$(CC)),libclang-rt-dev)
 endif
+
+
+# Real clients and a browser, for the tests that drive them.
+
+NEED_CLIENTS = $(if $(TESTS),$(filter t/clients.t t/dashboard.t,$(TESTS)),yes)
 
 
 # The nginx whose module is built: with SANITIZE=1 a whole one of our own.
@@ -110,8 +115,8 @@ demo: build $(NGINX)
 
 test: build $(NGINX)
 	@mk/packages $(PACKAGES_TEST)
-	@$(if $(TESTS),,mk/packages $(PACKAGES_CLIENTS) \
-	    || echo "t/clients.t will be skipped: there is no npm")
+	@$(if $(NEED_CLIENTS),mk/packages $(PACKAGES_CLIENTS) \
+	    || echo "Without these, tests that need them are skipped")
 	$(SUBMAKE) $(CLOUD) $(LOAD) $(UNIT)
 	@mk/test $(TESTS)
 
