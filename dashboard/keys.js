@@ -94,8 +94,9 @@ function paint(card, sum) {
 
   card.node.className = `key ${tone(key)}`;
   text(card.word, sentence(key));
-  text(card.reason, key.reason ?? "");
-  show(card.reason, Boolean(key.reason));
+  const more = key.reason && key.reason !== key.status ? key.reason : "";
+  text(card.reason, more);
+  show(card.reason, more !== "");
   text(card.back, countdown(key));
   show(card.back, Boolean(key.until));
   text(card.tokens, compact(key.usage_2h));

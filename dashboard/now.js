@@ -73,7 +73,7 @@ async function loadEvents() {
     return h("li", { class: over ? "ok" : "warn" },
       h("time", { datetime: e.time }, clock(e.time)),
       h("span", {}, h("b", {}, e.key ?? e.key_fingerprint), " ",
-        over ? "is free again" : `${e.status}${e.http ? ` (${e.http})` : ""}`,
+        over ? "is free again" : `${e.reason || e.status}${e.http ? ` (${e.http})` : ""}`,
         e.model ? ` for ${e.model}` : "",
         over ? "" : `, until ${clock(e.until)}`));
   }));
@@ -96,7 +96,11 @@ export function start() {
   addEventListener("keys", () => {
     const states = JSON.stringify(all().map((k) => [k.state, k.status, k.blocked_models.length]));
     renderKeys();
-    if (states !== before) events();
+    if (states !== before) {
+      // nginx knows it first, the ledger a moment later
+      setTimeout(events, 500);
+      setTimeout(events, 3000);
+    }
     before = states;
   });
   live.addEventListener("refresh", events);

@@ -59,9 +59,9 @@ export function outcome(q) {
 // "429 on team-a, then team-b"
 export function attempts(q) {
   const tried = q.attempts.slice(0, -1).map((a) =>
-    h("span", { class: "try", title: `${a.key}: ${a.status ?? a.cause} after ${ms(a.ms)}` },
-      `${a.status ?? a.cause} on ${a.key}`));
-  return [...tried, h("span", { class: "key-name" }, q.key ?? "–")];
+    [h("span", { class: "try", title: `${a.key}: ${a.status ?? a.cause} after ${ms(a.ms)}` },
+      `${a.status ?? a.cause} on ${a.key}`), ", then "]);
+  return [...tried.flat(), h("span", { class: "key-name" }, q.key ?? "–")];
 }
 
 const sure = { exact: "", partial: "broke off before the count", estimated: "estimated", none: "" };

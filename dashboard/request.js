@@ -116,7 +116,7 @@ function bodyView(q) {
     next();
   });
   copied.addEventListener("click", () => copy(words));
-  box.append(h("header", {}, h("h3", {}, "Request body"), size,
+  box.append(h("div", { class: "find" }, h("h3", {}, "Request body"), size,
     h("label", {}, "Search ", search), found, copied), view);
 
   if (!q.body) {
@@ -145,7 +145,7 @@ export function openRequest(q) {
   const close = h("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Close");
 
   dialog.replaceChildren(
-    h("header", {}, h("h2", { id: "request-title" }, `Request ${num(q.id)}`),
+    h("div", { class: "title" }, h("h2", { id: "request-title" }, `Request ${num(q.id)}`),
       h("span", { class: "muted" }, `${q.method} ${q.endpoint}`), close),
     h("div", { class: "inside" },
       h("dl", { class: "facts" },

@@ -48,7 +48,9 @@ function put() {
   const sign = order.down ? -1 : 1;
   return [...groups.values()].sort((a, b) => {
     const [x, y] = [a[order.field], b[order.field]];
-    return sign * (typeof x === "string" ? x.localeCompare(y) : x - y);
+    const first = names[0][0];
+    return sign * (typeof x === "string" ? x.localeCompare(y) : x - y)
+      || a[first].localeCompare(b[first]);
   });
 }
 

@@ -1,0 +1,88 @@
+// Weight, speed, and whether everybody can use it: axe-core at three widths,
+// light and dark, and the keyboard.
+
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { becomes, chat, clean, end, is, note, ok, open, words } from "./harness.mjs";
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+for (let i = 0; i < 5; i++) await chat({ model: `model-${i}:7b` });
+
+// what comes over the wire, and when something is seen; the best of three,
+// since it is the page that is measured and not the machine's other work
+
+let paint = Infinity;
+let sent = 0;
+for (let i = 0; i < 3; i++) {
+  const page = await open();
+  const wire = await page.context().newCDPSession(page);
+  sent = 0;
+  await wire.send("Network.enable");
+  await wire.send("Network.setCacheDisabled", { cacheDisabled: true });
+  wire.on("Network.loadingFinished", (event) => { sent += event.encodedDataLength; });
+  await page.reload({ waitUntil: "networkidle" }).catch(() => {});
+  await page.waitForSelector("#live.live.live");
+  await page.waitForTimeout(700);
+  const first = await page.evaluate(() =>
+    performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? Infinity);
+  paint = Math.min(paint, first);
+  await clean(page, `load ${i + 1}`);
+}
+note(`first paint ${Math.round(paint)} ms, ${Math.round(sent / 1024)} KB transferred`);
+ok(paint < 300, `first paint under 300 ms (${Math.round(paint)})`, paint);
+ok(sent > 50000 && sent < 350 * 1024, `under 350 KB transferred (${Math.round(sent / 1024)})`, sent);
+
+// axe runs in a world of its own, beside the page's policy
+
+async function check(page, name) {
+  const wire = await page.context().newCDPSession(page);
+  const { frameTree } = await wire.send("Page.getFrameTree");
+  const { executionContextId } = await wire.send("Page.createIsolatedWorld", { frameId: frameTree.frame.id, worldName: "axe" });
+  await wire.send("Runtime.evaluate", { expression: axe, contextId: executionContextId });
+  const { result } = await wire.send("Runtime.evaluate", {
+    contextId: executionContextId, awaitPromise: true, returnByValue: true,
+    expression: `axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] })
+      .then((r) => ({ passes: r.passes.length, bad: r.violations.map((v) =>
+        v.impact + " " + v.id + ": " + v.nodes.map((n) => n.target.join(" ") + " " + n.failureSummary).slice(0, 3).join(" | ")) }))`,
+  });
+  ok(result.value?.passes > 20, `${name}: axe has looked`, result);
+  is(result.value?.bad, [], `${name}: axe finds nothing`);
+}
+
+for (const width of [1440, 768, 390]) {
+  for (const scheme of ["light", "dark"]) {
+    const page = await open({ width, scheme });
+    await becomes(() => page.locator("#query-rows tr").count() .then((n) => n >= 5), true, `${width} ${scheme}: rows`);
+    await page.waitForTimeout(300);
+    is(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), true, `${width} ${scheme}: nothing sticks out`);
+    await check(page, `${width} ${scheme}`);
+    if (width !== 768) {
+      await page.locator("#query-rows .link").first().click();
+      await page.locator("#request pre").waitFor();
+      await becomes(async () => (await words(page, "#request pre")).includes("model"), true, `${width} ${scheme}: a request`);
+      await check(page, `${width} ${scheme}, a request`);
+      await page.keyboard.press("Escape");
+    }
+    await clean(page, `${width} ${scheme}`);
+  }
+}
+
+// all by keyboard: pause a key, hide a series, open a request
+
+const page = await open();
+await page.locator('.key[data-key="key_1"] summary').focus();
+await page.keyboard.press("Enter");
+await page.keyboard.press("Tab");
+await page.keyboard.press("Enter");
+await becomes(async () => words(page, '.key[data-key="key_1"] .status'), "Paused by an operator", "a key is paused by keyboard");
+await page.getByRole("button", { name: "Reset key_1" }).focus();
+await page.keyboard.press("Enter");
+await becomes(async () => words(page, '.key[data-key="key_1"] .status'), "Healthy", "and reset");
+const series = page.locator("#usage-legend button").first();
+await series.focus();
+await page.keyboard.press("Space");
+is(await series.getAttribute("aria-pressed"), "false", "a series is hidden by keyboard");
+await clean(page, "keyboard");
+
+await end();
