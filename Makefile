@@ -116,7 +116,7 @@ demo: build $(NGINX)
 test: build $(NGINX)
 	@mk/packages $(PACKAGES_TEST)
 	@$(if $(NEED_CLIENTS),mk/packages $(PACKAGES_CLIENTS) \
-	    || echo "Without these, tests that need them are skipped")
+	    || echo "The tests that need these are skipped")
 	$(SUBMAKE) $(CLOUD) $(LOAD) $(UNIT)
 	@mk/test $(TESTS)
 
