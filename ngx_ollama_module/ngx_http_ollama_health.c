@@ -70,7 +70,7 @@ ngx_http_ollama_health_handler(ngx_http_request_t *r)
         && !(r->uri.len == 11 && ngx_strncmp(p, "/ratelimits", 11) == 0))
     {
         return ngx_http_ollama_error(r, NGX_HTTP_NOT_FOUND, 0,
-                                     "path \"%V\" not found", &r->uri);
+                                     "path \"%V\" not found", &r->unparsed_uri);
     }
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
@@ -451,7 +451,7 @@ ngx_http_ollama_key_action(ngx_http_request_t *r,
 
     if (slash == NULL) {
         return ngx_http_ollama_error(r, NGX_HTTP_NOT_FOUND, 0,
-                                     "path \"%V\" not found", &r->uri);
+                                     "path \"%V\" not found", &r->unparsed_uri);
     }
 
     action.data = slash + 1;
@@ -461,7 +461,7 @@ ngx_http_ollama_key_action(ngx_http_request_t *r,
         && !(action.len == 8 && ngx_strncmp(action.data, "penalize", 8) == 0))
     {
         return ngx_http_ollama_error(r, NGX_HTTP_NOT_FOUND, 0,
-                                     "path \"%V\" not found", &r->uri);
+                                     "path \"%V\" not found", &r->unparsed_uri);
     }
 
     if (r->method != NGX_HTTP_POST) {

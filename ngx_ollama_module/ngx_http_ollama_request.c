@@ -191,7 +191,8 @@ ngx_http_ollama_request_handler(ngx_http_request_t *r)
 
         if (ngx_http_ollama_route(ctx) == NULL) {
             return ngx_http_ollama_error(r, NGX_HTTP_NOT_FOUND, 0,
-                                         "path \"%V\" not found", &r->uri);
+                                         "path \"%V\" not found",
+                                         &r->unparsed_uri);
         }
 
         if (ctx->route->kind == OLLAMA_ROUTE_LOCAL) {
@@ -265,6 +266,7 @@ ngx_http_ollama_read_body(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
         ollama_request_reset(ctx->scanner, flags);
     }
 
+    ctx->endpoint = r->uri;
     ctx->state = NGX_HTTP_OLLAMA_READING;
 
     return ngx_http_read_client_request_body(r, ngx_http_ollama_body_handler);
@@ -329,7 +331,6 @@ ngx_http_ollama_body_done(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
     cln->data = ctx;
 
     ctx->body = 0;
-    ctx->endpoint = r->uri;
 
     if (r->request_body) {
         ctx->bufs = r->request_body->bufs;

@@ -316,7 +316,10 @@ ngx_http_ollama_get_server(ngx_peer_connection_t *pc,
          */
 
         outer = *pc;
-        pc->data = pd->data;
+
+        /* what is there, round robin would take for its own */
+
+        pc->data = NULL;
 
         if (pd->conf->original_init_peer(pd->request, pd->upstream)
             != NGX_OK)
@@ -381,14 +384,8 @@ ngx_http_ollama_render(ngx_http_ollama_peer_data_t *pd)
         u->output.filter_ctx = pd;
     }
 
-    /* of a try that came to no connection to send it on */
-
-    pd->body = NULL;
-
-    if (u->request_sent) {
-        pd->body = u->request_bufs;
-        u->request_bufs = NULL;
-    }
+    pd->body = u->request_bufs;
+    u->request_bufs = NULL;
 
     return NGX_OK;
 }
@@ -471,7 +468,7 @@ ngx_http_ollama_process_header(ngx_http_request_t *r)
         /* the byte that was held back has come again */
 
         pd->parked = 0;
-        pd->retry = pd->granted;
+        pd->retry = pd->granted && ngx_http_ollama_may_retry(pd);
 
         goto done;
     }
@@ -1002,6 +999,7 @@ ngx_http_ollama_free_peer(ngx_peer_connection_t *pc, void *data,
         /* the client or the cloud has gone meanwhile */
 
         ngx_http_ollama_queue_remove(pd->ctx);
+        ngx_http_ollama_usage_settle(pd->ctx);
         pd->parked = 0;
 
         if (pc->connection) {

@@ -25,6 +25,10 @@ ngx_http_ollama_usage_start(ngx_http_ollama_ctx_t *ctx)
         return NGX_OK;
     }
 
+    /* a buffering proxy may have put a part of the answer into a file */
+
+    r->filter_need_in_memory = 1;
+
     if (ngx_http_ollama_nspare) {
         ctx->usage = ngx_http_ollama_spare[--ngx_http_ollama_nspare];
 
