@@ -176,8 +176,11 @@ function take({ count, queries }) {
   missed += Math.max(0, count - queries.length);
   const good = fresh.filter(fits);
   if (good.length) list = [...good, ...list].slice(0, room);
-  if (loaded) render();
+  if (loaded) paint();
 }
+
+// At once; when they come thick and fast, not more often than one can read.
+const paint = throttle(700, render);
 
 function keyNames() {
   const select = $("f-key");
