@@ -63,8 +63,10 @@ sub install {
     my ($code, $output) = Process::run([ qw/ npm ci --no-audit --no-fund
         --ignore-scripts --fetch-retries 1 --prefix /, $dir ], timeout => 180);
 
-    if ($output =~ /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENETUNREACH/) {
-        skip('the npm registry cannot be reached');
+    if ($output =~ /\b(ENOTFOUND|EAI_AGAIN|ECONN\w+|ETIMEDOUT|E\w+UNREACH
+                       |SELF_SIGNED\w+|UNABLE_TO_\w+|CERT_\w+)\b/x)
+    {
+        skip("the npm registry cannot be reached ($1)");
     }
 
     die "npm ci: $output\n" if $code;
