@@ -88,6 +88,7 @@ SUBMAKE  = +@$(MAKE) $(PARALLEL) $(QUIET) --no-print-directory
 -include t/unit/unit.mk              # $(UNIT), unit
 -include t/fuzz/fuzz.mk              # fuzz
 -include t/tools/tools.mk            # $(BUILD)/load
+-include t/pages/pages.mk            # screenshots
 
 DAEMON = $(BUILD)/ollama-statsd
 CLOUD  = $(BUILD)/cloud-sim

@@ -28,6 +28,13 @@ export function clock(t) {
   return today ? time.format(date) : `${day.format(date)}, ${time.format(date)}`;
 }
 
+// A moment to come: to the second only when it is near.
+export function at(t) {
+  const left = t - Date.now();
+  if (left < 600000) return clock(t);
+  return left < 43200000 ? hm(t) : hour(t);
+}
+
 export function hour(t) {
   const date = new Date(t);
   return `${day.format(date)}, ${minutes.format(date)}`;

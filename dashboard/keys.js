@@ -2,7 +2,7 @@
 // figures that move (in flight, tokens) come with the stream in between.
 
 import { $, h, show, state, text, throttle, toast } from "./dom.js";
-import { clock, compact, num, percent, plural, span } from "./format.js";
+import { at, clock, compact, num, percent, plural, span } from "./format.js";
 import { live } from "./live.js";
 import { get, post } from "./net.js";
 import { spark } from "./spark.js";
@@ -43,7 +43,7 @@ function sentence(key) {
 function countdown(key) {
   if (!key.until) return "";
   const left = (key.until - Date.now()) / 1000;
-  return left > 0 ? `back in ${span(left)}, at ${clock(key.until)}` : "back any moment";
+  return left > 0 ? `back in ${span(left)}, at ${at(key.until)}` : "back any moment";
 }
 
 /* ---- a card ---- */
@@ -142,7 +142,7 @@ function pool(list) {
   const on = list.filter((k) => k.state !== "disabled");
   const able = on.filter((k) => k.eligible).length;
   const back = on.filter((k) => !k.eligible && k.until).map((k) => k.until).sort((a, b) => a - b)[0];
-  const until = back ? `; the next is back in ${span((back - Date.now()) / 1000)}, at ${clock(back)}` : "";
+  const until = back ? `; the next is back in ${span((back - Date.now()) / 1000)}, at ${at(back)}` : "";
   const full = on.some((k) => k.state === "healthy" && !k.eligible);
   let words = `${plural(on.length, "key")}, all able to serve`;
   let kind = "ok";

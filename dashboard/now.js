@@ -1,7 +1,7 @@
 // Right now: what runs and what waits, as the proxy says once a second.
 
 import { $, h, state, text, throttle } from "./dom.js";
-import { clock, decimal, num, plural } from "./format.js";
+import { at, clock, decimal, num, plural } from "./format.js";
 import { all } from "./keys.js";
 import { live } from "./live.js";
 import { get } from "./net.js";
@@ -75,7 +75,7 @@ async function loadEvents() {
       h("span", {}, h("b", {}, e.key ?? e.key_fingerprint), " ",
         over ? "is free again" : `${e.reason || e.status}${e.http ? ` (${e.http})` : ""}`,
         e.model ? ` for ${e.model}` : "",
-        over ? "" : `, until ${clock(e.until)}`));
+        over ? "" : `, until ${at(Date.parse(e.until))}`));
   }));
   if (!list.length) $("now-events").replaceChildren(h("li", { class: "muted" }, "nothing"));
 }

@@ -112,7 +112,8 @@ function csv() {
 }
 
 async function load() {
-  const from = new Date(Date.now() - Number($("sums-range").value) * 3600000);
+  // whole hours, this one included, as in the panel of the last 24
+  const from = new Date(Date.now() - (Number($("sums-range").value) - 1) * 3600000);
   from.setUTCMinutes(0, 0, 0);
   try {
     rows = await get(`/stats?limit=${LIMIT}&from=${from.toISOString().replace(/\.\d+/, "")}`);
