@@ -50,10 +50,12 @@ typedef struct {
 
 
 static void ngx_http_ollama_sender_last_words(ngx_http_ollama_sender_t *s);
+static ngx_int_t ngx_http_ollama_sender_send_ring(ngx_http_ollama_sender_t *s);
 static ngx_int_t ngx_http_ollama_sender_send_all(ngx_http_ollama_sender_t *s,
     ngx_socket_t fd);
 static void ngx_http_ollama_sender_timer(ngx_event_t *ev);
 static ngx_uint_t ngx_http_ollama_sender_role(ngx_http_ollama_sender_t *s);
+static ngx_uint_t ngx_http_ollama_sender_take(ngx_http_ollama_sender_t *s);
 static void ngx_http_ollama_sender_give_up(ngx_http_ollama_sender_t *s);
 static void ngx_http_ollama_sender_connect(ngx_http_ollama_sender_t *s);
 static void ngx_http_ollama_sender_close(ngx_http_ollama_sender_t *s,
@@ -128,25 +130,54 @@ ngx_http_ollama_sender_exit_process(void)
  * is sent once more over a connection of its own, which may take a moment now:
  * there are no more clients.  If nginx goes on, the next sender sends the same
  * again, and the daemon knows the numbers.
+ *
+ * It takes the role to do so: two that read from the ring would each send a
+ * part.  A worker that finds the role taken leaves its records to whoever has
+ * it, who therefore looks once more after giving it up.
  */
 
 static void
 ngx_http_ollama_sender_last_words(ngx_http_ollama_sender_t *s)
 {
-    u_char          buf[1024];
-    ngx_socket_t    fd;
-    struct timeval  tv;
+    ngx_int_t       rc;
+    ngx_uint_t      i;
+    ollama_ring_t  *ring;
 
-    if (s->outbox->sh->sender
-        || ollama_ring_used(&s->outbox->sh->ring) == 0)
-    {
+    ring = &s->outbox->sh->ring;
+
+    if (ollama_ring_used(ring) == 0) {
         return;
     }
+
+    for (i = 0; i < 3; i++) {
+
+        if (!ngx_http_ollama_sender_take(s)) {
+            return;
+        }
+
+        rc = ngx_http_ollama_sender_send_ring(s);
+
+        ngx_http_ollama_sender_give_up(s);
+
+        if (rc != NGX_OK || !ollama_ring_unsent(ring)) {
+            return;
+        }
+    }
+}
+
+
+static ngx_int_t
+ngx_http_ollama_sender_send_ring(ngx_http_ollama_sender_t *s)
+{
+    u_char          buf[1024];
+    ngx_int_t       rc;
+    ngx_socket_t    fd;
+    struct timeval  tv;
 
     fd = ngx_socket(AF_UNIX, SOCK_STREAM, 0);
 
     if (fd == (ngx_socket_t) -1) {
-        return;
+        return NGX_ERROR;
     }
 
     tv.tv_sec = 0;
@@ -155,6 +186,8 @@ ngx_http_ollama_sender_last_words(ngx_http_ollama_sender_t *s)
     (void) setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
     (void) setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
 
+    rc = NGX_ERROR;
+
     if (connect(fd, s->outbox->addr.sockaddr, s->outbox->addr.socklen) == 0
         && ngx_http_ollama_sender_introduce(s) == NGX_OK)
     {
@@ -162,7 +195,9 @@ ngx_http_ollama_sender_last_words(ngx_http_ollama_sender_t *s)
         ollama_ring_rewind(&s->outbox->sh->ring);
         ngx_shmtx_unlock(&s->outbox->shpool->mutex);
 
-        if (ngx_http_ollama_sender_send_all(s, fd) == NGX_OK) {
+        rc = ngx_http_ollama_sender_send_all(s, fd);
+
+        if (rc == NGX_OK) {
 
             /* it has been read when the daemon closes its side as well */
 
@@ -173,6 +208,8 @@ ngx_http_ollama_sender_last_words(ngx_http_ollama_sender_t *s)
     }
 
     (void) ngx_close_socket(fd);
+
+    return rc;
 }
 
 
@@ -251,11 +288,6 @@ ngx_http_ollama_sender_timer(ngx_event_t *ev)
 static ngx_uint_t
 ngx_http_ollama_sender_role(ngx_http_ollama_sender_t *s)
 {
-    ngx_pid_t                      pid;
-    ngx_http_ollama_outbox_shm_t  *sh;
-
-    sh = s->outbox->sh;
-
     if (s->sender) {
         return 1;
     }
@@ -263,6 +295,18 @@ ngx_http_ollama_sender_role(ngx_http_ollama_sender_t *s)
     if (ngx_exiting || ngx_terminate) {
         return 0;
     }
+
+    return ngx_http_ollama_sender_take(s);
+}
+
+
+static ngx_uint_t
+ngx_http_ollama_sender_take(ngx_http_ollama_sender_t *s)
+{
+    ngx_pid_t                      pid;
+    ngx_http_ollama_outbox_shm_t  *sh;
+
+    sh = s->outbox->sh;
 
     pid = sh->sender;
 
