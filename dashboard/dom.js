@@ -74,7 +74,8 @@ export function toast(words, kind = "ok") {
   setTimeout(() => node.remove(), kind === "bad" ? 10000 : 5000);
 }
 
-// One run at the end of the interval, however often it is asked for.
+// One run at the end of the interval, however often it is asked for. The
+// interval may be a function.
 export function throttle(ms, fn) {
   let timer = 0;
   let last = 0;
@@ -85,7 +86,7 @@ export function throttle(ms, fn) {
       timer = 0;
       last = Date.now();
       fn();
-    }, Math.max(0, last + ms - Date.now()));
+    }, Math.max(0, last + (typeof ms === "function" ? ms() : ms) - Date.now()));
   };
 }
 

@@ -257,8 +257,9 @@ async function loadSparks() {
 }
 
 export function start() {
-  const soon = throttle(1000, load);
-  const shapes = throttle(15000, loadSparks);
+  // thousands of keys are not asked for each second
+  const soon = throttle(() => Math.max(1000, keys.size * 2), load);
+  const shapes = throttle(() => Math.max(15000, keys.size * 10), loadSparks);
   const paintSoon = throttle(250, render);
 
   live.addEventListener("keys", ({ detail }) => {

@@ -79,4 +79,10 @@ $t = proxy();
 
 $pages->run('look', given($t));
 
+# more keys than cards
+
+$t = proxy(keys => [ keys_of(9) ]);
+
+$pages->run('many', given($t));
+
 finish();

@@ -9,6 +9,10 @@ const refused = await fetch(`${given.url}/dashboard`, { headers: { Accept: "text
 is(refused.status, 401, "a stranger is asked to log in");
 like(refused.headers.get("www-authenticate") ?? "", /^Basic /, "by Basic");
 
+const stream = await fetch(`${given.url}/events`, { headers: { Authorization: `Bearer ${given.token}` } });
+is(stream.headers.get("x-accel-buffering"), "no", "another nginx in front is told not to hold the stream back");
+await stream.body.cancel();
+
 const models = ["gpt-oss:20b", "gpt-oss:120b", "qwen3-coder:480b"];
 for (let i = 0; i < 12; i++) await chat({ model: models[i % 3], _sim: { words: 5 + i } });
 await chat({ model: "gpt-oss:20b", _sim: { words: 4, cached: true } });
