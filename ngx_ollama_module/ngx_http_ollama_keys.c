@@ -1496,6 +1496,9 @@ ngx_http_ollama_keys_success(ngx_http_ollama_keys_t *keys,
     /* a request from before the penalty proves nothing about what came after */
 
     if (key->until == 0 && (hold->probe || !key->half_open)) {
+        hold->probe = 0;
+        key->probed = 0;
+
         ngx_http_ollama_key_forgive(keys, key);
     }
 

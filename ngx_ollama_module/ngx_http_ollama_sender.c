@@ -29,6 +29,7 @@ typedef struct {
     ngx_event_t                      event;     /* the timer */
     ngx_connection_t                 dummy;
     ngx_peer_connection_t            peer;
+    ngx_log_t                        quiet;     /* while it connects */
     ngx_connection_t                *connection;
 
     u_char                          *out;       /* frames being written */
@@ -365,12 +366,18 @@ ngx_http_ollama_sender_connect(ngx_http_ollama_sender_t *s)
     s->peer.socklen = s->outbox->addr.socklen;
     s->peer.name = &s->outbox->addr.name;
     s->peer.get = ngx_event_get_peer;
-    s->peer.log = s->event.log;
 
-    /* a daemon that is not there is no error of nginx: said once, by us */
+    /*
+     * A daemon that is not there is no error of nginx, which would say so four
+     * times a second: we say it once.
+     */
 
+    s->quiet = *s->event.log;
+    s->quiet.log_level = NGX_LOG_EMERG;
+    s->quiet.next = NULL;
+
+    s->peer.log = &s->quiet;
     s->peer.log_error = NGX_ERROR_INFO;
-    s->peer.log = s->event.log;
 
     s->answered = ngx_current_msec;
 
