@@ -162,7 +162,12 @@ is($sum->('/stats/24h', 'total_tokens'),
 is($sum->("/stats/minute?window=1440&by=$_", 'requests'), $requests,
    "minutes by $_") for qw/ all key model client /;
 
-my ($proxy) = grep { $_->{connected} } @{ daemon('/health')->{proxies} };
+# the proxy tells of its outbox once a second, to a new daemon as well
+
+my $proxy;
+
+poll { ($proxy) = grep { $_->{connected} && $_->{outbox} }
+                  @{ daemon('/health')->{proxies} } } 'the outbox is told';
 is($proxy->{outbox}{dropped_records}, 0, 'the outbox dropped no record');
 
 # a worker dies
