@@ -80,4 +80,47 @@ poll { $t->in_flight == 0 } 'the client has left';
 $after{$_}++ for $t->answered_by(6);
 ok($after{key_0}, 'the next request is let through');
 
+# what runs on the key since before the penalty is not what tries it out
+
+my $u = Proxy->new(cloud => $t->cloud, keys => [ key_of(7) ])->run;
+my %long = (stream => 1, sim => { words => 2000, delay_ms => 50 });
+my @long = map { $u->start_chat(%long) } 1 .. 3;
+
+Http::until(sub { 3 == grep { length $_->body } @long }, @long);
+$u->cloud->rules({ times => 1, status => 429, headers => { 'retry-after' => 1 },
+                   body => '{"error":"too many concurrent requests"}' });
+
+my $r = $u->start_chat(timeout => 8);
+
+Http::until(sub { $r->{ended} }, $r, @long);
+is($r->status, 200, 'a key with three streams serves a fourth request');
+is($r->header('x-ollama-attempts'), 2, 'after its pause');
+is(scalar(grep { !$_->{ended} } @long), 3, 'while they run');
+is($u->health(0)->{state}, 'healthy', 'the key is well again');
+is($u->health(0)->{in_flight}, 3, 'and has the three');
+$_->abort for @long;
+
+# nor does their good answer prove anything
+
+$t->cloud->reset;
+$t->post("/health/keys/$_/reset", '') for 0, 1;
+$t->cloud->rules({ match => { key => $k[0], model => 'old' }, times => 1,
+                   delay_ms => 2500 },
+                 { match => { key => $k[0], model => 'new' }, times => 1,
+                   status => 429, headers => { 'retry-after' => 1 },
+                   body => '{}' });
+
+my $old = $t->start_chat(model => 'old');
+
+poll { Http::turn(0, $old); $t->in_flight == 1 } 'it is sent';
+is($t->chat(model => 'new')->header('x-ollama-key'), 'key_1',
+   'the key is paused');
+poll { !$t->health(0)->{penalty_active} } 'the penalty ends';
+Http::finish($old);
+is($old->header('x-ollama-key'), 'key_0', 'a good answer from before');
+is($old->status, 200, 'comes late');
+is($t->health(0)->{state}, 'half_open', 'and does not make the key well');
+is($t->chat->header('x-ollama-key'), 'key_0', 'the next request tries it');
+is($t->health(0)->{state}, 'healthy', 'and does');
+
 finish();

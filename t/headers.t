@@ -95,6 +95,58 @@ is($r->body, '{"error":"teapot"}', "an error's body");
 is($r->header('x-pot'), 'tea', "an error's headers");
 is($r->header('set-cookie'), undef, 'but the cookie');
 
+# a location with a proxy_set_header of its own inherits none of ours
+
+my $own = Proxy->new(cloud => $t->cloud, locations => <<'EOF')->run;
+        location = /api/chat {
+            ollama on;
+            ollama_access on;
+            proxy_set_header X-Own yes;
+            proxy_pass $ollama_upstream;
+        }
+
+        location = /api/generate {
+            ollama on;
+            ollama_access on;
+            set $early $ollama_authorization;
+            proxy_set_header X-Own yes;
+            proxy_pass $ollama_upstream;
+        }
+
+        location = /api/show {
+            ollama on;
+            ollama_access on;
+            proxy_set_header X-Own yes;
+            proxy_set_header Authorization $ollama_authorization;
+            proxy_pass $ollama_upstream;
+        }
+EOF
+
+for my $uri ('/api/chat', '/api/generate') {
+    my $before = () = $own->log =~ /\[error\]/g;
+
+    $t->cloud->reset;
+    $r = $own->chat(uri => $uri, body => { prompt => 'hi' });
+
+    is($r->status, 500, "$uri without an Authorization of the pool");
+    like(($r->json // {})->{error}, qr/\w/, 'is refused as JSON');
+    like(($own->log =~ /(.*\[error\].*)/g)[$before] // '',
+         qr/proxy_set_header Authorization \$ollama_authorization/,
+         'the log says what is missing');
+    is_deeply([ $t->cloud->requests ], [], 'the cloud sees no token');
+}
+
+is(join(' ', map { $own->health($_)->{state} } 0 .. 2),
+   'healthy healthy healthy', 'and no key is blamed');
+
+$r = $own->post('/api/show', { model => 'gpt-oss:20b' });
+$seen = $t->cloud->last;
+
+is($r->status, 200, 'with one it is served');
+is_deeply([ Cloud::headers($seen, 'authorization') ],
+          [ 'Bearer ' . key_of(0) ], "with the pool's key");
+is_deeply([ Cloud::headers($seen, 'x-own') ], [ 'yes' ], 'and its own header');
+
 # switched off
 
 my $off = Proxy->new(cloud => $t->cloud, server => 'ollama_headers off;')->run;

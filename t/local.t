@@ -83,6 +83,30 @@ is($t->post('/api/generate', { model => 'm', keep_alive => 0 })->json
 is($t->post('/api/generate', { model => 'gpt-oss:20b-cloud' })->json->{model},
    'gpt-oss:20b-cloud', 'the model is called as the client calls it');
 
+# its body may come in a packet of its own, on a connection that stays open
+
+my $load = '{"model":"gpt-oss:20b","messages":[]}';
+my $last;
+
+for my $n (1 .. 3) {
+    $r = $t->start('POST', '/api/chat', body => $load, keep => 1, on => $last,
+                   timeout => 5, headers => [ Expect => '100-continue' ]);
+
+    # the server says when it has read the header
+    substr($r->{out}, -length $load) = '';
+    Http::until(sub { $r->{interim} }, $r);
+    $r->{out} = $load;
+    Http::finish($r);
+
+    is($r->status, 200, "a body that comes later: $n");
+    is(($r->json // {})->{done_reason}, 'load', 'is read and answered');
+    ok($r->complete, 'whole');
+    $last = $r;
+}
+
+is($t->request('GET', '/api/version', on => $last)->status, 200,
+   'the connection goes on');
+
 # routes of a machine with models on its disk
 
 $r = $t->post('/api/pull', { model => 'gpt-oss:20b' });

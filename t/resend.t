@@ -7,6 +7,7 @@ use strict;
 
 use Digest::SHA qw/ sha256_hex /;
 use FindBin;
+use IO::Socket::INET;
 use lib "$FindBin::Bin/lib";
 
 use Proxy;
@@ -99,5 +100,31 @@ my $long = '{"model":"m","messages":["' . $text x 100 . '"]}';
 
 is(scalar @two, 2, '20 MB are tried twice');
 is($two[1]{body_sha256}, sha256_hex($long), 'and arrive whole');
+
+# A try that came to no connection was made out for another key than the next
+# one.  Nobody accepts here, and no more connections fit into the backlog.
+
+my $full = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die;
+my @backlog = map { IO::Socket::INET->new(Proto => 'tcp', Blocking => 0,
+                        PeerAddr => '127.0.0.1', PeerPort => $full->sockport) }
+              1 .. 6;
+my $v = Proxy->new(cloud => $cloud,
+                   servers => 'server 127.0.0.1:%CLOUD% weight=9 max_fails=0;'
+                              . 'server 127.0.0.1:' . $full->sockport
+                              . ' max_fails=0;',
+                   params => { proxy_connect_timeout => '300ms' })->run;
+
+$cloud->reset;
+$cloud->rules({ times => 1, preset => 'unknown_429' });
+
+my $r = $v->chat;
+my @sent = $cloud->requests;
+
+is($r->status, 200, 'a try without a connection between two others');
+is($r->header('x-ollama-attempts'), 3, 'makes three');
+is(scalar @sent, 2, 'of which the cloud sees two');
+is('key_' . (grep { key_of($_) eq $sent[1]{key} } 0 .. 2)[0],
+   $r->header('x-ollama-key'), 'the key that is told is the one that was sent');
+is($sent[1]{body_sha256}, $sent[0]{body_sha256}, 'with the same body');
 
 finish();

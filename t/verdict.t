@@ -21,7 +21,8 @@ my %native = (model => 'gpt-oss:20b');
 
 # One row: the first key that is tried meets the rule.  Expected are the
 # client's status (200), the number of attempts (2) and, of the key blamed,
-# its state (healthy), its expires_in and its blocked models (none).
+# its state (healthy), its expires_in and its blocked models (none).  What sim
+# says is for the simulator.
 
 sub row {
     my ($name, $rule, %expected) = @_;
@@ -31,7 +32,7 @@ sub row {
         $t->post("/health/keys/$_/reset", '') for 0 .. 2;
         $t->cloud->rules({ times => 1, %$rule });
 
-        my $r = $t->chat(%native);
+        my $r = $t->chat(%native, sim => $expected{sim});
         my @requests = $t->cloud->requests;
         my ($first) = grep { key_of($_) eq $requests[0]{key} } 0 .. 2;
         my $key = $t->health($first);
@@ -184,6 +185,24 @@ for my $preset (qw/ bad_request_400 not_found_404 gone_410 too_large_413 /) {
 
 row('501 as it is', { status => 501, body => '{"error":"never"}' },
     status => 501, attempts => 1, body => qr/never/);
+
+# errors that break off: the status is an answer all the same
+
+my $none = { http10_close => JSON::PP::true };
+
+row('503 without length and body', { status => 503, times => 2 }, sim => $none,
+    status => 503, body => qr/^\{"error":"/);
+row('401 without length and body', { status => 401 }, sim => $none,
+    state => 'invalid', expires => 3600);
+row('400 without length and body', { status => 400 }, sim => $none,
+    status => 400, attempts => 1, body => qr/^\{"error":"/);
+row('503 shorter than its length',
+    { status => 503, times => 2, body => '{"error"',
+      headers => { 'content-length' => 100 } },
+    status => 503, body => qr/^\{"error":"/);
+row('503 closed after the headers',
+    { status => 503, times => 2, close => 'after_headers' },
+    status => 503, body => qr/^\{"error":"/);
 
 # an endpoint where the cloud answers 401 to good keys
 

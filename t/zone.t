@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
 # Tests for the shared zone's bounds: what is remembered of models and keys is
-# bounded, and when there is no room, requests go on.
+# bounded, and when there is no room, requests go on.  A zone of another size is
+# not an empty one.
 
 use warnings;
 use strict;
@@ -9,6 +10,8 @@ use strict;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use Poll;
+use Process;
 use Proxy;
 use Test::More;
 
@@ -71,5 +74,39 @@ Http::finish(@chats);
 cmp_ok(scalar(grep { $_->status == 200 } @chats), '>=', 280, 'requests go on');
 ok($small->reload, 'a reload');
 is($small->chat->status, 200, 'and a chat after it');
+
+# a zone of another size is a new one; the daemon tells what was in the old
+
+my $sized = Proxy->new(cloud => $cloud, keys => \@k, daemon => 1)->run;
+my $conf = $sized->dir . '/nginx.conf';
+
+$cloud->reset;
+is($sized->chat->status, 200, 'a chat with a daemon') for 1 .. 4;
+$sized->post('/health/keys/0/penalize', '');
+
+my $total = $cloud->ledger->{total};
+my $tokens = $total->{prompt} + $total->{completion};
+
+poll { @{ $sized->get('/stats/events')->json // [] } } 'it knows the penalty';
+poll { ($sized->get('/health')->json->{totals}{requests} // 0) == 4 }
+     'and the usage';
+
+Process::spill($conf, Process::slurp($conf)
+                      =~ s/(ollama_zone \S+) 8m/$1 16m/r);
+
+my @old = $sized->workers;
+my ($key, $usage);
+
+ok($sized->reload, 'a reload with a zone of another size');
+poll { Process::gone(@old) } 'the old worker, which has the old zone, is gone';
+
+poll { $key = $sized->health(0); $key->{state} eq 'penalized' }
+     'the penalty is back';
+poll { $usage = $sized->health(0)->{usage_2h} + $sized->health(1)->{usage_2h} }
+     'so is the usage';
+is($key->{state}, 'penalized', 'what is held against a key is restored');
+ok(!$key->{eligible}, 'and holds');
+is($usage, $tokens, 'so is what was used');
+is(join(' ', $sized->answered_by(3)), 'key_1 key_1 key_1', 'and is heeded');
 
 finish();
