@@ -132,7 +132,8 @@ export function start() {
   });
   $("sums-range").addEventListener("change", load);
   $("sums-csv").addEventListener("click", csv);
-  const soon = throttle(5000, load);
+  // ten thousand rows are a few megabytes
+  const soon = throttle(() => (rows?.length > 1000 ? 60000 : 5000), load);
   live.addEventListener("queries", soon);
   live.addEventListener("refresh", load);
   load();
