@@ -2,7 +2,8 @@
 
 # Tests for what happens when everything dies: 32 connections ask without a
 # pause while the daemon gets a SIGKILL each second and nginx a reload every
-# other; then the same while workers are killed.
+# other; then at full speed with a reload after the other, so that one worker
+# takes over from the next; then with workers killed.
 #
 # CHAOS=50000 makes so many requests instead of 5,000.
 
@@ -50,9 +51,9 @@ sub make_load {
 # the load, and what is done to the product meanwhile: name => [ seconds, sub ]
 
 sub storm {
-    my ($n, %blows) = @_;
+    my ($n, $pace, %blows) = @_;
     my $load = Process->start([ Process::build('load'), -c => $connections,
-        -n => $n, -s => 50, -t => $Proxy::token, -T => 20, @pace,
+        -n => $n, -s => 50, -t => $Proxy::token, -T => 20, @$pace,
         map({ (-u => $_) } @paths), $t->port ], name => 'load');
     my %due = map { $_ => time() + $blows{$_}[0] } keys %blows;
     my %done = map { $_ => 0 } keys %blows;
@@ -122,52 +123,77 @@ sub sums_of {
     return join ' ', @$what{@fields};
 }
 
+# requests and tokens in the ledger, in its rows and by key, are the cloud's
+
+sub all_equal {
+    my ($n) = @_;
+    my $ledger = $t->cloud->ledger;
+    my $total = $ledger->{total};
+
+    is($total->{ok}, $n, 'answered by the cloud, each once');
+    poll { (totals()->{requests} // 0) >= $n } 'all is in the ledger', 30;
+    is(sums_of(totals(), qw/ requests prompt_tokens completion_tokens errors /),
+       sums_of($total, qw/ requests prompt completion /) . ' 0',
+       'requests and tokens equal the cloud\'s');
+    is(totals()->{estimated_tokens}, 0, 'to the token');
+    is(join(' ', rows()), sums_of($total, qw/ requests prompt completion /),
+       'so do the rows');
+
+    my $stats = $t->get('/stats?limit=10000')->json;
+
+    for my $key (sort keys %{ $ledger->{keys} }) {
+        my @fields = qw/ requests prompt_tokens completion_tokens /;
+        my %sum = map { $_ => 0 } @fields;
+
+        for my $row (grep { ($_->{key_fingerprint} // '')
+                            eq substr sha256_hex($key), 0, 8 } @$stats) {
+            $sum{$_} += $row->{$_} for @fields;
+        }
+
+        is(sums_of(\%sum, @fields), sums_of($ledger->{keys}{$key},
+           qw/ requests prompt completion /), 'of a key');
+    }
+
+    poll { (outbox())[1] } 'the state of the outbox';
+
+    my ($missing, $outbox) = outbox();
+
+    is("$missing $outbox->{dropped_records}", '0 0', 'nothing was dropped');
+}
+
+
+sub unnoticed {
+    my ($said, $n) = @_;
+    my @trouble = map { $said->{$_} ? "$_: $said->{$_}" : () }
+                  qw/ refused lost late /;
+
+    is($said->{ok}, $n, 'each request was answered') or diag(explain($said));
+    is(join(', ', @trouble), '', 'no client has noticed');
+}
+
 # the daemon and reloads
 
-my ($said, $done) = storm($requests,
-    kill => [ 1, \&kill_daemon ],
-    reload => [ 2, sub { kill 'HUP', $t->pid } ]);
-my @trouble = map { $said->{$_} ? "$_: $said->{$_}" : () }
-              qw/ refused lost late /;
+my $reload = sub { kill 'HUP', $t->pid };
+my ($said, $done) = storm($requests, \@pace, kill => [ 1, \&kill_daemon ],
+                                              reload => [ 2, $reload ]);
 
 cmp_ok($done->{kill}, '>=', 5, 'the daemon was killed');
 cmp_ok($done->{reload}, '>=', 2, 'nginx was reloaded');
-is($said->{ok}, $requests, 'each request was answered') or diag(explain($said));
-is(join(', ', @trouble), '', 'no client has noticed');
+unnoticed($said, $requests);
+all_equal($requests);
 
-my $total = $t->cloud->ledger->{total};
+# one reload after the other, with bodies that keep the outbox busy
 
-is($total->{ok}, $requests, 'by the cloud, each once');
-poll { (totals()->{requests} // 0) >= $requests } 'all is in the ledger', 30;
-is(sums_of(totals(), qw/ requests prompt_tokens completion_tokens errors /),
-   sums_of($total, qw/ requests prompt completion /) . ' 0',
-   'requests and tokens equal the cloud\'s');
-is(totals()->{estimated_tokens}, 0, 'to the token');
-is(join(' ', rows()), sums_of($total, qw/ requests prompt completion /),
-   'so do the rows');
+my $rushed = 40_000;
 
-my $stats = $t->get('/stats?limit=10000')->json;
-my $cloud = $t->cloud->ledger->{keys};
+($said, $done) = storm($rushed, [ -w => 4, -b => 4000 ],
+                       reload => [ 0.2, $reload ]);
 
-for my $key (sort keys %$cloud) {
-    my %sum = map { $_ => 0 } my @fields =
-              qw/ requests prompt_tokens completion_tokens /;
+cmp_ok($done->{reload}, '>=', 3, 'reloads in a row');
+unnoticed($said, $rushed);
+all_equal($requests + $rushed);
 
-    for my $row (grep { ($_->{key_fingerprint} // '')
-                        eq substr sha256_hex($key), 0, 8 } @$stats) {
-        $sum{$_} += $row->{$_} for @fields;
-    }
-
-    is(sums_of(\%sum, @fields),
-       sums_of($cloud->{$key}, qw/ requests prompt completion /), 'of a key');
-}
-
-poll { (outbox())[1] } 'the state of the outbox';
-
-my ($missing, $outbox) = outbox();
-
-is("$missing $outbox->{dropped_records}", '0 0', 'nothing was dropped');
-poll { !(outbox())[1]{used} } 'the outbox is empty';
+poll { (outbox())[1] && !(outbox())[1]{used} } 'the outbox is empty';
 
 # the workers: what they had in hand is lost, and nothing else
 
@@ -177,13 +203,14 @@ my $known = totals();
 my $killed = 0;
 
 $requests /= 2;
-($said, $done) = storm($requests,
+($said, $done) = storm($requests, \@pace,
     kill => [ 2.5, \&kill_daemon ],
     worker => [ 1, sub {
         my ($worker) = $t->workers;
         $killed++ if $worker && kill 'KILL', $worker;
     } ]);
-@trouble = map { $said->{$_} ? "$_: $said->{$_}" : () } qw/ refused late /;
+
+my @trouble = map { $said->{$_} ? "$_: $said->{$_}" : () } qw/ refused late /;
 
 cmp_ok($killed, '>=', 3, 'workers were killed');
 is(join(', ', @trouble), '', 'nobody was refused, or waits');
@@ -199,8 +226,7 @@ poll {
     && $now->{requests} - $known->{requests} >= $said->{ok}
 } 'the outbox is empty again', 10;
 
-$total = $t->cloud->ledger->{total};
-
+my $total = $t->cloud->ledger->{total};
 my $recorded = $now->{requests} - $known->{requests};
 
 diag("$killed workers: $said->{lost} requests lost, $total->{requests}"
@@ -218,7 +244,8 @@ is(join(' ', rows()),
    sums_of($now, qw/ requests prompt_tokens completion_tokens /),
    'rows and sums agree');
 
-($missing, $outbox) = outbox();
+my ($missing, $outbox) = outbox();
+
 is("$missing $outbox->{dropped_records}", '0 0', 'nothing was dropped');
 
 my $before = totals()->{requests};
