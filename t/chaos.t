@@ -223,7 +223,7 @@ my $now;
 poll {
     $now = totals();
     (outbox())[1] && !(outbox())[1]{used}
-    && $now->{requests} - $known->{requests} >= $said->{ok}
+    && $now->{requests} - $known->{requests} >= $said->{ok} - $killed
 } 'the outbox is empty again', 10;
 
 my $total = $t->cloud->ledger->{total};

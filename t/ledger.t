@@ -43,8 +43,8 @@ my @endpoints = (
 # Certainty is exact where nothing else is said: a word for all endpoints, or
 # by the beginning of their names, for streams.
 #
-# zeros: numbers in each chunk of a stream that asks for usage, which stay; shown:
-# so does the chunk with usage, since it cannot be read.
+# zeros: numbers in each chunk of a stream that asks for usage, which stay;
+# shown: so does the chunk with usage, since it cannot be read.
 
 my @shapes = (
     { name => 'whole' },
