@@ -927,7 +927,7 @@ ngx_http_ollama_statsd(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    size = 8 * 1024 * 1024;
+    size = 32 * 1024 * 1024;
 
     if (cf->args->nelts == 3) {
 

@@ -178,6 +178,14 @@ ollama_ring_ack(ollama_ring_t *ring, uint64_t seq)
                       + ollama_ring_align(entry.len);
     }
 
+    if (ring->tail == ring->head) {
+
+        /* empty: from the start again, so that it uses no more than it needs */
+
+        ring->head = (ring->head + ring->size - 1) / ring->size * ring->size;
+        ring->tail = ring->head;
+    }
+
     if (ring->next < ring->tail) {
         ring->next = ring->tail;
     }
