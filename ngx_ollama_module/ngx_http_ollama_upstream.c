@@ -167,6 +167,10 @@ ngx_http_ollama_init_peer(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
+    /* an error page's location may render another one */
+
+    ctx->authorized = 0;
+
     pd = ngx_pcalloc(r->pool, sizeof(ngx_http_ollama_peer_data_t));
     if (pd == NULL) {
         return NGX_ERROR;
