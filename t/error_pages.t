@@ -102,4 +102,28 @@ for my $r ($mine->get('/gone'), $mine->chat) {
 
 is($mine->chat->status, 200, 'a chat without an error');
 
+# a fallback that goes to the cloud again, but without our headers
+
+my $again = Proxy->new(cloud => $t->cloud, locations => <<'EOF')->run;
+        location = /api/chat {
+            ollama on;
+            ollama_access on;
+            proxy_intercept_errors on;
+            error_page 418 = @again;
+            proxy_pass $ollama_upstream;
+        }
+
+        location @again {
+            ollama on;
+            proxy_set_header X-Own yes;
+            proxy_pass $ollama_upstream;
+        }
+EOF
+
+$t->cloud->reset;
+$t->cloud->rules({ times => 1, status => 418, body => '{}' });
+
+is($again->chat->status, 500, 'is not sent with the token of the client');
+is(scalar(my @seen = $t->cloud->requests), 1, 'nor at all');
+
 finish();
