@@ -450,7 +450,8 @@ Http::finish($slow);
 is("@{ $slow->{interim} } " . $slow->status, '100 200', '100-continue');
 
 my $one = "${post}Content-Length: " . length($json) . "\r\n\r\n$json";
-my ($both) = Http::finish($http->start('POST', '/', raw => $one . $one));
+my ($both) = Http::finish($http->start('POST', '/', keep => 1,
+                                        raw => $one . $one));
 my ($behind) = Http::finish($http->start('POST', '/', raw => '', on => $both));
 is($both->status . $behind->status, '200200', 'pipelined');
 
