@@ -3,7 +3,7 @@
 
 import { $, h, show, state, text, throttle, toast } from "./dom.js";
 import { at, clock, compact, num, percent, plural, span } from "./format.js";
-import { live } from "./live.js";
+import { live, unlessPaused } from "./live.js";
 import { get, post } from "./net.js";
 import { spark } from "./spark.js";
 
@@ -258,8 +258,8 @@ async function loadSparks() {
 
 export function start() {
   // thousands of keys are not asked for each second
-  const soon = throttle(() => Math.max(1000, keys.size * 2), load);
-  const shapes = throttle(() => Math.max(15000, keys.size * 10), loadSparks);
+  const soon = throttle(() => Math.max(1000, keys.size * 2), unlessPaused(load));
+  const shapes = throttle(() => Math.max(15000, keys.size * 10), unlessPaused(loadSparks));
   const paintSoon = throttle(250, render);
 
   live.addEventListener("keys", ({ detail }) => {

@@ -160,3 +160,8 @@ class Live extends EventTarget {
 }
 
 export const live = new Live();
+
+// For what is asked for a little later: not when the viewer has paused since.
+export const unlessPaused = (fn) => () => {
+  if (!live.paused) fn();
+};

@@ -3,7 +3,7 @@
 import { $, h, state, text, throttle } from "./dom.js";
 import { at, clock, decimal, num, plural } from "./format.js";
 import { all } from "./keys.js";
-import { live } from "./live.js";
+import { live, unlessPaused } from "./live.js";
 import { get } from "./net.js";
 
 const panel = $("now");
@@ -81,7 +81,7 @@ async function loadEvents() {
 }
 
 export function start() {
-  const events = throttle(1000, loadEvents);
+  const events = throttle(1000, unlessPaused(loadEvents));
   let before = "";
 
   live.addEventListener("health", ({ detail }) => {

@@ -4,7 +4,7 @@
 import { $, h, show, state, text, throttle } from "./dom.js";
 import { clock, full, ms, num, plural } from "./format.js";
 import { all } from "./keys.js";
-import { live } from "./live.js";
+import { live, unlessPaused } from "./live.js";
 import { get } from "./net.js";
 import { openRequest } from "./request.js";
 
@@ -180,7 +180,7 @@ function take({ count, queries }) {
 }
 
 // At once; when they come thick and fast, not more often than one can read.
-const paint = throttle(700, render);
+const paint = throttle(700, unlessPaused(render));
 
 function keyNames() {
   const select = $("f-key");

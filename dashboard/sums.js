@@ -1,11 +1,16 @@
 // Sums by hour, client, model, key: of /stats, put together and sorted here.
+//
+// They are asked for a day at a time, so that the daemon never has to read a
+// month at once; days that are over are not asked for again.
 
 import { $, h, remember, show, state, text, throttle } from "./dom.js";
 import { hour, num, plural } from "./format.js";
-import { live } from "./live.js";
+import { live, unlessPaused } from "./live.js";
 import { get } from "./net.js";
 
 const LIMIT = 10000;
+const HOUR = 3600000;
+const DAY = 24 * HOUR;
 const SHOWN = 300;
 const NUMBERS = [["requests", "Requests"], ["errors", "Errors"], ["prompt_tokens", "Prompt"],
   ["cached_tokens", "Cached"], ["completion_tokens", "Completion"], ["total", "Total"]];
@@ -19,13 +24,17 @@ const NAMES = {
 
 const panel = $("sums");
 const table = panel.querySelector("table.sums");
+const past = new Map(); // "by from to" -> rows of a day that is over
 let rows = null;
+let asked = 0;
 let order = { field: "total", down: true };
+
+let shownBy = "model"; // what rows are of
 
 const by = () => $("sums-by").value;
 
 function put() {
-  const names = NAMES[by()];
+  const names = NAMES[shownBy];
   const groups = new Map();
 
   for (const row of rows) {
@@ -56,7 +65,7 @@ function put() {
 
 function render() {
   if (!rows) return;
-  const names = NAMES[by()];
+  const names = NAMES[shownBy];
   const columns = [...names, ...NUMBERS];
   if (!columns.some(([field]) => field === order.field)) order = { field: "total", down: true };
   const groups = put();
@@ -89,7 +98,7 @@ function render() {
     NUMBERS.map(([field]) => h("td", { class: "n" }, num(groups.reduce((n, g) => n + g[field], 0))))));
   text($("sums-note"), plural(groups.length, "row")
     + (groups.length > SHOWN ? `, the first ${num(SHOWN)} shown` : "")
-    + (rows.length === LIMIT ? `; made of the newest ${num(LIMIT)} rows of /stats only` : ""));
+    + (shownBy === "all" && rows.length === LIMIT ? `; the newest ${num(LIMIT)} rows of /stats only` : ""));
 }
 
 // A cell that a spreadsheet would take for a formula gets an apostrophe.
@@ -100,23 +109,41 @@ function cell(value) {
 }
 
 function csv() {
-  const columns = [...NAMES[by()], ...NUMBERS].map(([field]) => field);
+  const columns = [...NAMES[shownBy], ...NUMBERS].map(([field]) => field);
   const lines = [columns, ...put().map((g) => columns.map((field) => g[field]))];
   const url = URL.createObjectURL(new Blob([lines.map((l) => `${l.map(cell).join(",")}\r\n`).join("")],
     { type: "text/csv" }));
-  const link = h("a", { href: url, download: `ollama-usage-by-${by()}-${new Date().toISOString().slice(0, 10)}.csv` });
+  const link = h("a", { href: url, download: `ollama-usage-by-${shownBy}-${new Date().toISOString().slice(0, 10)}.csv` });
   document.body.append(link);
   link.click();
   link.remove();
   setTimeout(() => URL.revokeObjectURL(url), 10000);
 }
 
+async function part(kind, from, to, now) {
+  const id = `${kind} ${from} ${to}`;
+  if (past.has(id)) return past.get(id);
+  const time = (t) => new Date(t).toISOString().replace(/\.\d+/, "");
+  const got = await get(`/stats?by=${kind}&limit=${LIMIT}&from=${time(from)}&to=${time(to)}`);
+  if (to < now - HOUR) past.set(id, got);
+  return got;
+}
+
 async function load() {
+  const turn = ++asked;
+  const kind = by();
+  const now = Date.now();
   // whole hours, this one included, as in the panel of the last 24
-  const from = new Date(Date.now() - (Number($("sums-range").value) - 1) * 3600000);
-  from.setUTCMinutes(0, 0, 0);
+  const first = Math.floor(now / HOUR) * HOUR - (Number($("sums-range").value) - 1) * HOUR;
+  const got = [];
+
   try {
-    rows = await get(`/stats?limit=${LIMIT}&from=${from.toISOString().replace(/\.\d+/, "")}`);
+    for (let to = Math.ceil(now / DAY) * DAY; to > first && (kind !== "all" || got.length < LIMIT); to -= DAY) {
+      got.push(...await part(kind, Math.max(first, to - DAY), to, now));
+      if (turn !== asked) return;
+    }
+    rows = got.slice(0, kind === "all" ? LIMIT : undefined);
+    shownBy = kind;
     render();
   } catch (error) {
     if (!rows) state(panel, "error", `The sums are not to be had: ${error.message}.`);
@@ -128,13 +155,16 @@ export function start() {
   if (kept in NAMES) $("sums-by").value = kept;
   $("sums-by").addEventListener("change", () => {
     remember("sums-by", by());
-    render();
+    load();
   });
   $("sums-range").addEventListener("change", load);
   $("sums-csv").addEventListener("click", csv);
   // ten thousand rows are a few megabytes
-  const soon = throttle(() => (rows?.length > 1000 ? 60000 : 5000), load);
+  const soon = throttle(() => (rows?.length > 1000 ? 60000 : 5000), unlessPaused(load));
   live.addEventListener("queries", soon);
-  live.addEventListener("refresh", load);
+  live.addEventListener("refresh", () => {
+    past.clear();
+    load();
+  });
   load();
 }

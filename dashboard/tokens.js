@@ -2,7 +2,7 @@
 
 import { $, h, state, table, text, throttle } from "./dom.js";
 import { change, compact, hour, num, percent } from "./format.js";
-import { live } from "./live.js";
+import { live, unlessPaused } from "./live.js";
 import { get } from "./net.js";
 import { spark } from "./spark.js";
 
@@ -77,7 +77,7 @@ async function load() {
 }
 
 export function start() {
-  const soon = throttle(2000, load);
+  const soon = throttle(2000, unlessPaused(load));
 
   panel.querySelector(".behind").addEventListener("toggle", () => rows.length && render());
   live.addEventListener("queries", soon);

@@ -4,7 +4,7 @@
 
 import { $, choice, colour, h, remember, show, state, table, text, throttle } from "./dom.js";
 import { compact, full, hm, num } from "./format.js";
-import { live } from "./live.js";
+import { live, unlessPaused } from "./live.js";
 import { get } from "./net.js";
 
 const WINDOWS = { 10: ["10m", 1], 60: ["60m", 1], 120: ["2h", 2], 240: ["4h", 5],
@@ -229,7 +229,7 @@ export function start() {
     });
   panel.querySelector(".behind").addEventListener("toggle", () => data && behind());
 
-  const soon = throttle(3000, load);
+  const soon = throttle(3000, unlessPaused(load));
   live.addEventListener("queries", soon);
   live.addEventListener("refresh", load);
   addEventListener("theme", () => {

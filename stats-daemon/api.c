@@ -1,10 +1,12 @@
 #include "api.h"
 
+#include "map.h"
 #include "metrics.h"
 #include "util.h"
 #include "version.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,34 +69,138 @@ static void counts(struct json *j, const struct store_counts *n) {
 
 /* ---- sums ---- */
 
-static void on_hour(void *arg, const struct store_hour *row) {
-    struct json *j = &((struct answer *)arg)->j;
+enum by { BY_HOUR = 1, BY_CLIENT = 2, BY_MODEL = 4, BY_KEY = 8, BY_ALL = 15 };
 
+static void put_hour(struct json *j, enum by by, const struct store_hour *row) {
     json_begin(j, '{');
-    json_member(j, "bucket");
-    json_time(j, row->time, 0);
-    json_member(j, "client_ip");
-    json_text(j, row->client);
-    text(j, "client_name", row->client_name);
-    json_member(j, "key_index");
-    if (row->key_index < 0)
-        json_null(j);
-    else
-        json_int(j, row->key_index);
-    json_member(j, "key");
-    key_label(j, row->key, row->key_name);
-    json_member(j, "key_fingerprint");
-    fingerprint(j, row->key);
-    json_member(j, "model");
-    json_text(j, row->model);
+    if (by & BY_HOUR) {
+        json_member(j, "bucket");
+        json_time(j, row->time, 0);
+    }
+    if (by & BY_CLIENT) {
+        json_member(j, "client_ip");
+        json_text(j, row->client);
+        text(j, "client_name", row->client_name);
+    }
+    if (by & BY_KEY) {
+        json_member(j, "key_index");
+        if (row->key_index < 0)
+            json_null(j);
+        else
+            json_int(j, row->key_index);
+        json_member(j, "key");
+        key_label(j, row->key, row->key_name);
+        json_member(j, "key_fingerprint");
+        fingerprint(j, row->key);
+    }
+    if (by & BY_MODEL) {
+        json_member(j, "model");
+        json_text(j, row->model);
+    }
     counts(j, &row->n);
     json_end(j, '}');
 }
 
+static void on_hour(void *arg, const struct store_hour *row) {
+    put_hour(&((struct answer *)arg)->j, BY_ALL, row);
+}
+
+/* Rows put together: what they have in common stays, their counts add up. */
+struct sums {
+    enum by by;
+    struct map *map;
+};
+
+static char *copy(const char *s) {
+    return s ? xstrdup(s) : NULL;
+}
+
+static void on_sum(void *arg, const struct store_hour *row) {
+    struct sums *s = arg;
+    char *client = NULL;
+    const void *key = NULL;
+    size_t len = 0;
+    int fresh;
+
+    switch (s->by) {
+    case BY_HOUR:
+        key = &row->time;
+        len = sizeof(row->time);
+        break;
+    case BY_KEY:
+        key = &row->key;
+        len = sizeof(row->key);
+        break;
+    case BY_MODEL:
+        key = row->model ? row->model : "";
+        len = strlen(key);
+        break;
+    default:
+        key = client = xasprintf("%s\n%s", row->client ? row->client : "",
+                                 row->client_name ? row->client_name : "");
+        len = strlen(key);
+    }
+
+    struct store_hour *sum = map_put(s->map, key, len, &fresh);
+    free(client);
+    if (fresh) {
+        *sum = *row;
+        sum->client = s->by == BY_CLIENT ? copy(row->client) : NULL;
+        sum->client_name = s->by == BY_CLIENT ? copy(row->client_name) : NULL;
+        sum->key_name = s->by == BY_KEY ? copy(row->key_name) : NULL;
+        sum->model = s->by == BY_MODEL ? copy(row->model) : NULL;
+        return;
+    }
+    sum->n.requests += row->n.requests;
+    sum->n.errors += row->n.errors;
+    sum->n.prompt += row->n.prompt;
+    sum->n.completion += row->n.completion;
+    sum->n.cached += row->n.cached;
+    sum->n.estimated += row->n.estimated;
+}
+
+static enum store_result stats_by(struct answer *a, enum by by, int64_t from,
+                                  int64_t to, int64_t limit) {
+    struct sums s = {by, map_new(sizeof(struct store_hour))};
+    enum store_result r =
+        store_hours(a->api->store, from, to, INT_MAX, on_sum, &s);
+
+    for (struct store_hour *sum = NULL; (sum = map_next(s.map, sum));) {
+        if (limit-- > 0) put_hour(&a->j, by, sum);
+        free((char *)sum->client);
+        free((char *)sum->client_name);
+        free((char *)sum->key_name);
+        free((char *)sum->model);
+    }
+    map_free(s.map);
+    return r;
+}
+
+static int parse_by(const char *s) {
+    static const struct {
+        const char *name;
+        enum by by;
+    } kinds[] = {{"hour", BY_HOUR},
+                 {"client", BY_CLIENT},
+                 {"model", BY_MODEL},
+                 {"key", BY_KEY},
+                 {"all", BY_ALL}};
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+        if (strcmp(s, kinds[i].name) == 0) return kinds[i].by;
+    return 0;
+}
+
 static void stats(struct http_request *q) {
     struct answer a = {.api = q->ctx};
+    const char *name = http_param(q, "by");
+    int by = name ? parse_by(name) : BY_ALL;
     int64_t from, to, limit;
 
+    if (by == 0) {
+        http_error(q, 400, "by must be hour, client, model, key or all");
+        return;
+    }
     if (http_time(q, "from", 0, &from) != 0 ||
         http_time(q, "to", INT64_C(253402300800000), &to) != 0 ||
         http_int(q, "limit", 1000, 1, 10000, &limit) != 0)
@@ -105,7 +211,9 @@ static void stats(struct http_request *q) {
     }
     json_begin(&a.j, '[');
     enum store_result r =
-        store_hours(a.api->store, from, to, (int)limit, on_hour, &a);
+        by == BY_ALL
+            ? store_hours(a.api->store, from, to, (int)limit, on_hour, &a)
+            : stats_by(&a, (enum by)by, from, to, limit);
     json_end(&a.j, ']');
     finish(q, &a, r);
 }

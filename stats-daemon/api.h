@@ -2,7 +2,8 @@
  * The answers in JSON.
  *
  *     /stats            sums by hour, client, key, model; newest first
- *                         from, to (times), limit 1..10000 (1000)
+ *                         from, to (times), limit 1..10000 (1000),
+ *                         by = hour | client | model | key | all
  *     /stats/minute     tokens by minute, oldest first, minutes without any
  *                       left out: window 1..1440 (60) minutes,
  *                         by = model | key | client | all, step 1..60 (1)

@@ -222,6 +222,32 @@ is(scalar @{ $s->json("/stats?from=$seconds&limit=1") }, 1, '.. in seconds');
 ok(@{ $s->json('/stats?from=2020-01-01') }, '.. a date');
 is(scalar @{ $s->json('/stats?to=2020-01-01') }, 0, '.. nothing before');
 
+# put together by one of the four, it is the same in all
+
+my @sums = @{ $s->json('/stats?limit=10000') };
+my %of = (hour => sub { $_[0]{bucket} },
+          client => sub { "$_[0]{client_ip} " . ($_[0]{client_name} // '') },
+          model => sub { $_[0]{model} },
+          key => sub { $_[0]{key_fingerprint} // '' });
+
+for my $by (sort keys %of) {
+    my (%wanted, %got);
+
+    for my $field (qw/ requests prompt_tokens completion_tokens cached_tokens
+                       estimated_tokens errors /) {
+        $wanted{ $of{$by}->($_) }{$field} += $_->{$field} for @sums;
+    }
+
+    for my $row (@{ $s->json("/stats?by=$by") }) {
+        $got{ $of{$by}->($row) } = { map { $_ => $row->{$_} }
+            qw/ requests prompt_tokens completion_tokens cached_tokens
+                estimated_tokens errors / };
+    }
+    is_deeply(\%got, \%wanted, "/stats?by=$by");
+}
+is_deeply($s->json('/stats?by=all&limit=10000'), \@sums, '/stats?by=all');
+is($s->get('/stats?by=moon')->{status}, 400, '.. or nothing else');
+
 my @hours = @{ $s->json('/stats/24h') };
 is($hours[-1]{hour_bucket}, iso($t0), 'the last hour is the current one');
 is($hours[-2]{total_tokens}, 1, '.. the one before');
