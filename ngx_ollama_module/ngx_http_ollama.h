@@ -15,6 +15,7 @@
  *     ngx_http_ollama_request.c   cleanup: slot and reservation given back
  *     ngx_http_ollama_record.c      a record of it put into the outbox
  *     ngx_http_ollama_sender.c      and carried to the daemon
+ *     ngx_http_ollama_running.c   while it runs: it is shown on the page
  *
  * The context lives in the request's pool and is found through the pool's
  * cleanups, since an internal redirect forgets the module's own pointer.
@@ -116,6 +117,7 @@ struct ngx_http_ollama_ctx_s {
     ngx_http_request_t              *request;
     ngx_http_ollama_main_conf_t     *conf;
     ngx_http_ollama_state_e          state;
+    uint64_t                         id;            /* 0: not told yet */
 
     const ollama_route_t            *route;
 
@@ -137,6 +139,8 @@ struct ngx_http_ollama_ctx_s {
 
     ngx_uint_t                       nattempts;
     ngx_http_ollama_attempt_t        attempts[NGX_HTTP_OLLAMA_MAX_ATTEMPTS];
+
+    ngx_queue_t                      running;       /* of this worker */
 
     /* the queue */
     ngx_queue_t                      queue;
@@ -172,6 +176,7 @@ struct ngx_http_ollama_ctx_s {
     unsigned                         keep_alive_zero:1;
     unsigned                         body_valid:1;
     unsigned                         queued:1;      /* linked in queue */
+    unsigned                         listed:1;      /* linked in running */
     unsigned                         token:1;       /* was shown */
     unsigned                         basic:1;       /* by ambient Basic */
     unsigned                         error_sent:1;
@@ -255,6 +260,11 @@ ngx_int_t ngx_http_ollama_init_upstream(ngx_conf_t *cf,
 void ngx_http_ollama_set_key(ngx_http_ollama_ctx_t *ctx,
     ngx_http_ollama_key_t *key);
 
+/* the requests of this worker that run now */
+
+void ngx_http_ollama_running_add(ngx_http_ollama_ctx_t *ctx);
+void ngx_http_ollama_running_remove(ngx_http_ollama_ctx_t *ctx);
+
 /* tokens of the answer */
 
 ngx_int_t ngx_http_ollama_usage_start(ngx_http_ollama_ctx_t *ctx);
@@ -264,6 +274,8 @@ void ngx_http_ollama_usage_done(ngx_http_ollama_ctx_t *ctx);
 /* one record for each request */
 
 void ngx_http_ollama_record(ngx_http_ollama_ctx_t *ctx);
+size_t ngx_http_ollama_record_running(ngx_http_ollama_ctx_t *ctx, u_char *buf,
+    size_t size);
 ngx_msec_t ngx_http_ollama_elapsed(ngx_http_request_t *r);
 
 /* config.yaml and .env */

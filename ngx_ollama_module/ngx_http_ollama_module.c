@@ -630,6 +630,9 @@ ngx_http_ollama_init_process(ngx_cycle_t *cycle)
         ngx_http_ollama_queue_init_process(omcf->keys);
 
         if (omcf->outbox) {
+            ngx_http_ollama_running_init_process(omcf->outbox->running,
+                                                 omcf->keys->process,
+                                                 cycle->log);
             ngx_http_ollama_sender_init_process(omcf->outbox, cycle);
         }
     }
@@ -651,6 +654,7 @@ ngx_http_ollama_exit_process(ngx_cycle_t *cycle)
     omcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_ollama_module);
 
     if (omcf && omcf->keys && omcf->keys->pool) {
+        ngx_http_ollama_running_exit_process();
         ngx_http_ollama_sender_exit_process();
         ngx_http_ollama_keys_exit_process(omcf->keys);
     }
@@ -968,6 +972,12 @@ ngx_http_ollama_statsd(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     outbox->shm_zone->init = ngx_http_ollama_outbox_init_zone;
     outbox->shm_zone->data = outbox;
+
+    outbox->running = ngx_http_ollama_running_create(cf,
+                                                     &ngx_http_ollama_module);
+    if (outbox->running == NULL) {
+        return NGX_CONF_ERROR;
+    }
 
     omcf->outbox = outbox;
 

@@ -26,6 +26,7 @@
 #include <ngx_core.h>
 
 #include "ngx_http_ollama_keys.h"
+#include "ngx_http_ollama_running.h"
 #include "core/record.h"
 #include "core/ring.h"
 
@@ -45,6 +46,7 @@ typedef struct {
     ngx_slab_pool_t                 *shpool;
     ngx_http_ollama_outbox_shm_t    *sh;
     ngx_http_ollama_keys_t          *keys;
+    ngx_http_ollama_running_t       *running;
     ngx_addr_t                       addr;          /* of the daemon */
 } ngx_http_ollama_outbox_t;
 

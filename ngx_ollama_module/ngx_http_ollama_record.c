@@ -2,18 +2,20 @@
 /*
  * One record for each request that has reached the proxy, and its body.
  * Called once, when everything about the request is known and nothing of it
- * is freed yet.
+ * is freed yet; and the same in short, again and again, while it runs.
  */
 
 #include "ngx_http_ollama.h"
 
 
+static void ngx_http_ollama_record_fill(ngx_http_ollama_ctx_t *ctx,
+    ollama_record_request_t *record);
 static void ngx_http_ollama_record_times(ngx_http_ollama_ctx_t *ctx,
     ollama_record_request_t *record);
 static void ngx_http_ollama_record_attempts(ngx_http_ollama_ctx_t *ctx,
     ollama_record_request_t *record);
 static void ngx_http_ollama_record_end(ngx_http_ollama_ctx_t *ctx,
-    ollama_record_request_t *record, const ollama_usage_result_t *usage);
+    ollama_record_request_t *record);
 static void ngx_http_ollama_record_client(ngx_http_ollama_ctx_t *ctx,
     ollama_record_request_t *record);
 static ngx_str_t *ngx_http_ollama_record_upstream_id(ngx_http_request_t *r);
@@ -33,15 +35,12 @@ static size_t   ngx_http_ollama_body_size;
 void
 ngx_http_ollama_record(ngx_http_ollama_ctx_t *ctx)
 {
-    u_char                        frame[OLLAMA_RECORD_MAX], *body;
-    size_t                        len, size;
-    ngx_http_request_t           *r;
-    ollama_record_request_t       record;
-    const ollama_usage_result_t  *usage;
-    ngx_http_ollama_outbox_t     *outbox;
+    u_char                     frame[OLLAMA_RECORD_MAX], *body;
+    size_t                     len, size;
+    ollama_record_request_t    record;
+    ngx_http_ollama_outbox_t  *outbox;
 
     outbox = ctx->conf->outbox;
-    usage = ctx->usage ? ollama_usage_result(ctx->usage) : NULL;
 
     if (outbox == NULL || ctx->route == NULL
         || ctx->route->kind == OLLAMA_ROUTE_LOCAL
@@ -50,44 +49,12 @@ ngx_http_ollama_record(ngx_http_ollama_ctx_t *ctx)
         return;
     }
 
-    r = ctx->request;
-
-    ngx_memzero(&record, offsetof(ollama_record_request_t, attempts));
-    ngx_memzero(&record.client, sizeof(ollama_record_request_t)
-                                - offsetof(ollama_record_request_t, client));
-
-    record.id = ngx_http_ollama_outbox_id(outbox);
-    record.time = (uint64_t) r->start_sec * 1000 + r->start_msec;
+    ngx_http_ollama_record_fill(ctx, &record);
 
     record.prompt = ctx->prompt;
     record.completion = ctx->completion;
-    record.bytes_in = ctx->body;
-    record.bytes_out = ctx->bytes_out;
 
-    if (ctx->key) {
-        record.key = ngx_http_ollama_key_number(ctx->key);
-    }
-
-    record.status = (uint16_t) (r->err_status ? r->err_status
-                                              : r->headers_out.status);
-    record.streamed = ctx->streaming;
-
-    if (usage) {
-        record.cached = usage->cached;
-        record.certainty = (uint8_t) usage->certainty;
-
-        record.model_answered.data = (u_char *) usage->model;
-        record.model_answered.len = usage->model_len;
-    }
-
-    ngx_http_ollama_record_times(ctx, &record);
-    ngx_http_ollama_record_attempts(ctx, &record);
-    ngx_http_ollama_record_end(ctx, &record, usage);
-    ngx_http_ollama_record_client(ctx, &record);
-
-    ngx_http_ollama_text(&record.method, &r->method_name);
-    ngx_http_ollama_text(&record.endpoint, &ctx->endpoint);
-    ngx_http_ollama_text(&record.model, &ctx->want.model);
+    ngx_http_ollama_record_end(ctx, &record);
 
     body = ngx_http_ollama_record_body(ctx, &record, &size);
 
@@ -100,6 +67,106 @@ ngx_http_ollama_record(ngx_http_ollama_ctx_t *ctx)
     if (body) {
         (void) ngx_http_ollama_outbox_put(outbox, body, size, record.time, 1);
     }
+}
+
+
+/* the same of a request that still runs: a whole RUNNING frame */
+
+size_t
+ngx_http_ollama_record_running(ngx_http_ollama_ctx_t *ctx, u_char *buf,
+    size_t size)
+{
+    ollama_record_request_t     record;
+    ngx_http_ollama_attempt_t  *attempt;
+
+    ngx_http_ollama_record_fill(ctx, &record);
+
+    if (ctx->usage) {
+        ollama_usage_so_far(ollama_usage_result(ctx->usage), ctx->body,
+                            &record.prompt, &record.completion);
+
+    } else if (ctx->route->kind == OLLAMA_ROUTE_INFERENCE) {
+        record.prompt = ctx->body / OLLAMA_USAGE_BYTES_PER_TOKEN;
+    }
+
+    record.certainty = OLLAMA_RECORD_ESTIMATED;
+
+    record.total = (uint32_t) ngx_http_ollama_elapsed(ctx->request);
+
+    if (ctx->queued) {
+        record.end = OLLAMA_RECORD_WAITING;
+        record.queue += (uint32_t) (ngx_current_msec - ctx->wait_since);
+
+    } else if (ctx->state == NGX_HTTP_OLLAMA_READING) {
+        record.end = OLLAMA_RECORD_READING;
+
+    } else {
+        record.end = ctx->first_byte ? OLLAMA_RECORD_ANSWERING
+                                     : OLLAMA_RECORD_SENT;
+    }
+
+    /* the one that is under way is no attempt that has failed */
+
+    if (record.nattempts && record.nattempts == ctx->nattempts) {
+        attempt = &ctx->attempts[record.nattempts - 1];
+
+        if (attempt->status == 0 && attempt->failure == OLLAMA_FAIL_NONE) {
+            record.nattempts--;
+        }
+    }
+
+    return ollama_record_running_encode(buf, size, &record);
+}
+
+
+static void
+ngx_http_ollama_record_fill(ngx_http_ollama_ctx_t *ctx,
+    ollama_record_request_t *record)
+{
+    ngx_http_request_t           *r;
+    const ollama_usage_result_t  *usage;
+
+    r = ctx->request;
+
+    ngx_memzero(record, offsetof(ollama_record_request_t, attempts));
+    ngx_memzero(&record->client, sizeof(ollama_record_request_t)
+                                 - offsetof(ollama_record_request_t, client));
+
+    if (ctx->id == 0) {
+        ctx->id = ngx_http_ollama_outbox_id(ctx->conf->outbox);
+    }
+
+    record->id = ctx->id;
+    record->time = (uint64_t) r->start_sec * 1000 + r->start_msec;
+
+    record->bytes_in = ctx->body;
+    record->bytes_out = ctx->bytes_out;
+
+    if (ctx->key) {
+        record->key = ngx_http_ollama_key_number(ctx->key);
+    }
+
+    record->status = (uint16_t) (r->err_status ? r->err_status
+                                               : r->headers_out.status);
+    record->streamed = ctx->streaming;
+
+    if (ctx->usage) {
+        usage = ollama_usage_result(ctx->usage);
+
+        record->cached = usage->cached;
+        record->certainty = (uint8_t) usage->certainty;
+
+        record->model_answered.data = (u_char *) usage->model;
+        record->model_answered.len = usage->model_len;
+    }
+
+    ngx_http_ollama_record_times(ctx, record);
+    ngx_http_ollama_record_attempts(ctx, record);
+    ngx_http_ollama_record_client(ctx, record);
+
+    ngx_http_ollama_text(&record->method, &r->method_name);
+    ngx_http_ollama_text(&record->endpoint, &ctx->endpoint);
+    ngx_http_ollama_text(&record->model, &ctx->want.model);
 }
 
 
@@ -167,11 +234,13 @@ ngx_http_ollama_record_attempts(ngx_http_ollama_ctx_t *ctx,
 
 static void
 ngx_http_ollama_record_end(ngx_http_ollama_ctx_t *ctx,
-    ollama_record_request_t *record, const ollama_usage_result_t *usage)
+    ollama_record_request_t *record)
 {
-    ngx_http_request_t  *r;
+    ngx_http_request_t           *r;
+    const ollama_usage_result_t  *usage;
 
     r = ctx->request;
+    usage = ctx->usage ? ollama_usage_result(ctx->usage) : NULL;
 
     if (ctx->error.len) {
         record->end = OLLAMA_RECORD_LOCAL;

@@ -269,6 +269,8 @@ ngx_http_ollama_read_body(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
     ctx->endpoint = r->uri;
     ctx->state = NGX_HTTP_OLLAMA_READING;
 
+    ngx_http_ollama_running_add(ctx);
+
     return ngx_http_read_client_request_body(r, ngx_http_ollama_body_handler);
 }
 

@@ -41,6 +41,9 @@ typedef struct {
     size_t                           in_last;
 
     ngx_msec_t                       state_sent;
+    ngx_msec_t                       running_sent;
+    ngx_atomic_uint_t                running_version;   /* that was sent */
+    uint32_t                         running;   /* requests in it */
     ngx_msec_t                       answered;  /* the daemon's last word */
 
     unsigned                         sender:1;
@@ -71,6 +74,9 @@ static ngx_int_t ngx_http_ollama_sender_flush(ngx_http_ollama_sender_t *s);
 static ngx_int_t ngx_http_ollama_sender_write(ngx_http_ollama_sender_t *s);
 static ngx_int_t ngx_http_ollama_sender_fill(ngx_http_ollama_sender_t *s);
 static ngx_int_t ngx_http_ollama_sender_state(ngx_http_ollama_sender_t *s);
+static ngx_uint_t ngx_http_ollama_sender_running_due(
+    ngx_http_ollama_sender_t *s);
+static ngx_int_t ngx_http_ollama_sender_running(ngx_http_ollama_sender_t *s);
 static ngx_int_t ngx_http_ollama_sender_frame(ngx_http_ollama_sender_t *s,
     ollama_frame_t *frame);
 
@@ -599,6 +605,15 @@ ngx_http_ollama_sender_flush(ngx_http_ollama_sender_t *s)
             continue;
         }
 
+        if (ngx_http_ollama_sender_running_due(s)) {
+
+            if (ngx_http_ollama_sender_running(s) != NGX_OK) {
+                return NGX_ERROR;
+            }
+
+            continue;
+        }
+
         if (ngx_http_ollama_sender_fill(s) != NGX_OK) {
             return NGX_ERROR;
         }
@@ -772,6 +787,56 @@ done:
 }
 
 
+/* a list that nobody writes anew is looked at again: its worker may be dead */
+
+static ngx_uint_t
+ngx_http_ollama_sender_running_due(ngx_http_ollama_sender_t *s)
+{
+    ngx_msec_t  since;
+
+    since = ngx_current_msec - s->running_sent;
+
+    if (s->running_version != s->outbox->running->sh->version) {
+        return since >= NGX_HTTP_OLLAMA_RUNNING;
+    }
+
+    return s->running && since >= NGX_HTTP_OLLAMA_STATE;
+}
+
+
+static ngx_int_t
+ngx_http_ollama_sender_running(ngx_http_ollama_sender_t *s)
+{
+    size_t                        n;
+    ngx_time_t                   *tp;
+    ollama_record_running_end_t   end;
+
+    if (ngx_http_ollama_sender_reserve(s, NGX_HTTP_OLLAMA_BATCH) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    tp = ngx_timeofday();
+
+    s->running_version = s->outbox->running->sh->version;
+    s->running_sent = ngx_current_msec;
+
+    n = ngx_http_ollama_running_collect(s->outbox->running, s->out,
+                                        s->size - OLLAMA_RECORD_MAX,
+                                        &end.total);
+    s->running = end.total;
+
+    end.time = (uint64_t) tp->sec * 1000 + tp->msec;
+    end.waiting = ngx_http_ollama_keys_waiters(s->outbox->keys);
+
+    n += ollama_record_running_end_encode(s->out + n, s->size - n, &end);
+
+    s->pos = 0;
+    s->last = n;
+
+    return NGX_OK;
+}
+
+
 static void
 ngx_http_ollama_sender_read_handler(ngx_event_t *rev)
 {
@@ -920,6 +985,7 @@ ngx_http_ollama_sender_frame(ngx_http_ollama_sender_t *s,
         s->told = 0;
 
         s->state_sent = ngx_current_msec - NGX_HTTP_OLLAMA_STATE;
+        s->running_version = 0;
 
         ngx_add_timer(&s->event, 1);
 

@@ -89,6 +89,8 @@ ngx_http_ollama_usage_settle(ngx_http_ollama_ctx_t *ctx)
 
     answered = 0;
 
+    ngx_http_ollama_running_remove(ctx);
+
     if (ctx->total == 0) {
         ctx->total = ngx_http_ollama_elapsed(ctx->request);
     }

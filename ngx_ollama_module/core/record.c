@@ -578,9 +578,9 @@ ollama_record_usage_decode(const ollama_frame_t *f, ollama_record_usage_t *r)
 }
 
 
-size_t
-ollama_record_request_encode(unsigned char *buf, size_t size,
-    const ollama_record_request_t *r)
+static size_t
+ollama_record_request_write(unsigned char *buf, size_t size,
+    const ollama_record_request_t *r, ollama_frame_type_e type)
 {
     unsigned int     i;
     ollama_writer_t  w;
@@ -627,7 +627,23 @@ ollama_record_request_encode(unsigned char *buf, size_t size,
     ollama_write_text(&w, &r->user_agent, 256);
     ollama_write_text(&w, &r->reason, 256);
 
-    return ollama_write_end(&w, buf, OLLAMA_FRAME_REQUEST);
+    return ollama_write_end(&w, buf, type);
+}
+
+
+size_t
+ollama_record_request_encode(unsigned char *buf, size_t size,
+    const ollama_record_request_t *r)
+{
+    return ollama_record_request_write(buf, size, r, OLLAMA_FRAME_REQUEST);
+}
+
+
+size_t
+ollama_record_running_encode(unsigned char *buf, size_t size,
+    const ollama_record_request_t *r)
+{
+    return ollama_record_request_write(buf, size, r, OLLAMA_FRAME_RUNNING);
 }
 
 
@@ -662,7 +678,9 @@ ollama_record_request_decode(const ollama_frame_t *f,
     if (in.bad
         || r->nattempts > OLLAMA_RECORD_ATTEMPTS
         || r->certainty > OLLAMA_RECORD_EXACT
-        || r->end > OLLAMA_RECORD_STREAM_ERROR)
+        || r->end > OLLAMA_RECORD_ANSWERING
+        || (r->end > OLLAMA_RECORD_STREAM_ERROR)
+           != (f->type == OLLAMA_FRAME_RUNNING))
     {
         return -1;
     }
@@ -683,6 +701,40 @@ ollama_record_request_decode(const ollama_frame_t *f,
     ollama_read_text(&in, &r->upstream_id, 128);
     ollama_read_text(&in, &r->user_agent, 256);
     ollama_read_text(&in, &r->reason, 256);
+
+    return in.bad ? -1 : 0;
+}
+
+
+size_t
+ollama_record_running_end_encode(unsigned char *buf, size_t size,
+    const ollama_record_running_end_t *r)
+{
+    ollama_writer_t  w;
+
+    if (ollama_write_begin(&w, buf, size) != 0) {
+        return 0;
+    }
+
+    ollama_write_n(&w, r->time, 8);
+    ollama_write_n(&w, r->total, 4);
+    ollama_write_n(&w, r->waiting, 4);
+
+    return ollama_write_end(&w, buf, OLLAMA_FRAME_RUNNING_END);
+}
+
+
+int
+ollama_record_running_end_decode(const ollama_frame_t *f,
+    ollama_record_running_end_t *r)
+{
+    ollama_reader_t  in;
+
+    ollama_read_begin(&in, f);
+
+    r->time = ollama_read_n(&in, 8);
+    r->total = (uint32_t) ollama_read_n(&in, 4);
+    r->waiting = (uint32_t) ollama_read_n(&in, 4);
 
     return in.bad ? -1 : 0;
 }

@@ -30,6 +30,8 @@
  *     REQUEST, BODY, PENALTY, ... (numbered)
  *                                           ACK      last number committed
  *     OUTBOX, KEYSTATE (not numbered, about once a second)
+ *     RUNNING one per request that runs,
+ *     RUNNING_END (not numbered, a few times a second while any runs)
  *
  * Numbers (seq).  Frames that must be kept (REQUEST, BODY, PENALTY sent by
  * the module) carry a number which grows by one within an instance and
@@ -101,7 +103,9 @@ typedef enum {
     OLLAMA_FRAME_BODY,
     OLLAMA_FRAME_PENALTY,
     OLLAMA_FRAME_OUTBOX,
-    OLLAMA_FRAME_KEYSTATE
+    OLLAMA_FRAME_KEYSTATE,
+    OLLAMA_FRAME_RUNNING,
+    OLLAMA_FRAME_RUNNING_END
 } ollama_frame_type_e;
 
 
@@ -115,14 +119,19 @@ typedef enum {
 } ollama_record_certainty_e;
 
 
-/* how a request ended */
+/* how a request ended or, in RUNNING, where it is */
 
 typedef enum {
     OLLAMA_RECORD_DONE = 0,          /* the whole answer was passed on */
     OLLAMA_RECORD_LOCAL,             /* answered or refused by the proxy */
     OLLAMA_RECORD_CLIENT_GONE,       /* the client hung up */
     OLLAMA_RECORD_UPSTREAM_GONE,     /* the cloud hung up, or timed out */
-    OLLAMA_RECORD_STREAM_ERROR       /* an error inside a 200 */
+    OLLAMA_RECORD_STREAM_ERROR,      /* an error inside a 200 */
+
+    OLLAMA_RECORD_READING,           /* its body is on the way */
+    OLLAMA_RECORD_WAITING,           /* for a slot */
+    OLLAMA_RECORD_SENT,              /* the cloud has not answered yet */
+    OLLAMA_RECORD_ANSWERING          /* the answer is on the way */
 } ollama_record_end_e;
 
 
@@ -245,6 +254,20 @@ typedef struct {
 } ollama_record_request_t;
 
 
+/*
+ * A request that runs is told in the same fields, as far as they are known:
+ * status is 0 before the answer, total and queue are what has passed so far,
+ * tokens are estimates.  RUNNING frames up to a RUNNING_END are the whole
+ * list; only the oldest requests of each worker are in it, total counts all.
+ */
+
+typedef struct {
+    uint64_t                     time;
+    uint32_t                     total;
+    uint32_t                     waiting;       /* of these, for a slot */
+} ollama_record_running_end_t;
+
+
 typedef struct {
     uint64_t                     id;            /* the request's */
     uint64_t                     time;          /* the request's */
@@ -321,6 +344,10 @@ size_t ollama_record_usage_encode(unsigned char *buf, size_t size,
     const ollama_record_usage_t *r);
 size_t ollama_record_request_encode(unsigned char *buf, size_t size,
     const ollama_record_request_t *r);
+size_t ollama_record_running_encode(unsigned char *buf, size_t size,
+    const ollama_record_request_t *r);
+size_t ollama_record_running_end_encode(unsigned char *buf, size_t size,
+    const ollama_record_running_end_t *r);
 size_t ollama_record_penalty_encode(unsigned char *buf, size_t size,
     const ollama_record_penalty_t *r);
 size_t ollama_record_outbox_encode(unsigned char *buf, size_t size,
@@ -351,7 +378,9 @@ int ollama_record_ack_decode(const ollama_frame_t *f, ollama_record_ack_t *r);
 int ollama_record_usage_decode(const ollama_frame_t *f,
     ollama_record_usage_t *r);
 int ollama_record_request_decode(const ollama_frame_t *f,
-    ollama_record_request_t *r);
+    ollama_record_request_t *r);                    /* RUNNING, too */
+int ollama_record_running_end_decode(const ollama_frame_t *f,
+    ollama_record_running_end_t *r);
 int ollama_record_body_decode(const ollama_frame_t *f,
     ollama_record_body_t *r);
 int ollama_record_penalty_decode(const ollama_frame_t *f,

@@ -388,16 +388,26 @@ void
 ollama_usage_tokens(const ollama_usage_result_t *res, uint64_t request_bytes,
     uint64_t *prompt, uint64_t *completion)
 {
+    if (res->certainty == OLLAMA_CERTAINTY_PARTIAL
+        || res->certainty == OLLAMA_CERTAINTY_ESTIMATED)
+    {
+        ollama_usage_so_far(res, request_bytes, prompt, completion);
+        return;
+    }
+
+    *prompt = res->prompt;
+    *completion = res->completion;
+}
+
+
+void
+ollama_usage_so_far(const ollama_usage_result_t *res, uint64_t request_bytes,
+    uint64_t *prompt, uint64_t *completion)
+{
     uint64_t  bytes, tokens;
 
     *prompt = res->prompt;
     *completion = res->completion;
-
-    if (res->certainty != OLLAMA_CERTAINTY_PARTIAL
-        && res->certainty != OLLAMA_CERTAINTY_ESTIMATED)
-    {
-        return;
-    }
 
     if (*prompt == 0) {
         *prompt = (request_bytes + OLLAMA_USAGE_BYTES_PER_TOKEN - 1)

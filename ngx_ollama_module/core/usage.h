@@ -147,6 +147,10 @@ const ollama_usage_result_t *ollama_usage_result(const ollama_usage_t *u);
 void ollama_usage_tokens(const ollama_usage_result_t *res,
     uint64_t request_bytes, uint64_t *prompt, uint64_t *completion);
 
+/* The same while the answer is still coming. */
+void ollama_usage_so_far(const ollama_usage_result_t *res,
+    uint64_t request_bytes, uint64_t *prompt, uint64_t *completion);
+
 /* The format that a Content-Type (with or without parameters) names. */
 ollama_usage_format_e ollama_usage_format(const char *content_type, size_t n);
 

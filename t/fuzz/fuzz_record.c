@@ -38,7 +38,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     copy = malloc(size ? size : 1);
     memcpy(copy, data, size);
 
-    for (type = 0; type <= OLLAMA_FRAME_KEYSTATE; type++) {
+    for (type = 0; type <= OLLAMA_FRAME_RUNNING_END; type++) {
         memset(&f, 0, sizeof(f));
         f.version = OLLAMA_FRAME_VERSION;
         f.type = (uint8_t) type;
@@ -176,6 +176,11 @@ decode(const ollama_frame_t *f)
     ollama_record_penalty_t   penalty, penalty2;
     ollama_record_keystate_t  keystate;
 
+    ollama_record_running_end_t  running_end;
+
+    size_t  (*encode)(unsigned char *buf, size_t size,
+                      const ollama_record_request_t *r);
+
     switch (f->type) {
 
     case OLLAMA_FRAME_HELLO:
@@ -244,7 +249,12 @@ decode(const ollama_frame_t *f)
         }
         break;
 
+    case OLLAMA_FRAME_RUNNING_END:
+        (void) ollama_record_running_end_decode(f, &running_end);
+        break;
+
     case OLLAMA_FRAME_REQUEST:
+    case OLLAMA_FRAME_RUNNING:
         if (ollama_record_request_decode(f, &request) != 0) {
             break;
         }
@@ -255,13 +265,15 @@ decode(const ollama_frame_t *f)
 
         check_texts(f, &request.client, 9);
 
-        n = ollama_record_request_encode(buf, sizeof(buf), &request);
+        encode = f->type == OLLAMA_FRAME_REQUEST ? ollama_record_request_encode
+                                                 : ollama_record_running_encode;
+
+        n = encode(buf, sizeof(buf), &request);
 
         if (n == 0
             || ollama_frame_next(buf, n, &used, &again) != OLLAMA_FRAME_GOT
             || ollama_record_request_decode(&again, &request2) != 0
-            || ollama_record_request_encode(again_buf, sizeof(again_buf),
-                                            &request2) != n
+            || encode(again_buf, sizeof(again_buf), &request2) != n
             || memcmp(buf, again_buf, n) != 0)
         {
             abort();

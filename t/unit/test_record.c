@@ -168,6 +168,53 @@ request_comes_back(void **state)
 }
 
 
+/* what runs is told in the same fields, with another end */
+
+static void
+running_comes_back(void **state)
+{
+    size_t                       n;
+    unsigned int                 end;
+    unsigned char                buf[OLLAMA_RECORD_MAX];
+    ollama_frame_t               f;
+    ollama_record_request_t      r, s;
+    ollama_record_running_end_t  e = { 1, 2, 3 }, e2;
+
+    (void) state;
+
+    for (end = 0; end <= OLLAMA_RECORD_ANSWERING + 1; end++) {
+        fill(&r);
+        r.end = (uint8_t) end;
+
+        n = ollama_record_running_encode(buf, sizeof(buf), &r);
+        f = frame_of(buf, n);
+        assert_int_equal(f.type, OLLAMA_FRAME_RUNNING);
+        assert_int_equal(ollama_record_request_decode(&f, &s),
+                         end >= OLLAMA_RECORD_READING
+                         && end <= OLLAMA_RECORD_ANSWERING ? 0 : -1);
+
+        f.type = OLLAMA_FRAME_REQUEST;
+        assert_int_equal(ollama_record_request_decode(&f, &s),
+                         end <= OLLAMA_RECORD_STREAM_ERROR ? 0 : -1);
+    }
+
+    assert_int_equal(s.id, r.id);
+    text_is(&s.client_name, "alice");
+    text_is(&s.model, "gpt-oss:120b");
+
+    n = ollama_record_running_end_encode(buf, sizeof(buf), &e);
+    f = frame_of(buf, n);
+    assert_int_equal(f.type, OLLAMA_FRAME_RUNNING_END);
+    assert_int_equal(ollama_record_running_end_decode(&f, &e2), 0);
+    assert_int_equal(e2.time, 1);
+    assert_int_equal(e2.total, 2);
+    assert_int_equal(e2.waiting, 3);
+
+    f.len--;
+    assert_int_equal(ollama_record_running_end_decode(&f, &e2), -1);
+}
+
+
 static void
 other_records_come_back(void **state)
 {
@@ -702,6 +749,7 @@ main(void)
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(crc_is_the_usual_one),
         cmocka_unit_test(request_comes_back),
+        cmocka_unit_test(running_comes_back),
         cmocka_unit_test(other_records_come_back),
         cmocka_unit_test(body_comes_back),
         cmocka_unit_test(texts_are_bounded),

@@ -1049,6 +1049,41 @@ test_tokens(void **state)
 }
 
 
+/* while it streams: what has come so far, until the cloud says better */
+
+static void
+test_so_far(void **state)
+{
+    size_t    i;
+    uint64_t  prompt, completion;
+
+    static const struct {
+        const char  *piece;
+        uint64_t     prompt;
+        uint64_t     completion;
+    } steps[] = {
+        { "", 250, 0 },
+        { SAYS("Hello"), 250, 2 },
+        { SAYS(" my dear"), 250, 4 },
+        { SAYS(" you"), 250, 5 },
+        { LAST, 73, 78 }
+    };
+
+    (void) state;
+
+    ollama_usage_reset(u, NDJSON, NATIVE);
+
+    for (i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        ollama_usage_feed(u, (const unsigned char *) steps[i].piece,
+                          strlen(steps[i].piece));
+        ollama_usage_so_far(ollama_usage_result(u), 999, &prompt, &completion);
+
+        assert_int_equal(prompt, steps[i].prompt);
+        assert_int_equal(completion, steps[i].completion);
+    }
+}
+
+
 static void
 test_format(void **state)
 {
@@ -1152,6 +1187,7 @@ main(void)
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_reuse),
         cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_so_far),
         cmocka_unit_test(test_format),
         cmocka_unit_test(test_family)
     };
