@@ -1,7 +1,9 @@
 #include "api.h"
 
+#include "fields.h"
 #include "map.h"
 #include "metrics.h"
+#include "running.h"
 #include "util.h"
 #include "version.h"
 
@@ -33,38 +35,13 @@ static void finish(struct http_request *q, struct answer *a,
                store_read_error(a->api->store));
 }
 
-static void fingerprint(struct json *j, uint32_t key) {
-    char hex[9];
-
-    snprintf(hex, sizeof(hex), "%08" PRIx32, key);
-    json_text(j, key ? hex : NULL);
-}
-
-/* A key without a name is called by its fingerprint. */
-static void key_label(struct json *j, uint32_t key, const char *name) {
-    if (name && *name)
-        json_text(j, name);
-    else
-        fingerprint(j, key);
-}
-
-static void text(struct json *j, const char *name, const char *value) {
-    json_member(j, name);
-    json_text(j, value && *value ? value : NULL);
-}
-
-static void number(struct json *j, const char *name, int64_t value) {
-    json_member(j, name);
-    json_int(j, value);
-}
-
 static void counts(struct json *j, const struct store_counts *n) {
-    number(j, "requests", n->requests);
-    number(j, "prompt_tokens", n->prompt);
-    number(j, "completion_tokens", n->completion);
-    number(j, "cached_tokens", n->cached);
-    number(j, "estimated_tokens", n->estimated);
-    number(j, "errors", n->errors);
+    field_number(j, "requests", n->requests);
+    field_number(j, "prompt_tokens", n->prompt);
+    field_number(j, "completion_tokens", n->completion);
+    field_number(j, "cached_tokens", n->cached);
+    field_number(j, "estimated_tokens", n->estimated);
+    field_number(j, "errors", n->errors);
 }
 
 /* ---- sums ---- */
@@ -80,7 +57,7 @@ static void put_hour(struct json *j, enum by by, const struct store_hour *row) {
     if (by & BY_CLIENT) {
         json_member(j, "client_ip");
         json_text(j, row->client);
-        text(j, "client_name", row->client_name);
+        field_text(j, "client_name", row->client_name);
     }
     if (by & BY_KEY) {
         json_member(j, "key_index");
@@ -88,10 +65,7 @@ static void put_hour(struct json *j, enum by by, const struct store_hour *row) {
             json_null(j);
         else
             json_int(j, row->key_index);
-        json_member(j, "key");
-        key_label(j, row->key, row->key_name);
-        json_member(j, "key_fingerprint");
-        fingerprint(j, row->key);
+        field_key(j, row->key, row->key_name);
     }
     if (by & BY_MODEL) {
         json_member(j, "model");
@@ -231,20 +205,17 @@ static void on_minute(void *arg, const struct store_minute *row) {
     json_member(j, "minute");
     json_time(j, row->time, 0);
     if (strcmp(m->by, "key") == 0) {
-        json_member(j, "key");
-        key_label(j, row->key, row->name);
-        json_member(j, "key_fingerprint");
-        fingerprint(j, row->key);
+        field_key(j, row->key, row->name);
     } else if (strcmp(m->by, "client") == 0) {
         json_member(j, "client_ip");
         json_text(j, row->name);
-        text(j, "client_name", row->more);
+        field_text(j, "client_name", row->more);
     } else if (strcmp(m->by, "model") == 0) {
         json_member(j, "model");
         json_text(j, row->name);
     }
-    number(j, "total_tokens", row->n.prompt + row->n.completion);
-    number(j, "requests", row->n.requests);
+    field_number(j, "total_tokens", row->n.prompt + row->n.completion);
+    field_number(j, "requests", row->n.requests);
     json_end(j, '}');
 }
 
@@ -305,7 +276,8 @@ static void stats_24h(struct http_request *q) {
         json_begin(&a.j, '{');
         json_member(&a.j, "hour_bucket");
         json_time(&a.j, (h.first + i) * HOUR, 0);
-        number(&a.j, "total_tokens", h.list[i].prompt + h.list[i].completion);
+        field_number(&a.j, "total_tokens",
+                     h.list[i].prompt + h.list[i].completion);
         counts(&a.j, &h.list[i]);
         json_end(&a.j, '}');
     }
@@ -322,10 +294,7 @@ static void on_event(void *arg, const ollama_record_penalty_t *p) {
     json_begin(j, '{');
     json_member(j, "time");
     json_time(j, (int64_t)p->time, 1);
-    json_member(j, "key");
-    key_label(j, p->key, k ? k->name : NULL);
-    json_member(j, "key_fingerprint");
-    fingerprint(j, p->key);
+    field_key(j, p->key, k ? k->name : NULL);
     json_member(j, "model");
     if (p->model.len)
         json_string(j, p->model.data, p->model.len);
@@ -340,7 +309,7 @@ static void on_event(void *arg, const ollama_record_penalty_t *p) {
         json_int(j, p->http);
     else
         json_null(j);
-    number(j, "level", p->level);
+    field_number(j, "level", p->level);
     json_member(j, "until");
     json_time(j, (int64_t)p->until, 1);
     json_end(j, '}');
@@ -363,17 +332,6 @@ static const char *const certainties[] = {"none", "estimated", "partial",
                                           "exact"};
 static const char *const ends[] = {"done", "local", "client_gone",
                                    "upstream_gone", "stream_error"};
-static const char *const causes[] = {"answered", "connect", "timeout",
-                                     "closed",   "stale",   "aborted"};
-
-static void maybe(struct json *j, const char *name, int64_t value) {
-    json_member(j, name);
-    if (value < 0)
-        json_null(j);
-    else
-        json_int(j, value);
-}
-
 /* "fingerprint:status:ms:cause ..." as it lies in the store */
 static void attempts(struct json *j, const struct state *state, const char *s) {
     unsigned key, status, ms, cause;
@@ -383,21 +341,7 @@ static void attempts(struct json *j, const struct state *state, const char *s) {
     json_begin(j, '[');
     while (sscanf(s, "%8x:%5u:%10u:%3u%n", &key, &status, &ms, &cause, &n) ==
            4) {
-        const struct state_key *k = state_find_key(state, key);
-
-        json_begin(j, '{');
-        json_member(j, "key");
-        key_label(j, key, k ? k->name : NULL);
-        json_member(j, "key_fingerprint");
-        fingerprint(j, key);
-        json_member(j, "status");
-        if (status)
-            json_int(j, status);
-        else
-            json_null(j);
-        number(j, "ms", ms);
-        text(j, "cause", cause < 6 ? causes[cause] : "unknown");
-        json_end(j, '}');
+        field_attempt(j, state, key, status, ms, cause);
         s += n;
         if (*s == ' ') s++;
     }
@@ -407,51 +351,49 @@ static void attempts(struct json *j, const struct state *state, const char *s) {
 void api_query(struct json *j, const struct state *state,
                const struct store_row *r) {
     json_begin(j, '{');
-    number(j, "id", r->id);
+    field_number(j, "id", r->id);
     json_member(j, "timestamp");
     json_time(j, r->time, 1);
     json_member(j, "client_ip");
     json_text(j, r->client);
-    text(j, "client_name", r->client_name);
+    field_text(j, "client_name", r->client_name);
     json_member(j, "method");
     json_text(j, r->method);
     json_member(j, "endpoint");
     json_text(j, r->endpoint);
-    text(j, "model", r->model);
+    field_text(j, "model", r->model);
     /* what is not noted is as asked for */
-    text(j, "model_answered", r->model_answered ? r->model_answered : r->model);
-    json_member(j, "key");
-    key_label(j, r->key, r->key_name);
-    json_member(j, "key_fingerprint");
-    fingerprint(j, r->key);
-    maybe(j, "key_index", r->key_index);
-    number(j, "status", r->status);
-    text(j, "end", r->end >= 0 && r->end < 5 ? ends[r->end] : "unknown");
-    text(j, "reason", r->reason);
-    number(j, "prompt_tokens", r->prompt);
-    number(j, "completion_tokens", r->completion);
-    number(j, "cached_tokens", r->cached);
-    number(j, "total_tokens", r->prompt + r->completion);
-    text(j, "certainty",
-         r->certainty >= 0 && r->certainty < 4 ? certainties[r->certainty]
-                                               : "unknown");
+    field_text(j, "model_answered",
+               r->model_answered ? r->model_answered : r->model);
+    field_key(j, r->key, r->key_name);
+    field_maybe(j, "key_index", r->key_index);
+    field_number(j, "status", r->status);
+    field_text(j, "end", r->end >= 0 && r->end < 5 ? ends[r->end] : "unknown");
+    field_text(j, "reason", r->reason);
+    field_number(j, "prompt_tokens", r->prompt);
+    field_number(j, "completion_tokens", r->completion);
+    field_number(j, "cached_tokens", r->cached);
+    field_number(j, "total_tokens", r->prompt + r->completion);
+    field_text(j, "certainty",
+               r->certainty >= 0 && r->certainty < 4 ? certainties[r->certainty]
+                                                     : "unknown");
     json_member(j, "streamed");
     json_bool(j, r->streamed);
-    maybe(j, "queue_ms", r->queue);
-    maybe(j, "connect_ms", r->connect);
-    maybe(j, "first_token_ms", r->first_token);
-    maybe(j, "total_ms", r->total);
-    number(j, "bytes_in", r->bytes_in);
-    number(j, "bytes_out", r->bytes_out);
+    field_maybe(j, "queue_ms", r->queue);
+    field_maybe(j, "connect_ms", r->connect);
+    field_maybe(j, "first_token_ms", r->first_token);
+    field_maybe(j, "total_ms", r->total);
+    field_number(j, "bytes_in", r->bytes_in);
+    field_number(j, "bytes_out", r->bytes_out);
     attempts(j, state, r->attempts ? r->attempts : "");
-    text(j, "upstream_id", r->upstream_id);
-    text(j, "user_agent", r->user_agent);
+    field_text(j, "upstream_id", r->upstream_id);
+    field_text(j, "user_agent", r->user_agent);
     json_member(j, "body");
     if (r->body_size < 0) {
         json_null(j);
     } else {
         json_begin(j, '{');
-        number(j, "size", r->body_size);
+        field_number(j, "size", r->body_size);
         json_member(j, "truncated");
         json_bool(j, r->body_truncated);
         json_end(j, '}');
@@ -615,24 +557,21 @@ static void query(struct http_request *q) {
 
 void api_key(struct json *j, const struct state_key *k) {
     json_begin(j, '{');
-    json_member(j, "key");
-    key_label(j, k->key, k->name);
-    json_member(j, "key_fingerprint");
-    fingerprint(j, k->key);
-    maybe(j, "key_index", k->index);
-    text(j, "account", k->account);
+    field_key(j, k->key, k->name);
+    field_maybe(j, "key_index", k->index);
+    field_text(j, "account", k->account);
     json_member(j, "enabled");
     json_bool(j, k->enabled);
     json_member(j, "eligible");
     json_bool(j, k->eligible);
-    text(j, "status", k->status);
-    text(j, "reason", k->reason);
+    field_text(j, "status", k->status);
+    field_text(j, "reason", k->reason);
     json_member(j, "until");
     json_time(j, k->until, 0);
-    number(j, "usage_2h", (int64_t)k->usage);
-    number(j, "reserved", (int64_t)k->reserved);
-    number(j, "in_flight", k->in_flight);
-    number(j, "slots", k->slots);
+    field_number(j, "usage_2h", (int64_t)k->usage);
+    field_number(j, "reserved", (int64_t)k->reserved);
+    field_number(j, "in_flight", k->in_flight);
+    field_number(j, "slots", k->slots);
     json_member(j, "seen");
     json_time(j, k->seen, 0);
     json_end(j, '}');
@@ -649,15 +588,26 @@ static void stats_keys(struct http_request *q) {
     finish(q, &a, STORE_OK);
 }
 
+/* ---- running ---- */
+
+static void stats_running(struct http_request *q) {
+    struct answer a = {.api = q->ctx};
+    int64_t limit;
+
+    if (http_int(q, "limit", 100, 1, 1000, &limit) != 0) return;
+    running_json(&a.j, a.api->state, (int)limit);
+    finish(q, &a, STORE_OK);
+}
+
 /* ---- logs ---- */
 
 void api_log(struct json *j, const struct log_line *l) {
     json_begin(j, '{');
-    number(j, "id", l->id);
+    field_number(j, "id", l->id);
     json_member(j, "timestamp");
     json_time(j, l->time, 1);
-    text(j, "level", log_level_name(l->level));
-    text(j, "source", l->source);
+    field_text(j, "level", log_level_name(l->level));
+    field_text(j, "source", l->source);
     json_member(j, "message");
     json_string(j, l->text, l->len);
     json_end(j, '}');
@@ -709,7 +659,7 @@ static void health_cloud(struct json *j, const struct writer_status *w,
 
     json_member(j, "cloud");
     json_begin(j, '{');
-    text(j, "status", word);
+    field_text(j, "status", word);
     json_member(j, "last_answer");
     json_time(j, w->cloud_answer, 0);
     json_member(j, "last_good");
@@ -721,7 +671,8 @@ static void health_cloud(struct json *j, const struct writer_status *w,
         json_int(j, w->cloud_status);
     else
         json_null(j);
-    text(j, "last_cause", w->cloud_failure ? causes[w->cloud_cause] : NULL);
+    field_text(j, "last_cause",
+               w->cloud_failure ? field_cause((unsigned)w->cloud_cause) : NULL);
     json_end(j, '}');
 }
 
@@ -732,19 +683,19 @@ static int is_slow(const struct writer_status *w) {
 static void health_store(struct json *j, const struct writer_status *w) {
     json_member(j, "store");
     json_begin(j, '{');
-    text(j, "status", is_slow(w) ? "slow" : store_word(w->result));
-    text(j, "error", w->error);
+    field_text(j, "status", is_slow(w) ? "slow" : store_word(w->result));
+    field_text(j, "error", w->error);
     json_member(j, "since");
     json_time(j, w->since, 0);
     json_member(j, "last_commit");
     json_time(j, w->committed, 1);
-    number(j, "queued_frames", w->queued_frames);
-    number(j, "queued_bytes", w->queued_bytes);
-    number(j, "batch_ms", w->busy_ms);
-    number(j, "batches", w->batches);
-    number(j, "requests", w->requests);
-    number(j, "bodies", w->bodies);
-    number(j, "malformed", w->malformed);
+    field_number(j, "queued_frames", w->queued_frames);
+    field_number(j, "queued_bytes", w->queued_bytes);
+    field_number(j, "batch_ms", w->busy_ms);
+    field_number(j, "batches", w->batches);
+    field_number(j, "requests", w->requests);
+    field_number(j, "bodies", w->bodies);
+    field_number(j, "malformed", w->malformed);
     json_end(j, '}');
 }
 
@@ -757,33 +708,33 @@ static void health_proxies(struct json *j, const struct state *s, int64_t now) {
         if (p->seen < now - STATE_SHOWN_MS) continue;
         snprintf(hex, sizeof(hex), "%016" PRIx64, p->instance);
         json_begin(j, '{');
-        text(j, "instance", hex);
+        field_text(j, "instance", hex);
         json_member(j, "connected");
         json_bool(j, p->connections > 0);
-        text(j, "server", p->server);
-        text(j, "version", p->version);
+        field_text(j, "server", p->server);
+        field_text(j, "version", p->version);
         json_member(j, "last_seen");
         json_time(j, p->seen, 0);
-        number(j, "committed", (int64_t)p->committed);
-        number(j, "duplicates", (int64_t)p->duplicates);
-        number(j, "missing", (int64_t)p->gaps);
+        field_number(j, "committed", (int64_t)p->committed);
+        field_number(j, "duplicates", (int64_t)p->duplicates);
+        field_number(j, "missing", (int64_t)p->gaps);
         json_member(j, "outbox");
         if (p->has_outbox) {
             const ollama_record_outbox_t *o = &p->outbox;
             json_begin(j, '{');
-            number(j, "size", (int64_t)o->size);
-            number(j, "used", (int64_t)o->used);
-            number(j, "unacknowledged",
-                   o->last_seq > p->committed
-                       ? (int64_t)(o->last_seq - p->committed)
-                       : 0);
-            number(j, "lag_ms", o->lag);
-            number(j, "dropped_records", (int64_t)o->dropped_records);
-            number(j, "dropped_bodies", (int64_t)o->dropped_bodies);
-            number(j, "resent", (int64_t)o->resent);
-            number(j, "running", o->running);
-            number(j, "waiting", o->waiting);
-            number(j, "workers", o->workers);
+            field_number(j, "size", (int64_t)o->size);
+            field_number(j, "used", (int64_t)o->used);
+            field_number(j, "unacknowledged",
+                         o->last_seq > p->committed
+                             ? (int64_t)(o->last_seq - p->committed)
+                             : 0);
+            field_number(j, "lag_ms", o->lag);
+            field_number(j, "dropped_records", (int64_t)o->dropped_records);
+            field_number(j, "dropped_bodies", (int64_t)o->dropped_bodies);
+            field_number(j, "resent", (int64_t)o->resent);
+            field_number(j, "running", o->running);
+            field_number(j, "waiting", o->waiting);
+            field_number(j, "workers", o->workers);
             json_end(j, '}');
         } else {
             json_null(j);
@@ -796,12 +747,12 @@ static void health_proxies(struct json *j, const struct state *s, int64_t now) {
 static void health_ingest(struct json *j, const struct state *s) {
     json_member(j, "ingest");
     json_begin(j, '{');
-    number(j, "connections", s->connections);
-    number(j, "frames", (int64_t)s->frames);
-    number(j, "damaged", (int64_t)s->damaged);
-    number(j, "foreign", (int64_t)s->foreign);
-    number(j, "unknown", (int64_t)s->unknown);
-    number(j, "refused", (int64_t)s->refused);
+    field_number(j, "connections", s->connections);
+    field_number(j, "frames", (int64_t)s->frames);
+    field_number(j, "damaged", (int64_t)s->damaged);
+    field_number(j, "foreign", (int64_t)s->foreign);
+    field_number(j, "unknown", (int64_t)s->unknown);
+    field_number(j, "refused", (int64_t)s->refused);
     json_end(j, '}');
 }
 
@@ -865,19 +816,19 @@ void api_health(struct json *j, struct api *api) {
     find_problems(&p, api, &w, r);
 
     json_begin(j, '{');
-    text(j, "status", p.n ? "degraded" : "ok");
+    field_text(j, "status", p.n ? "degraded" : "ok");
     json_member(j, "problems");
     json_begin(j, '[');
     if (p.n) json_raw(j, p.list.data, p.list.len);
     json_end(j, ']');
     json_free(&p.list);
-    text(j, "version", STATSD_VERSION);
+    field_text(j, "version", STATSD_VERSION);
     json_member(j, "demo");
     json_bool(j, api->state->demo);
-    number(j, "pid", getpid());
+    field_number(j, "pid", getpid());
     json_member(j, "time");
     json_time(j, now, 0);
-    number(j, "uptime_seconds", (now - api->state->started) / 1000);
+    field_number(j, "uptime_seconds", (now - api->state->started) / 1000);
     health_cloud(j, &w, now);
     health_store(j, &w);
     health_proxies(j, api->state, now);
@@ -885,18 +836,18 @@ void api_health(struct json *j, struct api *api) {
 
     json_member(j, "disk");
     json_begin(j, '{');
-    number(j, "free_bytes", w.disk_free);
-    number(j, "size_bytes", w.disk_size);
-    number(j, "database_bytes", w.sizes.file + w.sizes.wal);
-    number(j, "body_bytes", w.sizes.bodies);
-    number(j, "body_limit", api->keep->body_bytes);
-    number(j, "bodies", w.sizes.body_count);
+    field_number(j, "free_bytes", w.disk_free);
+    field_number(j, "size_bytes", w.disk_size);
+    field_number(j, "database_bytes", w.sizes.file + w.sizes.wal);
+    field_number(j, "body_bytes", w.sizes.bodies);
+    field_number(j, "body_limit", api->keep->body_bytes);
+    field_number(j, "bodies", w.sizes.body_count);
     json_end(j, '}');
 
     json_member(j, "totals");
     if (r == STORE_OK) {
         json_begin(j, '{');
-        number(j, "total_tokens", total.prompt + total.completion);
+        field_number(j, "total_tokens", total.prompt + total.completion);
         counts(j, &total);
         json_end(j, '}');
     } else {
@@ -926,6 +877,7 @@ void api_routes(struct http *h) {
     http_route(h, "/stats/24h", stats_24h);
     http_route(h, "/stats/events", stats_events);
     http_route(h, "/stats/keys", stats_keys);
+    http_route(h, "/stats/running", stats_running);
     http_route(h, "/stats/health", health);
     http_route(h, "/queries", queries);
     http_route(h, "/queries/", query);

@@ -20,6 +20,8 @@
  *     /logs             lines, oldest first: level (and worse), limit
  *                         1..1000 (200), after (id)
  *     /stats/keys       what the module has last said of its keys
+ *     /stats/running    requests that run now, see running.h: limit 1..1000
+ *                         (100)
  *     /health           what works and what does not
  *     /metrics, /events see metrics.h, live.h
  *

@@ -1,6 +1,7 @@
 #include "live.h"
 
 #include "log.h"
+#include "running.h"
 #include "util.h"
 #include "version.h"
 
@@ -21,10 +22,12 @@ static struct {
     struct event *tick;
     struct client *clients;
     int nclients;
-    int64_t row, line;  /* the last ones that were told */
-    int64_t sent;       /* when anything was, monotonic */
-    int64_t second;     /* when keys and health were looked at, monotonic */
-    uint64_t figures;   /* hash of what makes health worth telling */
+    int64_t row, line; /* the last ones that were told */
+    int64_t sent;      /* when anything was, monotonic */
+    int64_t second;    /* when keys and health were looked at, monotonic */
+    int64_t listed;    /* when the running requests were told, monotonic */
+    uint64_t shape, progress; /* of what was told of them */
+    uint64_t figures;         /* hash of what makes health worth telling */
     uint64_t *key_hash; /* of what was last told of each key of the state */
     int nkeys;
 } lv;
@@ -65,6 +68,24 @@ static void put_health(struct evbuffer *out) {
 
     api_health(&j, lv.api);
     put(out, "health", lv.row, lv.line, &j);
+}
+
+/* At once what runs, and once a second how far it is. */
+static void put_running(struct evbuffer *out, int64_t now, int all) {
+    uint64_t shape = running_hash(lv.api->state, 0);
+    uint64_t progress = running_hash(lv.api->state, 1);
+    int64_t since = now - lv.listed;
+    struct json j = {0};
+
+    if (!all) {
+        if (since < LIVE_RUNNING_MS || progress == lv.progress) return;
+        if (shape == lv.shape && since < 1000) return;
+        lv.shape = shape;
+        lv.progress = progress;
+        lv.listed = now;
+    }
+    running_json(&j, lv.api->state, LIVE_RUNNING);
+    put(out, "running", lv.row, lv.line, &j);
 }
 
 struct collect {
@@ -216,6 +237,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg) {
     if (row < lv.row) lv.row = row; /* another ledger */
     if (row > lv.row) lv.row = put_queries(out, lv.row, 0, LIVE_ROWS, lv.line);
     if (log_last() > lv.line) lv.line = put_logs(out, lv.line, LIVE_LINES);
+    put_running(out, now, 0);
     if (now - lv.second >= 1000 || beat) {
         uint64_t f = figures();
 
@@ -318,6 +340,7 @@ static void events(struct http_request *q) {
     put_hello(out);
     put_health(out);
     put_keys(out, 1);
+    put_running(out, mono_ms(), 1);
     if (last) {
         /* lines are numbered anew by each daemon, requests are not */
         if (line > lv.line) line = 0;

@@ -4,14 +4,17 @@
  *     hello     once: version, demo, started, time, last_id (of requests)
  *     health    as /health
  *     keys      as /stats/keys, of those whose figures have changed
+ *     running   as /stats/running: when there is another request or another
+ *               state of one, twice a second at most; tokens once a second
  *     queries   {"count": n, "queries": [..]}: how many there were, and the
  *               newest of them, newest first, as in /queries
  *     logs      as /logs
  *
  * A timer collects what LIVE_TICK_MS have brought into one piece, made once
  * for all clients and no larger at 1,000 requests a second than at 100: at
- * most LIVE_ROWS requests, LIVE_LINES lines, and once a second at most
- * LIVE_KEYS keys and the health, if it has moved.  When nothing happens there
+ * most LIVE_ROWS requests, LIVE_LINES lines, LIVE_RUNNING running requests,
+ * and once a second at most LIVE_KEYS keys and the health, if it has moved.
+ * When nothing happens there
  * is a heartbeat (a comment, and the health) every LIVE_BEAT_MS.  Without
  * clients nothing is done.
  *
@@ -32,15 +35,17 @@
 
 #include <event2/event.h>
 
-#define LIVE_TICK_MS 250
-#define LIVE_BEAT_MS 10000
-#define LIVE_ROWS    25
-#define LIVE_LINES   50
-#define LIVE_KEYS    500
-#define LIVE_RESUME  200
-#define LIVE_CLIENTS 64
-#define LIVE_PENDING (512 * 1024)
-#define LIVE_STALL_S 30
+#define LIVE_TICK_MS    250
+#define LIVE_RUNNING_MS 500
+#define LIVE_RUNNING    50
+#define LIVE_BEAT_MS    10000
+#define LIVE_ROWS       25
+#define LIVE_LINES      50
+#define LIVE_KEYS       500
+#define LIVE_RESUME     200
+#define LIVE_CLIENTS    64
+#define LIVE_PENDING    (512 * 1024)
+#define LIVE_STALL_S    30
 
 void live_start(struct event_base *base, struct api *api);
 void live_routes(struct http *h);

@@ -1,6 +1,7 @@
 /*
  * What the module has last said of itself: the figures of frames that are not
- * kept (OUTBOX, KEYSTATE), the names of keys, and which proxies are connected.
+ * kept (OUTBOX, KEYSTATE, RUNNING), the names of keys, and which proxies are
+ * connected.
  * It belongs to the loop's thread; ingest writes, /health and /metrics read.
  *
  * Proxies are never forgotten: the last number of each is what keeps a frame
@@ -9,6 +10,8 @@
 
 #ifndef STATSD_STATE_H
 #define STATSD_STATE_H
+
+#include "running.h"
 
 #include "../ngx_ollama_module/core/record.h"
 
@@ -31,6 +34,7 @@ struct state_proxy {
     uint64_t frames, duplicates, gaps;
     int has_outbox;
     ollama_record_outbox_t outbox;
+    struct running running;
 };
 
 struct state_key {

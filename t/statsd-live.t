@@ -86,6 +86,57 @@ is($event->{data}[0]{usage_2h}, 77, '.. usage');
 is_deeply($event->{data}[0], $s->json('/stats/keys')->[0],
           '.. as /stats/keys has it');
 
+# what runs: each list in the place of the one before
+
+sub running {
+    my ($total, @rows) = @_;
+
+    $f->do('running', %$_) for @rows;
+    $f->do('running_end', total => $total, waiting => 1);
+    return until_event($one, 'running',
+                       sub { $_[0]{data}{total} == $total })->{data};
+}
+
+my $now = int(time() * 1000);
+my $list = running(9, { id => 2, time => $now, end => 6, model => '<i>',
+                        queue => 70, status => 0 },
+                      { id => 1, time => $now - 5000, key => 'a1b2c3d4',
+                        client_name => 'anna', completion => 12,
+                        attempts => [ { key => 'b1b2c3d4', status => 429 } ] });
+
+is($list->{waiting}, 1, 'requests that run: how many wait');
+is(scalar @{ $list->{requests} }, 2, '.. those that were told');
+is($list->{requests}[0]{client_name}, 'anna', '.. the longest first');
+is($list->{requests}[0]{phase}, 'answering', '.. where it is');
+is($list->{requests}[0]{key}, 'team-a', '.. its key');
+is($list->{requests}[0]{attempts}[0]{key}, 'team-b', '.. the one before');
+is($list->{requests}[0]{attempts}[0]{status}, 429, '.. what that had said');
+is($list->{requests}[1]{phase}, 'waiting', '.. one waits');
+is($list->{requests}[1]{key}, undef, '.. without a key');
+is($list->{requests}[1]{queue_ms}, 70, '.. and how long');
+is($list->{requests}[1]{model}, '<i>', '.. any model');
+is_deeply($list, $s->json('/stats/running'), '.. as /stats/running has it');
+
+$began = time();
+$list = running($_, { id => $_ }) for 10 .. 14;
+is(scalar @{ $list->{requests} }, 1, 'another list takes the place of it');
+cmp_ok(time() - $began, '>', 1.5, '.. told twice a second at the most');
+
+$f->do('running', id => 99);
+$f->connect;
+$list = running(15, { id => 3 });
+is(scalar @{ $list->{requests} }, 1, 'half a list of a lost connection is none');
+
+is(running(600, map { { id => $_ } } 1 .. 600)->{requests}[0]{client_ip},
+   '127.0.0.1', 'any number');
+is(scalar @{ $s->json('/stats/running?limit=1000')->{requests} }, 512,
+   '.. of which the most is kept');
+
+$f->close;
+is(until_event($one, 'running', sub { $_[0]{data}{total} == 0 })->{data}
+   ->{requests}[0], undef, 'a proxy that has gone runs nothing');
+$f->connect;
+
 my $syslog = IO::Socket::UNIX->new(Type => SOCK_DGRAM,
                                    Peer => $s->path('log')) or die;
 

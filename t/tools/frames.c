@@ -7,7 +7,7 @@
  *     {"do":"hello", "instance":"1f", "keys":[{"key":"a1b2c3d4","name":".."}]}
  *     {"do":"request", "seq":1, "count":100, ..}   count frames from seq on
  *     {"do":"body", "seq":2, "id":1, "data":"..", "fill":100000}
- *     {"do":"penalty"|"outbox"|"keystate", ..}
+ *     {"do":"penalty"|"outbox"|"keystate"|"running"|"running_end", ..}
  *     {"do":"raw", "hex":"ff6f6c66"}
  *     {"do":"damage", "what":"payload"|"header"|"version"|"length"|"cut"|
  *                            "type"|"content"}    befalls the next frame
@@ -283,14 +283,10 @@ static void do_hello(yajl_val v) {
     take(ollama_record_ready_encode(out + out_len, OLLAMA_RECORD_MAX), 0);
 }
 
-static void do_request(yajl_val v, int64_t end) {
-    uint64_t seq = (uint64_t)num(v, "seq", 1);
-    int64_t count = num(v, "count", 1), clients = num(v, "clients", 0);
-    int64_t models = num(v, "models", 0), keys = num(v, "keys", 0);
+static ollama_record_request_t request_of(yajl_val v) {
     yajl_val attempts = get(v, "attempts");
-    char client[64], model[64];
     ollama_record_request_t r = {
-        .id = (uint64_t)num(v, "id", (int64_t)seq),
+        .id = (uint64_t)num(v, "id", num(v, "seq", 1)),
         .time = (uint64_t)num(v, "time", now_ms()),
         .prompt = (uint64_t)num(v, "prompt", 0),
         .completion = (uint64_t)num(v, "completion", 0),
@@ -328,6 +324,15 @@ static void do_request(yajl_val v, int64_t end) {
             r.nattempts++;
         }
     }
+    return r;
+}
+
+static void do_request(yajl_val v, int64_t end) {
+    uint64_t seq = (uint64_t)num(v, "seq", 1);
+    int64_t count = num(v, "count", 1), clients = num(v, "clients", 0);
+    int64_t models = num(v, "models", 0), keys = num(v, "keys", 0);
+    char client[64], model[64];
+    ollama_record_request_t r = request_of(v);
 
     for (int64_t i = 0; i < count; i++) {
         if (clients) {
@@ -349,6 +354,26 @@ static void do_request(yajl_val v, int64_t end) {
         while (out_len > 1048576 && fd >= 0 && now_ms() < end) turn(50);
         if (fd < 0 || out_len > 1048576) return;
     }
+}
+
+static void do_running(yajl_val v) {
+    ollama_record_request_t r = request_of(v);
+
+    if (get(v, "end") == NULL) r.end = OLLAMA_RECORD_ANSWERING;
+    room(OLLAMA_RECORD_MAX);
+    take(ollama_record_running_encode(out + out_len, OLLAMA_RECORD_MAX, &r), 0);
+}
+
+static void do_running_end(yajl_val v) {
+    ollama_record_running_end_t r = {
+        .time = (uint64_t)now_ms(),
+        .total = (uint32_t)num(v, "total", 0),
+        .waiting = (uint32_t)num(v, "waiting", 0),
+    };
+
+    room(OLLAMA_RECORD_MAX);
+    take(ollama_record_running_end_encode(out + out_len, OLLAMA_RECORD_MAX, &r),
+         0);
 }
 
 static void do_body(yajl_val v) {
@@ -480,6 +505,10 @@ static int perform(yajl_val v, const char *what) {
         do_hello(v);
     else if (strcmp(what, "request") == 0)
         do_request(v, end);
+    else if (strcmp(what, "running") == 0)
+        do_running(v);
+    else if (strcmp(what, "running_end") == 0)
+        do_running_end(v);
     else if (strcmp(what, "body") == 0)
         do_body(v);
     else if (strcmp(what, "penalty") == 0)

@@ -1,0 +1,49 @@
+#include "fields.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+void field_text(struct json *j, const char *name, const char *value) {
+    json_member(j, name);
+    json_text(j, value && *value ? value : NULL);
+}
+
+void field_number(struct json *j, const char *name, int64_t value) {
+    json_member(j, name);
+    json_int(j, value);
+}
+
+void field_maybe(struct json *j, const char *name, int64_t value) {
+    json_member(j, name);
+    if (value < 0)
+        json_null(j);
+    else
+        json_int(j, value);
+}
+
+void field_key(struct json *j, uint32_t key, const char *name) {
+    char hex[9];
+
+    snprintf(hex, sizeof(hex), "%08" PRIx32, key);
+    field_text(j, "key", name && *name ? name : key ? hex : NULL);
+    field_text(j, "key_fingerprint", key ? hex : NULL);
+}
+
+const char *field_cause(unsigned cause) {
+    static const char *const causes[] = {"answered", "connect", "timeout",
+                                         "closed",   "stale",   "aborted"};
+
+    return cause < sizeof(causes) / sizeof(*causes) ? causes[cause] : "unknown";
+}
+
+void field_attempt(struct json *j, const struct state *state, uint32_t key,
+                   unsigned status, unsigned ms, unsigned cause) {
+    const struct state_key *k = state_find_key(state, key);
+
+    json_begin(j, '{');
+    field_key(j, key, k ? k->name : NULL);
+    field_maybe(j, "status", status ? (int64_t)status : -1);
+    field_number(j, "ms", ms);
+    field_text(j, "cause", field_cause(cause));
+    json_end(j, '}');
+}
