@@ -1,7 +1,7 @@
 // The stream of events, and what becomes of the page without it.
 //
-// Events of this object: those of /events (hello, health, keys, queries, logs;
-// their data is in .detail), "state" when the connection's state has changed,
+// Events of this object: those of /events (hello, health, keys, running,
+// queries, logs; their data is in .detail), "state" when the connection's state has changed,
 // and "refresh" when everything is to be asked for anew: the stream is back,
 // or the viewer has ended a pause.
 //
@@ -15,7 +15,7 @@ const HELLO_MS = 6000;
 const SILENCE_MS = 25000;
 const POLL_MS = 5000;
 const HIDDEN_MS = 60000;
-const NAMES = ["hello", "health", "keys", "queries", "logs"];
+const NAMES = ["hello", "health", "keys", "running", "queries", "logs"];
 
 class Live extends EventTarget {
   state = "connecting"; // live, polling, offline, refused
@@ -117,8 +117,9 @@ class Live extends EventTarget {
     try {
       const health = await get("/stats/health");
       const began = Date.parse(health.time) - health.uptime_seconds * 1000;
-      const [keys, queries, logs] = await Promise.all([
+      const [keys, running, queries, logs] = await Promise.all([
         get("/stats/keys"),
+        get("/stats/running?limit=50"),
         get(`/queries?limit=50&after=${this.#row}`),
         get(`/logs?limit=200&after=${this.#line}`),
       ]);
@@ -127,6 +128,7 @@ class Live extends EventTarget {
       this.#set("polling", "the stream of events does not get through");
       this.#emit("health", health);
       this.#emit("keys", keys);
+      this.#emit("running", running);
       if (queries.length) {
         const count = this.#row ? queries[0].id - this.#row : queries.length;
         this.#emit("queries", { count, queries });

@@ -1,4 +1,4 @@
-// Right now: what runs and what waits, as the proxy says once a second.
+// Right now: how much runs and waits, and what was held against keys lately.
 
 import { $, h, state, text, throttle } from "./dom.js";
 import { at, clock, decimal, num, plural } from "./format.js";
@@ -10,6 +10,7 @@ const panel = $("now");
 const RATE_MS = 10000;
 const past = []; // [time, requests, tokens] of the last seconds
 let health = null;
+let running = { total: 0, waiting: 0 };
 
 function figure(words, value, kind, title) {
   return h("div", { class: kind ?? null, title: title ?? null }, h("dt", {}, words), h("dd", {}, value));
@@ -27,6 +28,7 @@ function render() {
   if (!health) return;
   const boxes = health.proxies.filter((p) => p.connected && p.outbox).map((p) => p.outbox);
   const sum = (field) => boxes.reduce((n, o) => n + o[field], 0);
+  const { total, waiting } = running;
   const dropped = sum("dropped_records");
   const speed = rate();
 
@@ -37,27 +39,11 @@ function render() {
   }
   state(panel);
   $("now-figures").replaceChildren(
-    figure("Running", num(sum("running"))),
-    figure("Waiting for a slot", num(sum("waiting")), sum("waiting") ? "warn" : null),
+    figure("Running", num(total - waiting)),
+    figure("Waiting for a slot", num(waiting), waiting ? "warn" : null),
     figure("To be recorded", num(sum("unacknowledged")), dropped ? "bad" : null,
       dropped ? `${plural(dropped, "record")} lost: the outbox was full`
         : "Records on their way from nginx to ollama-statsd"));
-}
-
-function renderKeys() {
-  const busy = all().filter((k) => k.state !== "disabled")
-    .sort((a, b) => b.in_flight - a.in_flight).slice(0, 6);
-  const most = Math.max(1, ...busy.map((k) => k.max_concurrent ?? k.in_flight));
-
-  $("now-keys").replaceChildren(...busy.map((key) => {
-    const bar = h("i", {});
-    const of = key.max_concurrent || most;
-    bar.style.width = `${Math.min(100, key.in_flight / of * 100)}%`;
-    return h("li", {}, h("span", { class: "name" }, key.name),
-      h("span", { class: "bar", "aria-hidden": "true" }, bar),
-      h("span", { class: "n" }, key.max_concurrent
-        ? `${num(key.in_flight)} of ${num(key.max_concurrent)}` : num(key.in_flight)));
-  }));
 }
 
 async function loadEvents() {
@@ -93,9 +79,12 @@ export function start() {
     }
     render();
   });
+  live.addEventListener("running", ({ detail }) => {
+    running = detail;
+    render();
+  });
   addEventListener("keys", () => {
     const states = JSON.stringify(all().map((k) => [k.state, k.status, k.blocked_models.length]));
-    renderKeys();
     if (states !== before) {
       // nginx knows it first, the ledger a moment later
       setTimeout(events, 500);

@@ -142,14 +142,38 @@ for (const n of [0, 1, 2]) {
 
 // right now
 
+const list = page.locator("#running li");
+const part = (name) => list.first().locator(`.${name}`).innerText();
 const running = fetch(`${given.url}/api/chat`, {
-  method: "POST", headers: { Authorization: `Bearer ${given.token}` },
-  body: JSON.stringify({ model: "gpt-oss:20b", messages: [{ role: "user", content: "hi" }], stream: true, _sim: { words: 60, delay_ms: 50 } }),
+  method: "POST",
+  headers: { Authorization: `Bearer ${given.token}`, "X-Ollama-Client": "anna" },
+  body: JSON.stringify({
+    model: "gpt-oss:20b", messages: [{ role: "user", content: "hi" }], stream: true,
+    _sim: { words: 300, delay_ms: 25, first_delay_ms: 1200 },
+  }),
 });
-await becomes(async () => digits(await page.locator("#now-figures dd").first().innerText()), 1, "a running request is counted");
-await becomes(async () => /1/.test((await page.locator("#now-keys li .n").allInnerTexts()).join()), true, "and seen at its key");
+await becomes(() => list.count(), 1, "a request that runs is listed", 1.5);
+is(await part("phase"), "waiting for the cloud", "where it is");
+is(await part("model"), "gpt-oss:20b", "its model");
+is(await part("client"), "anna (127.0.0.1)", "its client");
+const runs = await part("served");
+ok(names.includes(runs), "its key", runs);
+await becomes(async () => digits(await page.locator("#now-figures dd").first().innerText()), 1, "and counted");
+await becomes(async () => /^1/.test(await page.locator(`.key[data-key="${runs}"] dd`).nth(1).innerText()), true, "and seen at its key");
+await becomes(() => part("phase"), "streaming", "then it streams", 3);
+await becomes(async () => digits(await part("tokens")) > 20, true, "its tokens are counted", 4);
+const tokens = digits(await part("tokens"));
+const seconds = Number.parseFloat(await part("age"));
+await becomes(async () => digits(await part("tokens")) > tokens, true, "and grow", 3);
+await becomes(async () => Number.parseFloat(await part("age")) > seconds, true, "as its seconds do", 3);
+await page.locator("#live").click();
+await chat({ _sim: { first_delay_ms: 700 } });
+is(await list.count(), 1, "a paused page lists nothing new");
+await page.locator("#live").click();
+await becomes(() => list.count(), 0, "a request that has ended is gone", 12);
 await (await running).text();
-await becomes(async () => digits(await page.locator("#now-figures dd").first().innerText()), 0, "until it ends");
+like(await words(page, "#now"), /No request runs at this moment/, "and the page says so");
+await becomes(async () => digits(await page.locator("#now-figures dd").first().innerText()), 0, "the figure, too");
 
 // windows and filters
 
@@ -172,7 +196,7 @@ await becomes(() => page.locator("#usage .behind thead th").count(), 2 + 3, "in 
 await page.locator("#usage-by").getByRole("button", { name: "key" }).click();
 await becomes(async () => (await legend()).sort(), names, "by key");
 await page.locator("#usage-by").getByRole("button", { name: "client" }).click();
-await becomes(legend, ["127.0.0.1"], "by client");
+await becomes(async () => (await legend()).sort(), ["127.0.0.1", "anna (127.0.0.1)"], "by client");
 await page.locator("#usage .behind tbody tr").first().waitFor();
 const table = await page.locator("#usage .behind tbody tr td:nth-child(2)").allInnerTexts();
 await becomes(async () => (await page.locator("#usage .behind tbody tr td:nth-child(2)").allInnerTexts())
