@@ -23,7 +23,7 @@ let loaded = false;
 let asked = 0;
 
 const filter = () => ({
-  ip: $("f-client").value.trim(),
+  client: $("f-client").value.trim(),
   model: $("f-model").value.trim(),
   key: $("f-key").value,
   status: $("f-status").value,
@@ -39,7 +39,7 @@ function status(code, wanted) {
 
 function fits(q) {
   const f = filter();
-  return (!f.ip || q.client_ip === f.ip)
+  return (!f.client || q.client_ip === f.client || q.client_name === f.client)
     && (!f.model || q.model === f.model)
     && (!f.key || q.key_fingerprint === f.key)
     && (!f.status || status(q.status, f.status));
@@ -133,7 +133,11 @@ function render() {
 }
 
 function note(q) {
-  for (const [set, value, id] of [[names.client, q.client_ip, "l-client"], [names.model, q.model, "l-model"]]) {
+  for (const [set, value, id] of [
+    [names.client, q.client_name, "l-client"],
+    [names.client, q.client_ip, "l-client"],
+    [names.model, q.model, "l-model"],
+  ]) {
     if (!value || set.has(value) || set.size >= NAMES) continue;
     set.add(value);
     $(id).append(h("option", { value }));

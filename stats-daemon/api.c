@@ -428,14 +428,15 @@ static int parse_status(const char *s, int *min, int *max) {
 static void queries(struct http_request *q) {
     struct answer a = {.api = q->ctx};
     struct store_query sq = {0};
-    const char *status;
+    const char *status, *ip;
     int64_t limit, offset;
 
     if (http_int(q, "limit", 50, 1, 500, &limit) != 0 ||
         http_int(q, "offset", 0, 0, 10000, &offset) != 0 ||
         http_int(q, "before", 0, 1, INT64_MAX, &sq.before) != 0 ||
         http_int(q, "after", 0, 0, INT64_MAX, &sq.after) != 0 ||
-        http_text(q, "ip", 64, &sq.client) != 0 ||
+        http_text(q, "ip", 128, &ip) != 0 ||
+        http_text(q, "client", 128, &sq.client) != 0 ||
         http_text(q, "model", 256, &sq.model) != 0 ||
         http_text(q, "key", 128, &sq.key) != 0 ||
         http_text(q, "status", 8, &status) != 0)
@@ -446,6 +447,7 @@ static void queries(struct http_request *q) {
                    "4xx, or \"error\"");
         return;
     }
+    if (sq.client == NULL) sq.client = ip;
     sq.limit = (int)limit;
     sq.offset = (int)offset;
 

@@ -12,9 +12,10 @@
  *     /stats/events     changes of keys' state, newest first: limit 1..1000
  *     /stats/health     the same as /health, for an nginx that keeps /health
  *     /queries          requests, newest first: limit 1..500 (50),
- *                         offset 0..10000, before, after (ids), ip, model,
- *                         key (name or fingerprint), status (a number, 4xx,
- *                         5xx, .. or "error": 400 and above)
+ *                         offset 0..10000, before, after (ids), client
+ *                         (address or name; "ip" is the same), model, key
+ *                         (name or fingerprint), status (a number, 4xx, 5xx,
+ *                         .. or "error": 400 and above)
  *     /queries/{id}     one of them
  *     /queries/{id}/body  its body, as it came
  *     /logs             lines, oldest first: level (and worse), limit

@@ -48,7 +48,7 @@
 #include <stdint.h>
 
 #define STORE_FILE       "usage.db"
-#define STORE_SCHEMA     1
+#define STORE_SCHEMA     2
 #define STORE_READ_MAX   2000
 #define STORE_NAMES_FREE 1000
 #define STORE_NAMES_MAX  20000
@@ -157,9 +157,10 @@ enum store_result store_minutes(struct store *s, enum store_kind kind,
 
 /* Requests. */
 struct store_query {
-    const char *client, *model, *key; /* NULL: any; key: name or fingerprint */
-    int status_min, status_max;       /* 0: any */
-    int64_t before, after;            /* ids, 0: no bound */
+    /* NULL: any; client: address or name, key: name or fingerprint */
+    const char *client, *model, *key;
+    int status_min, status_max; /* 0: any */
+    int64_t before, after;      /* ids, 0: no bound */
     int limit, offset;
 };
 struct store_row {

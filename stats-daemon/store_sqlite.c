@@ -157,6 +157,9 @@ static const char *const migrations[STORE_SCHEMA] = {
     " level INTEGER NOT NULL,"
     " status TEXT NOT NULL,"
     " reason TEXT NOT NULL);",
+
+    /* filter by a client's name */
+    "CREATE INDEX IF NOT EXISTS client_name ON client(name);",
 };
 
 #define ADD_COUNTS                                           \

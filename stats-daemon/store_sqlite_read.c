@@ -28,7 +28,7 @@
 
 /* Combos of a filter, from the narrowest thing that is given.  "Newest first"
  * lets a page of n rows look at no more than n of them. */
-#define COMBO_CLIENT "(?1 IS NULL OR c.address = ?1)"
+#define COMBO_CLIENT "(?1 IS NULL OR c.address = ?1 OR c.name = ?1)"
 #define COMBO_KEY    "(?3 IS NULL OR k.name = ?3 OR k.fingerprint = ?4)"
 #define COMBO_REST                                    \
     " AND o.status BETWEEN ?5 AND ?6 AND o.last > ?7" \
@@ -71,7 +71,8 @@ static const struct {
          "SELECT o.id FROM client c CROSS JOIN series s ON s.client = c.id"
          " CROSS JOIN combo o ON o.series = s.id"
          " LEFT JOIN key k ON k.id = s.key"
-         " WHERE c.address = ?1 AND ?2 IS NULL AND " COMBO_KEY COMBO_REST},
+         " WHERE (c.address = ?1 OR c.name = ?1) AND ?2 IS NULL"
+         " AND " COMBO_KEY COMBO_REST},
     [READ_COMBO_KEY] =
         {"combos of a key",
          "SELECT o.id FROM key k CROSS JOIN series s ON s.key = k.id"

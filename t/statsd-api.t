@@ -136,6 +136,10 @@ is_deeply([ ids("after=$all[2]") ], [ @all[0, 1] ], 'after an id');
 my $rows = $s->json('/queries?limit=500');
 my %filters = (
     'ip=10.0.0.1' => sub { $_[0]{client_ip} eq '10.0.0.1' },
+    'client=10.0.0.1' => sub { $_[0]{client_ip} eq '10.0.0.1' },
+    'client=alice' => sub { ($_[0]{client_name} // '') eq 'alice' },
+    'client=alice&model=m1' => sub { 0 },
+    'client=nobody' => sub { 0 },
     'model=m2' => sub { $_[0]{model} eq 'm2' },
     'key=team-a' => sub { ($_[0]{key} // '') eq 'team-a' },
     'key=a1b2c3d4' => sub { ($_[0]{key} // '') eq 'team-a' },
@@ -291,7 +295,7 @@ my %wrong = (
     '/stats/events' => [ qw/ limit=1001 / ],
     '/queries' => [ qw/ limit=0 limit=501 offset=-1 offset=10001 status=20
                         status=6xx status=abc before=0 before=x after=-1 /,
-                    'model=' . 'x' x 257, 'ip=' . '1' x 65 ],
+                    'model=' . 'x' x 257, 'ip=' . '1' x 129, 'client=' . '1' x 129 ],
     '/logs' => [ qw/ level=loud limit=0 limit=1001 / ],
 );
 

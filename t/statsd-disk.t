@@ -21,6 +21,7 @@ held();
 gone();
 damaged_at_rest();
 damaged_inside();
+older();
 newer();
 
 done_testing();
@@ -285,10 +286,44 @@ sub damaged_inside {
 }
 
 
+# the file of an older version is brought up to date
+
+sub older {
+    my $s = Statsd->start;
+    my $f = $s->frames;
+
+    $f->request(seq => 1, client_name => 'anna');
+    $f->acked(1);
+    $s->stop;
+    version($s, 1);
+    $s->launch;
+    is($s->json('/queries?client=anna')->[0]{client_name}, 'anna',
+       'an older file: its rows are there');
+    $s->stop;
+    is(version($s), 2, '.. and it is up to date');
+    clean($s);
+}
+
+
+# user_version, big endian at byte 60 of the file
+
+sub version {
+    my ($s, $value) = @_;
+
+    open my $file, '+<:raw', $s->dir . '/usage.db' or die;
+    seek $file, 60, 0;
+    print $file pack 'N', $value if defined $value;
+    seek $file, 60, 0;
+    read $file, my $bytes, 4;
+
+    return unpack 'N', $bytes;
+}
+
+
 # the file of a newer version, and of another program
 
 sub newer {
-    for my $case ([ 60, 99, qr/schema 99.*up to 1.*newer version/ ],
+    for my $case ([ 60, 99, qr/schema 99.*up to \d+.*newer version/ ],
                   [ 68, 12345, qr/belongs to another program/ ]) {
         my ($at, $value, $words) = @$case;
         my $s = Statsd->start;

@@ -215,6 +215,8 @@ await becomes(async () => [...new Set(await page.locator("#query-rows .key-name"
 await page.locator("#f-key").selectOption("");
 await page.locator("#f-client").fill("10.9.9.9");
 await becomes(async () => words(page, "#queries .state"), "No request of the last weeks fits these filters.", "filter by client");
+await page.locator("#f-client").fill("anna");
+await becomes(async () => page.locator("#query-rows .q-client").allInnerTexts(), ["anna (127.0.0.1)"], "or by the name it gives itself");
 await page.locator("#f-client").fill("");
 await cloud("rules", { rules: [{ match: { model: "gone" }, times: -1, preset: "not_found_404" }] });
 await chat({ model: "gone" });
