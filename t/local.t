@@ -116,7 +116,8 @@ is(($r->lines)[-1]{status}, 'success', 'there is nothing to pull');
 
 for my $route ('POST /api/push', 'POST /api/create', 'POST /api/copy',
                'DELETE /api/delete', "HEAD /api/blobs/sha256:@{[ 'a' x 64 ]}",
-               "POST /api/blobs/sha256:@{[ 'a' x 64 ]}")
+               "POST /api/blobs/sha256:@{[ 'a' x 64 ]}",
+               'POST /api/signout', 'DELETE /api/user/keys/a1b2')
 {
     $r = $t->request(split(/ /, $route), json => { model => 'x' });
 

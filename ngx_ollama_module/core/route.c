@@ -146,9 +146,12 @@ static const ollama_route_t  ollama_routes[] = {
       OLLAMA_ROUTE_BARE|OLLAMA_ROUTE_UNDER,
       OLLAMA_NATIVE, OLLAMA_ROUTE_LOCAL, OLLAMA_LOCAL_UNSUPPORTED, "blobs" },
 
-    /* it would sign out whoever owns the key */
+    /* these would sign out, and more, whoever owns the key */
     { ollama_route("/api/signout"), OLLAMA_POST, 0,
-      OLLAMA_NATIVE, OLLAMA_ROUTE_LOCAL, OLLAMA_LOCAL_UNSUPPORTED, "signout" }
+      OLLAMA_NATIVE, OLLAMA_ROUTE_LOCAL, OLLAMA_LOCAL_UNSUPPORTED, "signout" },
+
+    { ollama_route("/api/user/"), OLLAMA_ANY, OLLAMA_ROUTE_UNDER,
+      OLLAMA_NATIVE, OLLAMA_ROUTE_LOCAL, OLLAMA_LOCAL_UNSUPPORTED, "user" }
 };
 
 

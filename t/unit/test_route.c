@@ -91,6 +91,8 @@ static const row_t  rows[] = {
     { "PUT", "/api/blobs/sha256:1", NATIVE, LOCAL, OLLAMA_LOCAL_UNSUPPORTED,
       BARE|UNDER },
     { "POST", "/api/signout", NATIVE, LOCAL, OLLAMA_LOCAL_UNSUPPORTED, 0 },
+    { "DELETE", "/api/user/keys/a1b2", NATIVE, LOCAL, OLLAMA_LOCAL_UNSUPPORTED,
+      UNDER },
     { "POST", "/v1/messages/count_tokens", ANTHROPIC, LOCAL,
       OLLAMA_LOCAL_COUNT_TOKENS, SCAN|BARE },
 
