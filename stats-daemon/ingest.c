@@ -138,7 +138,7 @@ static const char *got_hello(struct conn *c, const ollama_frame_t *f) {
     if (c->proxy == NULL) p->connections++;
     c->proxy = p;
     c->introduced = 0;
-    running_begin(&p->running);
+    run_list_begin(&p->running);
     p->seen = now_ms();
     p->started = (int64_t)h.started;
     p->pid = h.pid;
@@ -234,8 +234,8 @@ static const char *got_frame(struct conn *c, const ollama_frame_t *f) {
             c->proxy->has_outbox = 1;
         break;
     case OLLAMA_FRAME_KEYSTATE: got_keystate(c, f); break;
-    case OLLAMA_FRAME_RUNNING: running_row(&c->proxy->running, f); break;
-    case OLLAMA_FRAME_RUNNING_END: running_end(&c->proxy->running, f); break;
+    case OLLAMA_FRAME_RUNNING: run_list_row(&c->proxy->running, f); break;
+    case OLLAMA_FRAME_RUNNING_END: run_list_end(&c->proxy->running, f); break;
     default:
         /* what is numbered has to be acknowledged, known to us or not; the
          * writer counts what it does not understand */

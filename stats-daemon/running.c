@@ -1,80 +1,20 @@
 #include "running.h"
 
 #include "fields.h"
-#include "state.h"
 #include "util.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 struct row {
     uint64_t instance;
     ollama_record_request_t r;
 };
 
-/* ---- what comes ---- */
-
-void running_begin(struct running *r) {
-    r->coming.len = 0;
-    r->coming.n = 0;
-}
-
-void running_row(struct running *r, const ollama_frame_t *f) {
-    struct running_list *l = &r->coming;
-    uint32_t len = (uint32_t)f->len;
-
-    if (l->n >= RUNNING_ROWS || f->len > OLLAMA_RECORD_MAX) return;
-    if (l->size - l->len < sizeof(len) + len) {
-        l->size = l->size * 2 + OLLAMA_RECORD_MAX + sizeof(len);
-        l->data = xrealloc(l->data, l->size);
-    }
-    memcpy(l->data + l->len, &len, sizeof(len));
-    memcpy(l->data + l->len + sizeof(len), f->payload, len);
-    l->len += sizeof(len) + len;
-    l->n++;
-}
-
-void running_end(struct running *r, const ollama_frame_t *f) {
-    struct running_list old = r->now;
-    ollama_record_running_end_t end;
-
-    if (ollama_record_running_end_decode(f, &end) != 0) return;
-    r->now = r->coming;
-    r->coming = old;
-    running_begin(r);
-    r->total = end.total;
-    r->waiting = end.waiting;
-    r->told = mono_ms();
-}
-
-void running_free(struct running *r) {
-    free(r->now.data);
-    free(r->coming.data);
-}
-
-/* ---- what is told ---- */
-
 static int known(const struct state_proxy *p, int64_t now) {
     return p->connections > 0 && p->running.told &&
            now - p->running.told < RUNNING_FRESH_MS;
-}
-
-/* The next row of a list, from *at on; 0 at its end. */
-static int next(const struct running_list *l, size_t *at,
-                ollama_record_request_t *r) {
-    while (*at < l->len) {
-        ollama_frame_t f = {.type = OLLAMA_FRAME_RUNNING};
-        uint32_t len;
-
-        memcpy(&len, l->data + *at, sizeof(len));
-        f.payload = l->data + *at + sizeof(len);
-        f.len = len;
-        *at += sizeof(len) + len;
-        if (ollama_record_request_decode(&f, r) == 0) return 1;
-    }
-    return 0;
 }
 
 static int older(const void *a, const void *b) {
@@ -105,7 +45,7 @@ static struct row *collect(const struct state *s, int *n, uint32_t *total,
         size_t at = 0;
 
         if (!known(p, now)) continue;
-        while (next(&p->running.now, &at, &rows[*n].r))
+        while (run_list_next(&p->running, &at, &rows[*n].r))
             rows[(*n)++].instance = p->instance;
     }
     qsort(rows, (size_t)*n, sizeof(*rows), older);
@@ -198,7 +138,7 @@ uint64_t running_hash(const struct state *s, int progress) {
         if (!known(p, now)) continue;
         hash = hash * 31 + p->running.total;
         hash = hash * 31 + p->running.waiting;
-        while (next(&p->running.now, &at, &r)) {
+        while (run_list_next(&p->running, &at, &r)) {
             uint64_t f[5] = {r.id, r.end, r.key, r.nattempts,
                              progress ? r.completion : 0};
             hash = hash * 31 + hash_bytes(f, sizeof(f));

@@ -13,7 +13,7 @@ void state_init(struct state *s) {
 void state_free(struct state *s) {
     while (s->proxies) {
         struct state_proxy *next = s->proxies->next;
-        running_free(&s->proxies->running);
+        run_list_free(&s->proxies->running);
         free(s->proxies);
         s->proxies = next;
     }

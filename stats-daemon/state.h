@@ -11,7 +11,7 @@
 #ifndef STATSD_STATE_H
 #define STATSD_STATE_H
 
-#include "running.h"
+#include "run_list.h"
 
 #include "../ngx_ollama_module/core/record.h"
 
@@ -34,7 +34,7 @@ struct state_proxy {
     uint64_t frames, duplicates, gaps;
     int has_outbox;
     ollama_record_outbox_t outbox;
-    struct running running;
+    struct run_list running;
 };
 
 struct state_key {
