@@ -15,7 +15,7 @@ const rows = new Map(); // id -> what is shown of it
 const phases = {
   reading: ["sending", "The body of the request is on its way from the client"],
   waiting: ["waiting for a slot", "All slots of the keys that may serve it are taken"],
-  sent: ["waiting for the cloud", "The cloud has the request and has not answered yet"],
+  sent: ["waiting for the cloud", "The request is on its way to the cloud, or there; no answer yet"],
   answering: ["streaming", "The answer is on its way"],
 };
 
@@ -29,8 +29,7 @@ function since(n) {
 
 // "429 on team-a, then team-b": the last one is at work.
 function serving(q) {
-  const failed = q.attempts.filter((a) => a.status !== 200);
-  return failed.length || q.key ? attempts({ ...q, attempts: [...failed, {}] }) : [];
+  return q.attempts.length || q.key ? attempts({ ...q, attempts: [...q.attempts, {}] }) : [];
 }
 
 function make(q) {

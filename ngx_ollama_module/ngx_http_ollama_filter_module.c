@@ -669,6 +669,10 @@ ngx_http_ollama_send_error(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx,
     ctx->error_sent = 1;
     ctx->bytes_out = ctx->error_body.len;
 
+    /* nginx may yet wait for the rest of the request */
+
+    ngx_http_ollama_running_remove(ctx);
+
     b = ngx_calloc_buf(r->pool);
     if (b == NULL) {
         return NGX_ERROR;

@@ -242,6 +242,19 @@ typedef struct {
 } ngx_http_ollama_keys_t;
 
 
+/* the time of day, in ms since 1970 */
+
+static ngx_inline uint64_t
+ngx_http_ollama_now(void)
+{
+    ngx_time_t  *tp;
+
+    tp = ngx_timeofday();
+
+    return (uint64_t) tp->sec * 1000 + tp->msec;
+}
+
+
 /* the configuration's side: prepare may fail, commit does not */
 
 ngx_int_t ngx_http_ollama_keys_init_zone(ngx_shm_zone_t *shm_zone,

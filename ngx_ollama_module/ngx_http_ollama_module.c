@@ -631,7 +631,6 @@ ngx_http_ollama_init_process(ngx_cycle_t *cycle)
 
         if (omcf->outbox) {
             ngx_http_ollama_running_init_process(omcf->outbox->running,
-                                                 omcf->keys->process,
                                                  cycle->log);
             ngx_http_ollama_sender_init_process(omcf->outbox, cycle);
         }
@@ -973,8 +972,7 @@ ngx_http_ollama_statsd(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     outbox->shm_zone->init = ngx_http_ollama_outbox_init_zone;
     outbox->shm_zone->data = outbox;
 
-    outbox->running = ngx_http_ollama_running_create(cf,
-                                                     &ngx_http_ollama_module);
+    outbox->running = ngx_http_ollama_running_create(cf);
     if (outbox->running == NULL) {
         return NGX_CONF_ERROR;
     }

@@ -12,7 +12,6 @@ ngx_http_ollama_outbox_init_zone(ngx_shm_zone_t *shm_zone, void *data)
     ngx_http_ollama_outbox_t  *old = data;
 
     size_t                         size;
-    ngx_time_t                    *tp;
     ngx_http_ollama_outbox_shm_t  *sh;
 
     outbox->shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
@@ -47,12 +46,10 @@ ngx_http_ollama_outbox_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 
 found:
 
-    tp = ngx_timeofday();
-
     ngx_memzero(sh, sizeof(ngx_http_ollama_outbox_shm_t));
 
     sh->instance = ngx_http_ollama_outbox_random();
-    sh->started = (uint64_t) tp->sec * 1000 + tp->msec;
+    sh->started = ngx_http_ollama_now();
 
     ollama_ring_init(&sh->ring, size - offsetof(ngx_http_ollama_outbox_shm_t,
                                                 ring));
@@ -143,15 +140,12 @@ ngx_http_ollama_outbox_penalty(void *data, ngx_http_ollama_key_t *key,
 
     u_char                    frame[OLLAMA_RECORD_MAX];
     size_t                    len;
-    ngx_time_t               *tp;
     ollama_record_penalty_t   penalty;
-
-    tp = ngx_timeofday();
 
     ngx_memzero(&penalty, sizeof(ollama_record_penalty_t));
 
     penalty.key = ngx_http_ollama_key_number(key);
-    penalty.time = (uint64_t) tp->sec * 1000 + tp->msec;
+    penalty.time = ngx_http_ollama_now();
 
     if (block) {
         penalty.until = (uint64_t) block->until * 1000;

@@ -86,31 +86,46 @@ ngx_http_ollama_record_running(ngx_http_ollama_ctx_t *ctx, u_char *buf,
                             &record.prompt, &record.completion);
 
     } else if (ctx->route->kind == OLLAMA_ROUTE_INFERENCE) {
-        record.prompt = ctx->body / OLLAMA_USAGE_BYTES_PER_TOKEN;
+        record.prompt = ollama_usage_estimate(ctx->body);
     }
 
     record.certainty = OLLAMA_RECORD_ESTIMATED;
 
     record.total = (uint32_t) ngx_http_ollama_elapsed(ctx->request);
 
+    /* nobody asks for these before the end */
+
+    record.model_answered.len = 0;
+    record.upstream_id.len = 0;
+
     if (ctx->queued) {
         record.end = OLLAMA_RECORD_WAITING;
         record.queue += (uint32_t) (ngx_current_msec - ctx->wait_since);
 
-    } else if (ctx->state == NGX_HTTP_OLLAMA_READING) {
-        record.end = OLLAMA_RECORD_READING;
+        /* an answer that is parked has no key any more */
+
+        record.key = 0;
+
+        if (record.nattempts && record.nattempts == ctx->nattempts) {
+            attempt = &ctx->attempts[ctx->nattempts - 1];
+
+            record.attempts[record.nattempts - 1].ms =
+                              (uint32_t) (ctx->wait_since - attempt->start);
+        }
 
     } else {
-        record.end = ctx->first_byte ? OLLAMA_RECORD_ANSWERING
-                                     : OLLAMA_RECORD_SENT;
-    }
 
-    /* the one that is under way is no attempt that has failed */
+        if (ctx->state == NGX_HTTP_OLLAMA_READING) {
+            record.end = OLLAMA_RECORD_READING;
 
-    if (record.nattempts && record.nattempts == ctx->nattempts) {
-        attempt = &ctx->attempts[record.nattempts - 1];
+        } else {
+            record.end = ctx->first_byte ? OLLAMA_RECORD_ANSWERING
+                                         : OLLAMA_RECORD_SENT;
+        }
 
-        if (attempt->status == 0 && attempt->failure == OLLAMA_FAIL_NONE) {
+        /* the last one is under way, and none that has failed */
+
+        if (record.nattempts && record.nattempts == ctx->nattempts) {
             record.nattempts--;
         }
     }

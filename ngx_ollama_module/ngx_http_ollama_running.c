@@ -9,13 +9,13 @@ static ngx_int_t ngx_http_ollama_running_init_zone(ngx_shm_zone_t *shm_zone,
     void *data);
 static void ngx_http_ollama_running_handler(ngx_event_t *ev);
 static void ngx_http_ollama_running_write(void);
-static uint64_t ngx_http_ollama_running_now(void);
 static ngx_uint_t ngx_http_ollama_running_fresh(ngx_http_ollama_board_t *board,
     uint64_t now);
 
 
 static ngx_queue_t                 ngx_http_ollama_requests;
 static uint32_t                    ngx_http_ollama_nrequests;
+static uint32_t                    ngx_http_ollama_nshown;    /* on the board */
 static ngx_event_t                 ngx_http_ollama_running_timer;
 static ngx_connection_t            ngx_http_ollama_running_dummy;
 static ngx_http_ollama_running_t  *ngx_http_ollama_running;
@@ -24,7 +24,7 @@ static u_char                     *ngx_http_ollama_frames;    /* the board's */
 
 
 ngx_http_ollama_running_t *
-ngx_http_ollama_running_create(ngx_conf_t *cf, void *tag)
+ngx_http_ollama_running_create(ngx_conf_t *cf)
 {
     size_t                      size;
     ngx_str_t                   name;
@@ -42,7 +42,8 @@ ngx_http_ollama_running_create(ngx_conf_t *cf, void *tag)
 
     ngx_str_set(&name, "ollama_running");
 
-    running->shm_zone = ngx_shared_memory_add(cf, &name, size, tag);
+    running->shm_zone = ngx_shared_memory_add(cf, &name, size,
+                                              &ngx_http_ollama_module);
     if (running->shm_zone == NULL) {
         return NULL;
     }
@@ -88,9 +89,11 @@ ngx_http_ollama_running_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 
 void
 ngx_http_ollama_running_init_process(ngx_http_ollama_running_t *running,
-    ngx_uint_t process, ngx_log_t *log)
+    ngx_log_t *log)
 {
-    ngx_event_t  *ev;
+    ngx_uint_t                i;
+    ngx_event_t              *ev;
+    ngx_http_ollama_board_t  *board;
 
     ngx_queue_init(&ngx_http_ollama_requests);
 
@@ -98,9 +101,26 @@ ngx_http_ollama_running_init_process(ngx_http_ollama_running_t *running,
     ngx_http_ollama_running = running;
     ngx_http_ollama_board = NULL;
 
-    if (process < NGX_HTTP_OLLAMA_PROCESSES) {
-        ngx_http_ollama_board = &running->sh->boards[process];
-        ngx_http_ollama_frames = running->sh->frames[process];
+    ngx_shmtx_lock(&running->shpool->mutex);
+
+    for (i = 0; i < NGX_HTTP_OLLAMA_PROCESSES; i++) {
+        board = &running->sh->boards[i];
+
+        if (board->pid == 0
+            || board->pid == ngx_pid
+            || (kill(board->pid, 0) == -1 && ngx_errno == NGX_ESRCH))
+        {
+            board->pid = ngx_pid;
+
+            ngx_http_ollama_board = board;
+            ngx_http_ollama_frames = running->sh->frames[i];
+            break;
+        }
+    }
+
+    ngx_shmtx_unlock(&running->shpool->mutex);
+
+    if (ngx_http_ollama_board) {
         ngx_http_ollama_running_write();
     }
 
@@ -121,13 +141,17 @@ ngx_http_ollama_running_init_process(ngx_http_ollama_running_t *running,
 void
 ngx_http_ollama_running_exit_process(void)
 {
-    if (ngx_http_ollama_board) {
-        ngx_queue_init(&ngx_http_ollama_requests);
-        ngx_http_ollama_nrequests = 0;
-
-        ngx_http_ollama_running_write();
-        ngx_http_ollama_board = NULL;
+    if (ngx_http_ollama_board == NULL) {
+        return;
     }
+
+    ngx_queue_init(&ngx_http_ollama_requests);
+    ngx_http_ollama_nrequests = 0;
+
+    ngx_http_ollama_running_write();
+
+    ngx_http_ollama_board->pid = 0;
+    ngx_http_ollama_board = NULL;
 }
 
 
@@ -166,7 +190,7 @@ ngx_http_ollama_running_remove(ngx_http_ollama_ctx_t *ctx)
 static void
 ngx_http_ollama_running_handler(ngx_event_t *ev)
 {
-    if (ngx_http_ollama_nrequests || ngx_http_ollama_board->total) {
+    if (ngx_http_ollama_nrequests || ngx_http_ollama_nshown) {
         ngx_http_ollama_running_write();
         ngx_add_timer(ev, NGX_HTTP_OLLAMA_RUNNING);
     }
@@ -176,11 +200,29 @@ ngx_http_ollama_running_handler(ngx_event_t *ev)
 static void
 ngx_http_ollama_running_write(void)
 {
-    size_t                    n, size;
-    u_char                   *p;
+    size_t                    n, len;
     ngx_queue_t              *q;
     ngx_http_ollama_ctx_t    *ctx;
     ngx_http_ollama_board_t  *board;
+
+    static u_char             buf[NGX_HTTP_OLLAMA_BOARD_SIZE];
+
+    len = 0;
+
+    for (q = ngx_queue_head(&ngx_http_ollama_requests);
+         q != ngx_queue_sentinel(&ngx_http_ollama_requests);
+         q = ngx_queue_next(q))
+    {
+        ctx = ngx_queue_data(q, ngx_http_ollama_ctx_t, running);
+
+        n = ngx_http_ollama_record_running(ctx, buf + len, sizeof(buf) - len);
+
+        if (n == 0) {
+            break;
+        }
+
+        len += n;
+    }
 
     board = ngx_http_ollama_board;
 
@@ -189,31 +231,15 @@ ngx_http_ollama_running_write(void)
     /* a worker killed in here leaves an empty board */
 
     board->len = 0;
-
-    p = ngx_http_ollama_frames;
-    size = NGX_HTTP_OLLAMA_BOARD_SIZE;
-
-    for (q = ngx_queue_head(&ngx_http_ollama_requests);
-         q != ngx_queue_sentinel(&ngx_http_ollama_requests);
-         q = ngx_queue_next(q))
-    {
-        ctx = ngx_queue_data(q, ngx_http_ollama_ctx_t, running);
-
-        n = ngx_http_ollama_record_running(ctx, p, size);
-
-        if (n == 0) {
-            break;
-        }
-
-        p += n;
-        size -= n;
-    }
-
-    board->time = ngx_http_ollama_running_now();
+    board->time = ngx_http_ollama_now();
     board->total = ngx_http_ollama_nrequests;
-    board->len = (uint32_t) (p - ngx_http_ollama_frames);
+
+    ngx_memcpy(ngx_http_ollama_frames, buf, len);
+    board->len = (uint32_t) len;
 
     ngx_shmtx_unlock(&ngx_http_ollama_running->shpool->mutex);
+
+    ngx_http_ollama_nshown = ngx_http_ollama_nrequests;
 
     (void) ngx_atomic_fetch_add(&ngx_http_ollama_running->sh->version, 1);
 }
@@ -223,47 +249,42 @@ size_t
 ngx_http_ollama_running_collect(ngx_http_ollama_running_t *running,
     u_char *buf, size_t size, uint32_t *total)
 {
+    size_t                    share;
     u_char                   *p;
     uint64_t                  now;
-    ngx_uint_t                i;
+    ngx_uint_t                i, n;
     ngx_http_ollama_board_t  *board;
 
+    n = 0;
     p = buf;
-    now = ngx_http_ollama_running_now();
+    now = ngx_http_ollama_now();
 
     *total = 0;
 
     ngx_shmtx_lock(&running->shpool->mutex);
 
     for (i = 0; i < NGX_HTTP_OLLAMA_PROCESSES; i++) {
-
         board = &running->sh->boards[i];
 
-        if (!ngx_http_ollama_running_fresh(board, now)) {
-            continue;
+        if (ngx_http_ollama_running_fresh(board, now)) {
+            *total += board->total;
+            n++;
         }
+    }
 
-        *total += board->total;
+    for (i = 0; n && i < NGX_HTTP_OLLAMA_PROCESSES; i++) {
+        board = &running->sh->boards[i];
 
-        if (board->len <= size - (size_t) (p - buf)) {
-            p = ngx_cpymem(p, running->sh->frames[i], board->len);
+        if (ngx_http_ollama_running_fresh(board, now)) {
+            share = ollama_frame_fit(running->sh->frames[i], board->len,
+                                     size / n);
+            p = ngx_cpymem(p, running->sh->frames[i], share);
         }
     }
 
     ngx_shmtx_unlock(&running->shpool->mutex);
 
     return p - buf;
-}
-
-
-static uint64_t
-ngx_http_ollama_running_now(void)
-{
-    ngx_time_t  *tp;
-
-    tp = ngx_timeofday();
-
-    return (uint64_t) tp->sec * 1000 + tp->msec;
 }
 
 

@@ -8,12 +8,14 @@
  * writes the list to its board, a piece of shared memory, as whole RUNNING
  * frames; the sender collects the boards and carries them to the daemon.
  *
- * A board holds what fits into it: the oldest, some 70 requests.  All are
+ * A board holds what fits into it: the oldest, some 70 requests.  If there are
+ * many boards, each gets an equal share of what is carried.  All requests are
  * counted.  What a killed worker has left on its board is not collected any
- * more after a few seconds, and rubbed out by whoever takes its place.
+ * more after a few seconds, and rubbed out by whoever takes it over.
  *
- * The zone has a board for every possible process; memory that nobody has
- * written to yet is none.
+ * A board is taken, not computed: old and new workers overlap during a reload,
+ * which may have made the pool of keys anew, but not this zone.  There is one
+ * for every possible process; memory that nobody has written to yet is none.
  */
 
 
@@ -32,6 +34,7 @@
 
 
 typedef struct {
+    ngx_pid_t                        pid;       /* 0: free */
     uint64_t                         time;      /* written, ms since 1970 */
     uint32_t                         total;     /* requests */
     uint32_t                         len;       /* bytes of frames */
@@ -55,16 +58,15 @@ typedef struct {
 } ngx_http_ollama_running_t;
 
 
-ngx_http_ollama_running_t *ngx_http_ollama_running_create(ngx_conf_t *cf,
-    void *tag);
+ngx_http_ollama_running_t *ngx_http_ollama_running_create(ngx_conf_t *cf);
 
 void ngx_http_ollama_running_init_process(ngx_http_ollama_running_t *running,
-    ngx_uint_t process, ngx_log_t *log);
+    ngx_log_t *log);
 void ngx_http_ollama_running_exit_process(void);
 
 /*
- * The frames of all boards, as far as they fit into size bytes, which are
- * returned, and how many requests there are.
+ * The frames of all boards, as far as they fit into size bytes; returns how
+ * many bytes they are, and in total how many requests there are.
  */
 
 size_t ngx_http_ollama_running_collect(ngx_http_ollama_running_t *running,

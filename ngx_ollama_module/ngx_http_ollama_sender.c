@@ -699,7 +699,6 @@ ngx_http_ollama_sender_state(ngx_http_ollama_sender_t *s)
     uint64_t                   oldest, ms;
     ngx_int_t                  rc;
     ngx_uint_t                 i;
-    ngx_time_t                *tp;
     ollama_ring_t             *ring;
     ngx_http_ollama_key_t     *key;
     ngx_http_ollama_pool_t    *pool;
@@ -709,8 +708,7 @@ ngx_http_ollama_sender_state(ngx_http_ollama_sender_t *s)
     pool = s->outbox->keys->pool;
     ring = &s->outbox->sh->ring;
     now = ngx_time();
-    tp = ngx_timeofday();
-    ms = (uint64_t) tp->sec * 1000 + tp->msec;
+    ms = ngx_http_ollama_now();
 
     ngx_memzero(&ro, sizeof(ollama_record_outbox_t));
 
@@ -807,25 +805,23 @@ ngx_http_ollama_sender_running_due(ngx_http_ollama_sender_t *s)
 static ngx_int_t
 ngx_http_ollama_sender_running(ngx_http_ollama_sender_t *s)
 {
-    size_t                        n;
-    ngx_time_t                   *tp;
-    ollama_record_running_end_t   end;
+    size_t                       n;
+    ollama_record_running_end_t  end;
 
     if (ngx_http_ollama_sender_reserve(s, NGX_HTTP_OLLAMA_BATCH) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    tp = ngx_timeofday();
-
     s->running_version = s->outbox->running->sh->version;
     s->running_sent = ngx_current_msec;
 
     n = ngx_http_ollama_running_collect(s->outbox->running, s->out,
-                                        s->size - OLLAMA_RECORD_MAX,
+                                        NGX_HTTP_OLLAMA_BATCH
+                                        - OLLAMA_RECORD_MAX,
                                         &end.total);
     s->running = end.total;
 
-    end.time = (uint64_t) tp->sec * 1000 + tp->msec;
+    end.time = ngx_http_ollama_now();
     end.waiting = ngx_http_ollama_keys_waiters(s->outbox->keys);
 
     n += ollama_record_running_end_encode(s->out + n, s->size - n, &end);

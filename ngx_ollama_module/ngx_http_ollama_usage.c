@@ -77,8 +77,9 @@ ngx_http_ollama_usage_start(ngx_http_ollama_ctx_t *ctx)
 
 
 /*
- * What was reserved becomes what was used, and the slot is free.  Called when
- * the cloud's answer has ended, or by the request's cleanup.
+ * What was reserved becomes what was used, the slot is free, and the request
+ * does not run any more.  Called when the cloud's answer has ended, or by the
+ * request's cleanup.
  */
 
 void

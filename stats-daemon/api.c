@@ -332,6 +332,7 @@ static const char *const certainties[] = {"none", "estimated", "partial",
                                           "exact"};
 static const char *const ends[] = {"done", "local", "client_gone",
                                    "upstream_gone", "stream_error"};
+
 /* "fingerprint:status:ms:cause ..." as it lies in the store */
 static void attempts(struct json *j, const struct state *state, const char *s) {
     unsigned key, status, ms, cause;

@@ -25,6 +25,7 @@ struct conn {
     struct evbuffer *out;
     struct state_proxy *proxy; /* NULL before HELLO */
     int introduced;            /* READY has come */
+    struct run_list running;   /* until it is whole */
     int told_damage, told_foreign, told_gap;
 };
 
@@ -49,6 +50,7 @@ static void conn_close(struct conn *c, const char *why) {
     event_free(c->read);
     event_free(c->write);
     evbuffer_free(c->out);
+    run_list_free(&c->running);
     close(c->fd);
     free(c->buf);
     if (c->next) c->next->prev = c->prev;
@@ -138,7 +140,6 @@ static const char *got_hello(struct conn *c, const ollama_frame_t *f) {
     if (c->proxy == NULL) p->connections++;
     c->proxy = p;
     c->introduced = 0;
-    run_list_begin(&p->running);
     p->seen = now_ms();
     p->started = (int64_t)h.started;
     p->pid = h.pid;
@@ -234,8 +235,10 @@ static const char *got_frame(struct conn *c, const ollama_frame_t *f) {
             c->proxy->has_outbox = 1;
         break;
     case OLLAMA_FRAME_KEYSTATE: got_keystate(c, f); break;
-    case OLLAMA_FRAME_RUNNING: run_list_row(&c->proxy->running, f); break;
-    case OLLAMA_FRAME_RUNNING_END: run_list_end(&c->proxy->running, f); break;
+    case OLLAMA_FRAME_RUNNING: run_list_row(&c->running, f); break;
+    case OLLAMA_FRAME_RUNNING_END:
+        run_list_end(&c->proxy->running, &c->running, f);
+        break;
     default:
         /* what is numbered has to be acknowledged, known to us or not; the
          * writer counts what it does not understand */

@@ -27,6 +27,7 @@ static struct {
     int64_t second;    /* when keys and health were looked at, monotonic */
     int64_t listed;    /* when the running requests were told, monotonic */
     uint64_t shape, progress; /* of what was told of them */
+    int uneven;               /* somebody has heard another list since */
     uint64_t figures;         /* hash of what makes health worth telling */
     uint64_t *key_hash; /* of what was last told of each key of the state */
     int nkeys;
@@ -70,22 +71,31 @@ static void put_health(struct evbuffer *out) {
     put(out, "health", lv.row, lv.line, &j);
 }
 
-/* At once what runs, and once a second how far it is. */
-static void put_running(struct evbuffer *out, int64_t now, int all) {
-    uint64_t shape = running_hash(lv.api->state, 0);
-    uint64_t progress = running_hash(lv.api->state, 1);
-    int64_t since = now - lv.listed;
+static void put_list(struct evbuffer *out) {
     struct json j = {0};
 
-    if (!all) {
-        if (since < LIVE_RUNNING_MS || progress == lv.progress) return;
-        if (shape == lv.shape && since < 1000) return;
-        lv.shape = shape;
-        lv.progress = progress;
-        lv.listed = now;
-    }
     running_json(&j, lv.api->state, LIVE_RUNNING);
     put(out, "running", lv.row, lv.line, &j);
+}
+
+/* What runs, soon after it is another, and how far it is once a second. */
+static void put_running(struct evbuffer *out, int64_t now) {
+    int64_t since = now - lv.listed;
+
+    if (since < LIVE_RUNNING_MS) return;
+
+    uint64_t shape = running_hash(lv.api->state, 0);
+    uint64_t progress = running_hash(lv.api->state, 1);
+
+    if (!lv.uneven) {
+        if (progress == lv.progress) return;
+        if (shape == lv.shape && since < 1000) return;
+    }
+    lv.uneven = 0;
+    lv.shape = shape;
+    lv.progress = progress;
+    lv.listed = now;
+    put_list(out);
 }
 
 struct collect {
@@ -237,7 +247,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg) {
     if (row < lv.row) lv.row = row; /* another ledger */
     if (row > lv.row) lv.row = put_queries(out, lv.row, 0, LIVE_ROWS, lv.line);
     if (log_last() > lv.line) lv.line = put_logs(out, lv.line, LIVE_LINES);
-    put_running(out, now, 0);
+    put_running(out, now);
     if (now - lv.second >= 1000 || beat) {
         uint64_t f = figures();
 
@@ -340,7 +350,8 @@ static void events(struct http_request *q) {
     put_hello(out);
     put_health(out);
     put_keys(out, 1);
-    put_running(out, mono_ms(), 1);
+    put_list(out);
+    lv.uneven = 1;
     if (last) {
         /* lines are numbered anew by each daemon, requests are not */
         if (line > lv.line) line = 0;

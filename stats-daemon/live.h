@@ -14,9 +14,8 @@
  * for all clients and no larger at 1,000 requests a second than at 100: at
  * most LIVE_ROWS requests, LIVE_LINES lines, LIVE_RUNNING running requests,
  * and once a second at most LIVE_KEYS keys and the health, if it has moved.
- * When nothing happens there
- * is a heartbeat (a comment, and the health) every LIVE_BEAT_MS.  Without
- * clients nothing is done.
+ * When nothing happens there is a heartbeat (a comment, and the health) every
+ * LIVE_BEAT_MS.  Without clients nothing is done.
  *
  * The id of an event is REQUEST.LINE, the last of each that were told.  A
  * client that comes back with it (Last-Event-ID, or ?last= where the browser

@@ -12,9 +12,10 @@ struct row {
     ollama_record_request_t r;
 };
 
-static int known(const struct state_proxy *p, int64_t now) {
-    return p->connections > 0 && p->running.told &&
-           now - p->running.told < RUNNING_FRESH_MS;
+int running_known(const struct state_proxy *p, int64_t mono) {
+    int64_t fresh = p->connections > 0 ? RUNNING_FRESH_MS : RUNNING_GONE_MS;
+
+    return p->running.told && mono - p->running.told < fresh;
 }
 
 static int older(const void *a, const void *b) {
@@ -34,17 +35,17 @@ static struct row *collect(const struct state *s, int *n, uint32_t *total,
     *n = 0;
     *total = *waiting = 0;
     for (const struct state_proxy *p = s->proxies; p; p = p->next) {
-        if (!known(p, now)) continue;
+        if (!running_known(p, now)) continue;
         *total += p->running.total;
         *waiting += p->running.waiting;
-        size += p->running.now.n;
+        size += p->running.n;
     }
     if (size == 0) return NULL;
     rows = xmalloc((size_t)size * sizeof(*rows));
     for (const struct state_proxy *p = s->proxies; p; p = p->next) {
         size_t at = 0;
 
-        if (!known(p, now)) continue;
+        if (!running_known(p, now)) continue;
         while (run_list_next(&p->running, &at, &rows[*n].r))
             rows[(*n)++].instance = p->instance;
     }
@@ -131,18 +132,9 @@ uint64_t running_hash(const struct state *s, int progress) {
     int64_t now = mono_ms();
     uint64_t hash = 0;
 
-    for (const struct state_proxy *p = s->proxies; p; p = p->next) {
-        ollama_record_request_t r;
-        size_t at = 0;
-
-        if (!known(p, now)) continue;
-        hash = hash * 31 + p->running.total;
-        hash = hash * 31 + p->running.waiting;
-        while (run_list_next(&p->running, &at, &r)) {
-            uint64_t f[5] = {r.id, r.end, r.key, r.nattempts,
-                             progress ? r.completion : 0};
-            hash = hash * 31 + hash_bytes(f, sizeof(f));
-        }
-    }
+    for (const struct state_proxy *p = s->proxies; p; p = p->next)
+        if (running_known(p, now))
+            hash =
+                hash * 31 + (progress ? p->running.progress : p->running.shape);
     return hash;
 }

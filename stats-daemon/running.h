@@ -3,13 +3,15 @@
  *
  *     {"total": n, "waiting": n, "requests": [..]}
  *
- * the longest first, in the members of /queries as far as they are known yet;
- * "phase" is where a request is: reading (its body is on the way), waiting
- * (for a slot), sent (the cloud has not answered), answering.  Tokens are
- * estimates.
+ * the longest first, in the members of /queries as far as they are known yet,
+ * but with an id of their own; "phase" is where a request is: reading (its
+ * body is on the way), waiting (for a slot), sent (the cloud has not
+ * answered), answering.  Tokens are estimates.
  *
- * A proxy that is not connected, or has not told its list for
- * RUNNING_FRESH_MS, runs nothing that we know of.
+ * A proxy tells its list several times a second, as long as there is anything
+ * on it.  What was told longer ago than RUNNING_FRESH_MS is not known any
+ * more; for a proxy that has disconnected that is RUNNING_GONE_MS, the time in
+ * which another of its workers takes over.
  */
 
 #ifndef STATSD_RUNNING_H
@@ -21,6 +23,9 @@
 #include <stdint.h>
 
 #define RUNNING_FRESH_MS 5000
+#define RUNNING_GONE_MS  2000
+
+int running_known(const struct state_proxy *p, int64_t mono);
 
 void running_json(struct json *j, const struct state *s, int limit);
 

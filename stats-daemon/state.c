@@ -26,6 +26,9 @@ struct state_proxy *state_proxy(struct state *s, uint64_t instance) {
     for (p = s->proxies; p; p = p->next)
         if (p->instance == instance) return p;
     if (s->nproxies++ >= STATE_PROXIES_MAX) return NULL;
+    /* those that have gone leave no more than their numbers behind */
+    for (p = s->proxies; p; p = p->next)
+        if (p->connections == 0) run_list_free(&p->running);
     p = xcalloc(1, sizeof(*p));
     p->instance = instance;
     p->next = s->proxies;

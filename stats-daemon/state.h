@@ -1,8 +1,8 @@
 /*
  * What the module has last said of itself: the figures of frames that are not
  * kept (OUTBOX, KEYSTATE, RUNNING), the names of keys, and which proxies are
- * connected.
- * It belongs to the loop's thread; ingest writes, /health and /metrics read.
+ * connected.  It belongs to the loop's thread; ingest writes, the answers and
+ * metrics read.
  *
  * Proxies are never forgotten: the last number of each is what keeps a frame
  * from being counted twice.  A page shows those of the last STATE_SHOWN_MS.

@@ -131,6 +131,44 @@ is($one->{model}, undef, 'nobody knows its model yet');
 close $slow;
 ok(poll { list($t)->{total} == 0 } 'its client goes');
 
+# an answer that waits for a slot has no key any more
+
+my $parked = Proxy->new(daemon => 1, keys => [ key_of(0) ])->run;
+
+chat($parked, stream => 1, sim => { words => 4000, delay_ms => 10 })->first;
+$parked->cloud->rules({ match => {}, times => 1, status => 429,
+                        body => '{"error":"too many concurrent requests"}',
+                        headers => { 'x-ratelimit-max-concurrent' => 1,
+                                     'retry-after' => 1 } });
+$waits = chat($parked, text => 'parked');
+ok(poll { Http::turn(0.01, @chats); list($parked)->{waiting} == 1 }
+   'a refused one waits');
+runs($parked, 2);
+poll { list($parked)->{requests}[1]{queue_ms} > 100 } 'for a while';
+$one = list($parked)->{requests}[1];
+is($one->{phase}, 'waiting', 'an answer that is parked');
+is($one->{key}, undef, 'has no key');
+is($one->{attempts}[0]{status}, 429, 'but a refusal');
+is($one->{attempts}[0]{key}, 'key_0', 'by the one it had');
+is_deeply(list($parked)->{requests}[0]{attempts}, [],
+          'the other had none: its answer is under way');
+hang_up();
+
+# refused while its body is still coming
+
+my $small = Proxy->new(daemon => 1, keys => [ key_of(0) ],
+                       params => { client_max_body_size => '1k' })->run;
+my $big = $small->start('POST', '/api/chat', raw =>
+    "POST /api/chat HTTP/1.1\r\nHost: localhost\r\n"
+    . "Authorization: Bearer $Proxy::token\r\n"
+    . "Transfer-Encoding: chunked\r\n\r\n"
+    . "800\r\n" . 'x' x 0x800 . "\r\n");
+
+$big->started;
+is($big->status, 413, 'a body that is too large');
+ok(poll { list($small)->{total} == 0 } 'does not run any more', 1.5);
+$big->abort;
+
 # what was tried before
 
 my $two = Proxy->new(daemon => 1, keys => [ keys_of(2) ])->run;
@@ -182,7 +220,16 @@ is(list($w)->{total}, 12, 'requests of all workers');
 
 my %old = map { $_ => 1 } $w->workers;
 
+my ($least, $samples) = (99, 0);
+
 ok($w->reload && poll { !grep { $old{$_} } $w->workers } 'a reload');
+poll {
+    my $total = list($w)->{total};
+
+    $least = $total if $total < $least;
+    ++$samples > 60;
+} 'a while';
+is($least, 12, 'they are told all the time');
 stream($w, sim => { words => 4000, delay_ms => 20 })
     for 1 .. 4;
 $_->first for @chats;
@@ -192,6 +239,21 @@ is(list($w)->{total}, 16, 'those of the old workers go on');
 kill 'KILL', $_ for keys %old;
 runs($w, 4);
 is(list($w)->{total}, 4, 'those of killed workers do not');
+hang_up();
+ok(poll { list($w)->{total} == 0 } 'nothing is left');
+
+# a reload that makes the pool anew, while an old worker goes on
+
+stream($w, sim => { words => 4000, delay_ms => 20 }) for 1 .. 3;
+$_->first for @chats;
+%old = map { $_ => 1 } $w->workers;
+$w->{zone} = '16m';
+$w->write_conf;
+ok($w->reload && poll { !grep { $old{$_} } $w->workers } 'a reload');
+stream($w, sim => { words => 4000, delay_ms => 20 });
+$_->first for @chats;
+runs($w, 4);
+is(list($w)->{total}, 4, 'workers of two pools do not share a board');
 hang_up();
 ok(poll { list($w)->{total} == 0 } 'nothing is left');
 

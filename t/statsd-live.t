@@ -127,14 +127,43 @@ $f->connect;
 $list = running(15, { id => 3 });
 is(scalar @{ $list->{requests} }, 1, 'half a list of a lost connection is none');
 
-is(running(600, map { { id => $_ } } 1 .. 600)->{requests}[0]{client_ip},
-   '127.0.0.1', 'any number');
-is(scalar @{ $s->json('/stats/running?limit=1000')->{requests} }, 512,
+is(scalar @{ running(9000, map { { id => $_, user_agent => 'x' x 250 } }
+                               1 .. 3000)->{requests} }, 50, 'any number');
+is(scalar @{ $s->json('/stats/running?limit=1000')->{requests} }, 1000,
    '.. of which the most is kept');
+is($s->json('/stats/running')->{total}, 9000, '.. and all are counted');
 
-$f->close;
+# a page that comes between two tellings hears what the others never did
+
+running(0);
+$f->do('running', id => 4);
+$f->do('running_end', total => 1, waiting => 1);
+poll { $s->json('/stats/running')->{total} == 1 } 'the list is there';
+
+my $late = listen_to();
+
+is(until_event($late, 'running')->{data}{total}, 1, 'a page hears of one more');
+$f->do('running_end', total => 0, waiting => 1);
+$began = time();
+ok(until_event($late, 'running', sub { $_[0]{data}{total} == 0 }),
+   '.. and that it has ended');
+cmp_ok(time() - $began, '<', 2, '.. soon');
+close $late->{socket};
+
+# another connection of the same proxy, as an exiting worker opens one
+
+my $other = $s->frames;
+
+$f->do('running', id => 7, time => $now);
+$other->do('running', id => 8, time => $now);
+$list = running(1, { id => 9, time => $now });
+is(scalar @{ $list->{requests} }, 2, 'a list belongs to its connection');
+
+$_->close for $f, $other;
+is(scalar @{ $s->json('/stats/running')->{requests} }, 2,
+   'a proxy that connects anew goes on');
 is(until_event($one, 'running', sub { $_[0]{data}{total} == 0 })->{data}
-   ->{requests}[0], undef, 'a proxy that has gone runs nothing');
+   ->{requests}[0], undef, 'one that has gone runs nothing');
 $f->connect;
 
 my $syslog = IO::Socket::UNIX->new(Type => SOCK_DGRAM,

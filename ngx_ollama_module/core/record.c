@@ -267,6 +267,25 @@ ollama_frame_size(const unsigned char *frame)
 }
 
 
+size_t
+ollama_frame_fit(const unsigned char *frames, size_t len, size_t size)
+{
+    size_t  n, fit;
+
+    if (len <= size) {
+        return len;
+    }
+
+    for (fit = 0; /* void */ ; fit += n) {
+        n = ollama_frame_size(frames + fit);
+
+        if (fit + n > size) {
+            return fit;
+        }
+    }
+}
+
+
 static int
 ollama_frame_header_good(const unsigned char *p)
 {

@@ -401,6 +401,10 @@ void ollama_frame_number(unsigned char *frame, uint64_t seq);
 
 size_t ollama_frame_size(const unsigned char *frame);
 
+/* how many of len bytes of sealed frames are whole ones that fit into size */
+
+size_t ollama_frame_fit(const unsigned char *frames, size_t len, size_t size);
+
 
 /*
  * The next frame in buf, which holds len received bytes.  *used is how many

@@ -410,19 +410,25 @@ ollama_usage_so_far(const ollama_usage_result_t *res, uint64_t request_bytes,
     *completion = res->completion;
 
     if (*prompt == 0) {
-        *prompt = (request_bytes + OLLAMA_USAGE_BYTES_PER_TOKEN - 1)
-                  / OLLAMA_USAGE_BYTES_PER_TOKEN;
+        *prompt = ollama_usage_estimate(request_bytes);
     }
 
     bytes = (res->unreadable && res->documents == 0) ? res->bytes
                                                      : res->content_bytes;
 
-    tokens = (bytes + OLLAMA_USAGE_BYTES_PER_TOKEN - 1)
-             / OLLAMA_USAGE_BYTES_PER_TOKEN;
+    tokens = ollama_usage_estimate(bytes);
 
     if (*completion < tokens) {
         *completion = tokens;
     }
+}
+
+
+uint64_t
+ollama_usage_estimate(uint64_t bytes)
+{
+    return (bytes + OLLAMA_USAGE_BYTES_PER_TOKEN - 1)
+           / OLLAMA_USAGE_BYTES_PER_TOKEN;
 }
 
 

@@ -151,6 +151,9 @@ void ollama_usage_tokens(const ollama_usage_result_t *res,
 void ollama_usage_so_far(const ollama_usage_result_t *res,
     uint64_t request_bytes, uint64_t *prompt, uint64_t *completion);
 
+/* Tokens that so many bytes of text are likely to be. */
+uint64_t ollama_usage_estimate(uint64_t bytes);
+
 /* The format that a Content-Type (with or without parameters) names. */
 ollama_usage_format_e ollama_usage_format(const char *content_type, size_t n);
 

@@ -215,6 +215,46 @@ running_comes_back(void **state)
 }
 
 
+/* a share of a row of frames: whole ones, as many as there is room for */
+
+static void
+frames_fit(void **state)
+{
+    size_t                   i, n, size, len, fit, want;
+    size_t                   ends[9] = { 0 };
+    unsigned char            buf[8 * OLLAMA_RECORD_MAX];
+    ollama_record_request_t  r;
+
+    (void) state;
+
+    fill(&r);
+    len = 0;
+
+    for (i = 0; i < 8; i++) {
+        r.nattempts = (uint8_t) i;
+        n = ollama_record_running_encode(buf + len, sizeof(buf) - len, &r);
+        assert_true(n > 0);
+        len += n;
+        ends[i + 1] = len;
+    }
+
+    for (size = 0; size <= len + 1; size++) {
+        fit = ollama_frame_fit(buf, len, size);
+        want = 0;
+
+        for (i = 0; i <= 8; i++) {
+            if (ends[i] <= size) {
+                want = ends[i];
+            }
+        }
+
+        assert_int_equal(fit, want);
+    }
+
+    assert_int_equal(ollama_frame_fit(buf, 0, 10), 0);
+}
+
+
 static void
 other_records_come_back(void **state)
 {
@@ -750,6 +790,7 @@ main(void)
         cmocka_unit_test(crc_is_the_usual_one),
         cmocka_unit_test(request_comes_back),
         cmocka_unit_test(running_comes_back),
+        cmocka_unit_test(frames_fit),
         cmocka_unit_test(other_records_come_back),
         cmocka_unit_test(body_comes_back),
         cmocka_unit_test(texts_are_bounded),
