@@ -27,9 +27,12 @@ function since(n) {
   return n < 10000 ? `${decimal(Math.floor(n / 100) / 10)} s` : span(Math.floor(n / 1000));
 }
 
-// "429 on team-a, then team-b": the last one is at work.
+// "429 on team-a, then team-b": the last one is at work, if there is one.
 function serving(q) {
-  return q.attempts.length || q.key ? attempts({ ...q, attempts: [...q.attempts, {}] }) : [];
+  const last = q.attempts.at(-1);
+
+  if (q.key) return attempts({ ...q, attempts: [...q.attempts, {}] });
+  return last ? [h("span", { class: "try" }, `${last.status ?? last.cause} on ${last.key}`)] : [];
 }
 
 function make(q) {
@@ -49,7 +52,7 @@ function make(q) {
 
 function fill(row, q) {
   const { node, parts } = row;
-  const [words, title] = phases[q.phase];
+  const [words, title] = phases[q.phase] ?? [q.phase, ""];
   const served = `${q.key} ${q.attempts.length}`;
 
   row.request = q;

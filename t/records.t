@@ -87,10 +87,14 @@ is($q->{upstream_id}, $r->header('x-request-id'), 'the id of the cloud');
 like($q->{upstream_id}, qr/^[0-9a-f]{32}$/, 'is one');
 is($q->{queue_ms}, 0, 'did not wait');
 cmp_ok($q->{connect_ms}, '<', 100, 'connected at once');
-cmp_ok(abs($q->{first_token_ms} - 200), '<', 60, 'the first token')
-    or diag($q->{first_token_ms});
-cmp_ok(abs($q->{total_ms} - 300), '<', 80, 'the whole')
-    or diag($q->{total_ms});
+
+# not shorter than the cloud took, nor longer than the client had to wait
+my ($first, $end) = map { ($_->[0] - $r->sent) * 1000 } ($r->pieces)[0, -1];
+
+cmp_ok($q->{first_token_ms}, '>', 190, 'the first token');
+cmp_ok($q->{first_token_ms}, '<', $first + 20, 'as the client saw it');
+cmp_ok($q->{total_ms}, '>', 270, 'the whole');
+cmp_ok($q->{total_ms}, '<', $end + 20, 'likewise');
 like($q->{timestamp}, qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/, 'when');
 is(scalar @{ $q->{attempts} }, 1, 'one attempt');
 is("$q->{attempts}[0]{key_fingerprint} $q->{attempts}[0]{status}",
