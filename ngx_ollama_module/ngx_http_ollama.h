@@ -162,6 +162,7 @@ struct ngx_http_ollama_ctx_s {
     uint64_t                         bytes_out;     /* of the body */
     uint64_t                         prompt;        /* tokens, settled */
     uint64_t                         completion;
+    ngx_str_t                        said;          /* by the cloud's error */
     ngx_str_t                        error;         /* for the client */
     ngx_str_t                        error_body;    /* the same, as JSON */
     ngx_uint_t                       error_status;

@@ -257,6 +257,8 @@ ngx_http_ollama_record_end(ngx_http_ollama_ctx_t *ctx,
     r = ctx->request;
     usage = ctx->usage ? ollama_usage_result(ctx->usage) : NULL;
 
+    ngx_http_ollama_text(&record->reason, &ctx->said);
+
     if (ctx->error.len) {
         record->end = OLLAMA_RECORD_LOCAL;
         ngx_http_ollama_text(&record->reason, &ctx->error);

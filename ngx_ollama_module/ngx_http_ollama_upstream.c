@@ -24,8 +24,12 @@
 
 #include "ngx_http_ollama.h"
 
+#include "core/error.h"
+
 
 #define NGX_HTTP_OLLAMA_BODY_TIME  5000
+
+#define NGX_HTTP_OLLAMA_SAID       256
 
 #define NGX_HTTP_OLLAMA_NEEDED     (NGX_HTTP_UPSTREAM_FT_ERROR                \
                                     |NGX_HTTP_UPSTREAM_FT_TIMEOUT             \
@@ -99,6 +103,8 @@ static ngx_int_t ngx_http_ollama_process_header(ngx_http_request_t *r);
 static ngx_int_t ngx_http_ollama_error_arrived(ngx_http_request_t *r);
 
 static void ngx_http_ollama_judge_answer(ngx_http_ollama_peer_data_t *pd);
+static void ngx_http_ollama_read_error(ngx_http_ollama_peer_data_t *pd,
+    ollama_answer_t *answer);
 static void ngx_http_ollama_judge_failure(ngx_http_ollama_peer_data_t *pd,
     ngx_peer_connection_t *pc);
 static void ngx_http_ollama_judge(ngx_http_ollama_peer_data_t *pd,
@@ -603,8 +609,56 @@ ngx_http_ollama_judge_answer(ngx_http_ollama_peer_data_t *pd)
     }
 
     ngx_http_ollama_read_ratelimit(pd, &answer);
+    ngx_http_ollama_read_error(pd, &answer);
 
     ngx_http_ollama_judge(pd, &answer);
+}
+
+
+/* what an error says, for the record: if it is the last one, it is the reason */
+
+static void
+ngx_http_ollama_read_error(ngx_http_ollama_peer_data_t *pd,
+    ollama_answer_t *answer)
+{
+    char                    text[NGX_HTTP_OLLAMA_SAID];
+    size_t                  len;
+    ngx_str_t              *key;
+    ngx_http_ollama_ctx_t  *ctx;
+
+    ctx = pd->ctx;
+
+    ngx_str_null(&ctx->said);
+
+    if (answer->status < NGX_HTTP_BAD_REQUEST || answer->body_len == 0) {
+        return;
+    }
+
+    if (answer->is_html) {
+        ngx_str_set(&ctx->said, "a page of HTML came instead of JSON");
+        return;
+    }
+
+    len = ollama_error_text(answer->body, answer->body_len, text,
+                            sizeof(text));
+
+    /* a record holds no key, whatever the cloud repeats of what it was sent */
+
+    key = ctx->key ? &ctx->key->authorization : NULL;
+
+    if (key
+        && memmem(text, len, key->data + sizeof("Bearer ") - 1,
+                  key->len - (sizeof("Bearer ") - 1)))
+    {
+        return;
+    }
+
+    ctx->said.data = ngx_pnalloc(pd->request->pool, len);
+
+    if (ctx->said.data) {
+        ngx_memcpy(ctx->said.data, text, len);
+        ctx->said.len = len;
+    }
 }
 
 
@@ -640,6 +694,8 @@ ngx_http_ollama_judge_failure(ngx_http_ollama_peer_data_t *pd,
     }
 
     pd->attempt->failure = answer.failure;
+
+    ngx_str_null(&pd->ctx->said);
 
     ngx_http_ollama_judge(pd, &answer);
 }

@@ -155,6 +155,41 @@ is(scalar @{ $left[0]{attempts} }, 0, 'without an attempt');
 like($left[0]{reason}, qr/\w/, 'with its reason');
 is($left[0]{key_fingerprint}, undef, 'and without a key');
 
+# what the cloud said of its errors
+
+sub said {
+    my ($name, %rule) = @_;
+
+    $cloud->rules({ times => -1, match => { model => $name }, %rule });
+    $t->chat(model => $name);
+
+    return record($t, $name);
+}
+
+$q = said('said-503', preset => 'overloaded_503');
+is("$q->{status} $q->{end}", '503 done', 'an error of the cloud');
+like($q->{reason}, qr/^Server overloaded, please retry shortly \(ref: /,
+     'has the cloud\'s own words');
+$q = said('said-html', preset => 'bad_gateway_html_502');
+is($q->{reason}, 'a page of HTML came instead of JSON', 'but no HTML');
+$q = said('said-object', status => 400,
+          body => '{"error":{"message":"caf\u00e9 ' . 'x' x 400 . '"}}');
+like($q->{reason}, qr/^caf\x{e9} x{200,255}$/, 'cut, and decoded');
+{
+    # the client gets what the cloud said, as it came; no file does
+    local $Http::inspect;
+    $q = said('said-key', status => 400,
+              body => qq({"error":"no key $k[0] $k[1] $k[2]"}));
+}
+is($q->{reason}, undef, 'nothing that repeats the key');
+
+$cloud->rules({ times => 1, match => { model => 'said-once' },
+                preset => 'overloaded_503' });
+$t->chat(model => 'said-once');
+$q = record($t, 'said-once');
+is("$q->{status} " . @{ $q->{attempts} }, '200 2', 'served after an error');
+is($q->{reason}, undef, 'there is no reason');
+
 # bodies
 
 ($q, $r) = recorded($t, text => "k\x{e4}se " x 100);
