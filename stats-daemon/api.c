@@ -216,6 +216,7 @@ static void on_minute(void *arg, const struct store_minute *row) {
     }
     field_number(j, "total_tokens", row->n.prompt + row->n.completion);
     field_number(j, "requests", row->n.requests);
+    field_number(j, "errors", row->n.errors);
     json_end(j, '}');
 }
 
@@ -407,22 +408,48 @@ static void on_query(void *arg, const struct store_row *row) {
     api_query(&a->j, a->api->state, row);
 }
 
-/* "429", "4xx", "error": 0, or -1. */
-static int parse_status(const char *s, int *min, int *max) {
+/* The kinds that have any of these bits. */
+static int kinds_with(int bits) {
+    int set = 0;
+
+    for (int kind = 0; kind < 8; kind++)
+        if (kind & bits) set |= 1 << kind;
+    return set;
+}
+
+/* "429", "4xx", "error", ..: 0, or -1. */
+static int parse_status(const char *s, struct store_query *q) {
     int64_t v;
 
     if (strcmp(s, "error") == 0) {
-        *min = 400;
-        *max = 999;
-    } else if (strlen(s) == 3 && s[0] >= '1' && s[0] <= '5' &&
-               strcmp(s + 1, "xx") == 0) {
-        *min = (s[0] - '0') * 100;
-        *max = *min + 99;
-    } else if (parse_number(s, 100, 999, &v) == 0) {
-        *min = *max = (int)v;
-    } else {
-        return -1;
+        /* what the sums count as one */
+        q->status_min = 400;
+        q->status_max = 999;
+        q->also = kinds_with(STORE_KIND_BROKEN);
+        q->kinds =
+            STORE_KINDS_ANY & ~kinds_with(STORE_KIND_BROKEN | STORE_KIND_GONE);
+        return 0;
     }
+    if (strlen(s) == 3 && s[0] >= '1' && s[0] <= '5' &&
+        strcmp(s + 1, "xx") == 0) {
+        q->status_min = (s[0] - '0') * 100;
+        q->status_max = q->status_min + 99;
+        return 0;
+    }
+    if (parse_number(s, 100, 999, &v) == 0) {
+        q->status_min = q->status_max = (int)v;
+        return 0;
+    }
+
+    q->status_min = q->status_max = 1000; /* none */
+    if (strcmp(s, "broken") == 0)
+        q->also = kinds_with(STORE_KIND_BROKEN);
+    else if (strcmp(s, "client_gone") == 0)
+        q->also = kinds_with(STORE_KIND_GONE);
+    else if (strcmp(s, "retried") == 0)
+        q->also = kinds_with(STORE_KIND_RETRIED);
+    else
+        return -1;
     return 0;
 }
 
@@ -440,12 +467,12 @@ static void queries(struct http_request *q) {
         http_text(q, "client", 128, &sq.client) != 0 ||
         http_text(q, "model", 256, &sq.model) != 0 ||
         http_text(q, "key", 128, &sq.key) != 0 ||
-        http_text(q, "status", 8, &status) != 0)
+        http_text(q, "status", 16, &status) != 0)
         return;
-    if (status && parse_status(status, &sq.status_min, &sq.status_max) != 0) {
+    if (status && parse_status(status, &sq) != 0) {
         http_error(q, 400,
                    "status must be a number from 100 to 999, a class like "
-                   "4xx, or \"error\"");
+                   "4xx, or error, broken, client_gone, retried");
         return;
     }
     if (sq.client == NULL) sq.client = ip;

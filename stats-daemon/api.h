@@ -14,8 +14,11 @@
  *     /queries          requests, newest first: limit 1..500 (50),
  *                         offset 0..10000, before, after (ids), client
  *                         (address or name; "ip" is the same), model, key
- *                         (name or fingerprint), status (a number, 4xx, 5xx,
- *                         .. or "error": 400 and above)
+ *                         (name or fingerprint), status: a number, 4xx, 5xx,
+ *                         .., error (as the sums count them: 400 and above,
+ *                         cut off, or an error inside the stream, but not
+ *                         that the client hung up), broken (the latter two),
+ *                         client_gone, retried (with more than one key)
  *     /queries/{id}     one of them
  *     /queries/{id}/body  its body, as it came
  *     /logs             lines, oldest first: level (and worse), limit

@@ -15,10 +15,10 @@
  *     instance       last number committed for each life of a proxy
  *     total          sums of everything ever seen
  *
- * A request's (client, key, model) is a "series", a series with a status a
- * "combo".  Rows hold the combo's id, and (combo, id) is the only index on
- * requests: any filter is a set of combos, whose newest rows are merged.  So
- * an insert pays for one index, and a query for what it shows.
+ * A request's (client, key, model) is a "series", a series with a status (and
+ * a kind, see below) a "combo".  Rows hold the combo's id, and (combo, id) is
+ * the only index on requests: any filter is a set of combos, whose newest rows
+ * are merged.  So an insert pays for one index, and a query for what it shows.
  *
  * Two sides
  *
@@ -155,11 +155,20 @@ enum store_result store_minutes(struct store *s, enum store_kind kind,
                                 int64_t from, int64_t to, int step,
                                 store_minute_cb *cb, void *arg);
 
-/* Requests. */
+/* Requests.  A request is of one of eight kinds, by how it ended and whether
+ * more than one key was tried; kinds are asked for as a set of bits, 1 << kind.
+ */
+#define STORE_KIND_BROKEN  1 /* cut off, or an error inside the stream */
+#define STORE_KIND_GONE    2 /* the client hung up */
+#define STORE_KIND_RETRIED 4
+#define STORE_KINDS_ANY    0xff
+
 struct store_query {
     /* NULL: any; client: address or name, key: name or fingerprint */
     const char *client, *model, *key;
     int status_min, status_max; /* 0: any */
+    int kinds;                  /* of those with such a status; 0: any */
+    int also;                   /* with any status; 0: none */
     int64_t before, after;      /* ids, 0: no bound */
     int limit, offset;
 };

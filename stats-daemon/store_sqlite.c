@@ -242,7 +242,8 @@ static const char *const write_sql[WRITE_STATEMENTS] = {
     [TRIM_BODY] = "DELETE FROM body WHERE id = ?1",
 };
 
-/* One (client, key, model, status), with the ids it has in the tables. */
+/* One (client, key, model, status and kind), with the ids it has in the tables.
+ */
 struct profile {
     int64_t client, key, model, series, combo;
     int64_t last; /* greatest id of this batch, 0: none */
@@ -697,6 +698,26 @@ static enum store_result client_id(struct store *s, const ollama_text_t *addr,
     return r;
 }
 
+static int is_broken(const ollama_record_request_t *q) {
+    return q->end == OLLAMA_RECORD_UPSTREAM_GONE ||
+           q->end == OLLAMA_RECORD_STREAM_ERROR;
+}
+
+static int is_error(const ollama_record_request_t *q) {
+    if (q->end == OLLAMA_RECORD_CLIENT_GONE) return 0;
+    return q->status >= 400 || is_broken(q);
+}
+
+/* A combo's status: the request's, and in thousands of which kind it is. */
+static int combo_status(const ollama_record_request_t *q) {
+    int kind = 0;
+
+    if (is_broken(q)) kind |= STORE_KIND_BROKEN;
+    if (q->end == OLLAMA_RECORD_CLIENT_GONE) kind |= STORE_KIND_GONE;
+    if (q->nattempts > 1) kind |= STORE_KIND_RETRIED;
+    return kind * 1000 + (q->status < 1000 ? q->status : 999);
+}
+
 static enum store_result fill_profile(struct store *s, struct profile *p,
                                       const ollama_record_request_t *q) {
     int added, fine = q->status < 400;
@@ -722,7 +743,7 @@ static enum store_result fill_profile(struct store *s, struct profile *p,
     if (r == STORE_OK) {
         for (int st = FIND_COMBO; st <= ADD_COMBO; st++) {
             sqlite3_bind_int64(s->write[st], 1, p->series);
-            sqlite3_bind_int64(s->write[st], 2, q->status);
+            sqlite3_bind_int64(s->write[st], 2, combo_status(q));
         }
         r = find_or_add(s, FIND_COMBO, ADD_COMBO, &p->combo, &added);
     }
@@ -733,11 +754,11 @@ static enum store_result profile_of(struct store *s, struct profile **profile,
                                     const ollama_record_request_t *q) {
     unsigned char key[512], *k = key;
     const ollama_text_t *texts[] = {&q->client, &q->client_name, &q->model};
-    int fresh;
+    int fresh, status = combo_status(q);
 
     memcpy(k, &q->key, 4);
-    memcpy(k + 4, &q->status, 2);
-    k += 6;
+    memcpy(k + 4, &status, 4);
+    k += 8;
     for (int i = 0; i < 3; i++) {
         /* the lengths make the three unmistakable; 64 + 128 + 256 fit */
         *k++ = (unsigned char)texts[i]->len;
@@ -791,12 +812,6 @@ static int print_attempts(char *buf, const ollama_record_request_t *q) {
         }
     }
     return (int)(p - buf);
-}
-
-static int is_error(const ollama_record_request_t *q) {
-    if (q->end == OLLAMA_RECORD_CLIENT_GONE) return 0;
-    return q->status >= 400 || q->end == OLLAMA_RECORD_UPSTREAM_GONE ||
-           q->end == OLLAMA_RECORD_STREAM_ERROR;
 }
 
 /* Numbers of the wire have 64 bits without a sign; sums must not overflow. */

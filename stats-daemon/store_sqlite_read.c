@@ -9,30 +9,31 @@
 #define COUNTS \
     "u.requests, u.errors, u.prompt, u.completion, u.cached, u.estimated"
 
-#define ROW                                                                   \
-    "SELECT r.id, r.time, i.value, r.rid,"                                    \
-    " coalesce(r.client_other, c.address), c.name, k.name,"                   \
-    " coalesce(r.model_other, m.name), r.model_answered,"                     \
-    " r.method, r.endpoint, r.attempts, r.upstream_id, r.user_agent,"         \
-    " r.reason, k.fingerprint, k.position, o.status, r.certainty, r.ending,"  \
-    " r.streamed, r.prompt, r.completion, r.cached, r.bytes_in, r.bytes_out," \
-    " r.queue, r.connect, r.first_token, r.total, b.size, b.time,"            \
-    " b.truncated FROM request r"                                             \
-    " CROSS JOIN combo o ON o.id = r.combo"                                   \
-    " CROSS JOIN series s ON s.id = o.series"                                 \
-    " CROSS JOIN model m ON m.id = s.model"                                   \
-    " CROSS JOIN client c ON c.id = s.client"                                 \
-    " LEFT JOIN key k ON k.id = s.key"                                        \
-    " LEFT JOIN instance i ON i.id = r.instance"                              \
+#define ROW                                                                         \
+    "SELECT r.id, r.time, i.value, r.rid,"                                          \
+    " coalesce(r.client_other, c.address), c.name, k.name,"                         \
+    " coalesce(r.model_other, m.name), r.model_answered,"                           \
+    " r.method, r.endpoint, r.attempts, r.upstream_id, r.user_agent,"               \
+    " r.reason, k.fingerprint, k.position, o.status % 1000, r.certainty, r.ending," \
+    " r.streamed, r.prompt, r.completion, r.cached, r.bytes_in, r.bytes_out,"       \
+    " r.queue, r.connect, r.first_token, r.total, b.size, b.time,"                  \
+    " b.truncated FROM request r"                                                   \
+    " CROSS JOIN combo o ON o.id = r.combo"                                         \
+    " CROSS JOIN series s ON s.id = o.series"                                       \
+    " CROSS JOIN model m ON m.id = s.model"                                         \
+    " CROSS JOIN client c ON c.id = s.client"                                       \
+    " LEFT JOIN key k ON k.id = s.key"                                              \
+    " LEFT JOIN instance i ON i.id = r.instance"                                    \
     " LEFT JOIN body b ON b.instance = r.instance AND b.rid = r.rid"
 
 /* Combos of a filter, from the narrowest thing that is given.  "Newest first"
  * lets a page of n rows look at no more than n of them. */
 #define COMBO_CLIENT "(?1 IS NULL OR c.address = ?1 OR c.name = ?1)"
 #define COMBO_KEY    "(?3 IS NULL OR k.name = ?3 OR k.fingerprint = ?4)"
-#define COMBO_REST                                    \
-    " AND o.status BETWEEN ?5 AND ?6 AND o.last > ?7" \
-    " ORDER BY o.last DESC LIMIT ?8"
+#define COMBO_REST                                                            \
+    " AND ((o.status % 1000 BETWEEN ?5 AND ?6 AND ?9 >> o.status / 1000 & 1)" \
+    " OR ?10 >> o.status / 1000 & 1)"                                         \
+    " AND o.last > ?7 ORDER BY o.last DESC LIMIT ?8"
 
 static const struct {
     const char *name, *sql;
@@ -460,7 +461,9 @@ static enum store_result collect(struct store *s, const struct store_query *q,
     }
     sqlite3_bind_int64(combos, 4, key);
     sqlite3_bind_int(combos, 5, q->status_min);
-    sqlite3_bind_int(combos, 6, q->status_max ? q->status_max : 65535);
+    sqlite3_bind_int(combos, 6, q->status_max ? q->status_max : 999);
+    sqlite3_bind_int(combos, 9, q->kinds ? q->kinds : STORE_KINDS_ANY);
+    sqlite3_bind_int(combos, 10, q->also);
     sqlite3_bind_int64(combos, 7, q->after);
     /* with a bound from above the newest combos need not hold the rows */
     sqlite3_bind_int(combos, 8, q->before ? -1 : top->max);
@@ -491,7 +494,7 @@ enum store_result store_rows(struct store *s, const struct store_query *q,
                             : READ_COMBO_ANY;
 
     if (r != STORE_OK) return r;
-    if (which == READ_COMBO_ANY && q->status_max == 0)
+    if (which == READ_COMBO_ANY && q->status_max == 0 && q->also == 0)
         return end(s, newest_rows(s, q, cb, arg));
 
     struct top top = {NULL, 0, q->limit + q->offset};

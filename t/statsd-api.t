@@ -121,19 +121,45 @@ for my $i (0 .. 59) {
                 model => 'm' . $i % 4, status => (200, 429, 404)[$i % 3],
                 key => $i % 2 ? 'a1b2c3d4' : '00000b0b', prompt => $i);
 }
+
+# ends: 2 the client hung up, 3 cut off, 4 an error inside the stream
+
+$f->request(seq => ++$seq, %$_) for
+    { end => 2, status => 499 }, { end => 2, status => 200 },
+    { end => 3, status => 200 }, { end => 4, status => 200 },
+    { end => 3, status => 502 },
+    map { { status => $_, key => 'a1b2c3d4', attempts => [
+            { key => '00000b0b', status => 429 },
+            { key => 'a1b2c3d4', status => $_ } ] } } 200, 503;
 $f->acked($seq);
+
+# as the sums count it
+
+sub is_error {
+    my ($q) = @_;
+
+    return 0 if $q->{end} eq 'client_gone';
+    return $q->{status} >= 400 || $q->{end} =~ /^(upstream_gone|stream_error)$/;
+}
+
 
 sub ids { return map { $_->{id} } @{ $s->json('/queries?' . $_[0]) } }
 
 my @all = ids('limit=500');
 is_deeply(\@all, [ sort { $b <=> $a } @all ], 'newest first');
-is(scalar @all, 63, 'all of them');
+is(scalar @all, 70, 'all of them');
 is(scalar ids(''), 50, '50 if nothing is said');
 is_deeply([ ids('limit=3&offset=2') ], [ @all[2 .. 4] ], 'limit and offset');
 is_deeply([ ids("before=$all[9]&limit=2") ], [ @all[10, 11] ], 'before an id');
 is_deeply([ ids("after=$all[2]") ], [ @all[0, 1] ], 'after an id');
 
 my $rows = $s->json('/queries?limit=500');
+my ($errors, $summed) = (scalar ids('status=error&limit=500'), 0);
+
+$summed += $_->{errors} for @{ $s->json('/stats?by=model') };
+is($errors, $summed, 'the sums count the same errors');
+cmp_ok($errors, '>', 40, '.. some');
+
 my %filters = (
     'ip=10.0.0.1' => sub { $_[0]{client_ip} eq '10.0.0.1' },
     'client=10.0.0.1' => sub { $_[0]{client_ip} eq '10.0.0.1' },
@@ -146,7 +172,14 @@ my %filters = (
     'status=429' => sub { $_[0]{status} == 429 },
     'status=4xx' => sub { $_[0]{status} =~ /^4/ },
     'status=5xx' => sub { $_[0]{status} =~ /^5/ },
-    'status=error' => sub { $_[0]{status} >= 400 },
+    'status=error' => \&is_error,
+    'status=error&key=team-a' => sub { ($_[0]{key} // '') eq 'team-a'
+                                       && is_error($_[0]) },
+    'status=broken' => sub { $_[0]{end} =~ /^(upstream_gone|stream_error)$/ },
+    'status=client_gone' => sub { $_[0]{end} eq 'client_gone' },
+    'status=499' => sub { $_[0]{status} == 499 },
+    'status=2xx' => sub { $_[0]{status} =~ /^2/ },
+    'status=retried' => sub { @{ $_[0]{attempts} } > 1 },
     'ip=10.0.0.1&model=m1' => sub { $_[0]{client_ip} eq '10.0.0.1'
                                     && $_[0]{model} eq 'm1' },
     'model=m1&key=team-a&status=200&ip=10.0.0.0' =>
@@ -262,7 +295,8 @@ is($s->json('/stats/24h?hours=48')->[-31]{total_tokens}, 30, '.. is in it');
 
 my $m = $s->json('/stats/minute?window=1440');
 is_deeply([ sort keys %{ $m->[0] } ],
-          [ qw/ minute model requests total_tokens / ], 'a row of a minute');
+          [ qw/ errors minute model requests total_tokens / ],
+          'a row of a minute');
 is_deeply([ map { $_->{minute} } @$m ], [ sort map { $_->{minute} } @$m ],
           'minutes, oldest first');
 is((grep { $_->{model} eq 'past' } @$m)[0]{minute}, iso($t0 - 2 * 3600_000),
