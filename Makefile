@@ -118,7 +118,8 @@ test: build $(NGINX)
 	@mk/packages $(PACKAGES_TEST)
 	@$(if $(NEED_CLIENTS),mk/packages $(PACKAGES_CLIENTS) \
 	    || echo "The tests that need these are skipped")
-	$(SUBMAKE) $(CLOUD) $(LOAD) $(BUILD)/frames $(UNIT)
+	$(SUBMAKE) $(CLOUD) $(LOAD) $(BUILD)/frames $(BUILD)/ingest_bench \
+	    $(UNIT)
 	@mk/test $(TESTS)
 
 bench: build $(NGINX)

@@ -457,12 +457,13 @@ static void queries(struct http_request *q) {
     struct answer a = {.api = q->ctx};
     struct store_query sq = {0};
     const char *status, *ip;
-    int64_t limit, offset;
+    int64_t limit, offset, until, last;
 
     if (http_int(q, "limit", 50, 1, 500, &limit) != 0 ||
         http_int(q, "offset", 0, 0, 10000, &offset) != 0 ||
         http_int(q, "before", 0, 1, INT64_MAX, &sq.before) != 0 ||
         http_int(q, "after", 0, 0, INT64_MAX, &sq.after) != 0 ||
+        http_time(q, "until", -1, &until) != 0 ||
         http_text(q, "ip", 128, &ip) != 0 ||
         http_text(q, "client", 128, &sq.client) != 0 ||
         http_text(q, "model", 256, &sq.model) != 0 ||
@@ -479,8 +480,13 @@ static void queries(struct http_request *q) {
     sq.limit = (int)limit;
     sq.offset = (int)offset;
 
+    enum store_result r = STORE_OK;
+    if (until >= 0) {
+        r = store_ended_by(a.api->store, until, &last);
+        if (sq.before == 0 || sq.before > last + 1) sq.before = last + 1;
+    }
     json_begin(&a.j, '[');
-    enum store_result r = store_rows(a.api->store, &sq, on_query, &a);
+    if (r == STORE_OK) r = store_rows(a.api->store, &sq, on_query, &a);
     json_end(&a.j, ']');
     finish(q, &a, r);
 }

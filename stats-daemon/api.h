@@ -12,7 +12,8 @@
  *     /stats/events     changes of keys' state, newest first: limit 1..1000
  *     /stats/health     the same as /health, for an nginx that keeps /health
  *     /queries          requests, newest first: limit 1..500 (50),
- *                         offset 0..10000, before, after (ids), client
+ *                         offset 0..10000, before, after (ids), until
+ *                         (a time by which they had ended), client
  *                         (address or name; "ip" is the same), model, key
  *                         (name or fingerprint), status: a number, 4xx, 5xx,
  *                         .., error (as the sums count them: 400 and above,

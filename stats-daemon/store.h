@@ -192,6 +192,9 @@ enum store_result store_rows(struct store *s, const struct store_query *q,
 enum store_result store_row(struct store *s, int64_t id, store_row_cb *cb,
                             void *arg);
 
+/* The greatest id of a request that had ended by a time of day; 0: none had. */
+enum store_result store_ended_by(struct store *s, int64_t time, int64_t *id);
+
 /* The greatest id committed so far. */
 int64_t store_last_id(struct store *s);
 

@@ -25,6 +25,7 @@ enum read_statement {
     READ_CLIENT_NAME,
     READ_ROWS,
     READ_ROW,
+    READ_ENDED,
     READ_COMBO_MODEL,
     READ_COMBO_CLIENT,
     READ_COMBO_KEY,

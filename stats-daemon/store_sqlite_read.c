@@ -60,6 +60,9 @@ static const struct {
                    ROW " WHERE r.id < ?1 AND r.id > ?2 ORDER BY r.id DESC"
                        " LIMIT ?3 OFFSET ?4"},
     [READ_ROW] = {"one request", ROW " WHERE r.id = ?1"},
+    [READ_ENDED] = {"end of a request",
+                    "SELECT id, time + coalesce(total, 0) FROM request"
+                    " WHERE id >= ?1 ORDER BY id LIMIT 1"},
     [READ_COMBO_MODEL] =
         {"combos of a model",
          "SELECT o.id FROM model m CROSS JOIN series s ON s.model = m.id"
@@ -506,6 +509,28 @@ enum store_result store_rows(struct store *s, const struct store_query *q,
         if (r == STORE_NONE) r = STORE_OK; /* retention was quicker */
     }
     free(top.ids);
+    return end(s, r);
+}
+
+/* Ids are given in the order in which requests end, so their ends are sorted
+ * (but for the length of a batch), and need no index. */
+enum store_result store_ended_by(struct store *s, int64_t time, int64_t *id) {
+    enum store_result r = begin(s);
+    sqlite3_stmt *st = s->read[READ_ENDED];
+    int64_t low = 1, high = s->last_id + 1;
+
+    while (r == STORE_OK && low < high) {
+        int64_t middle = low + (high - low) / 2;
+
+        sqlite3_bind_int64(st, 1, middle);
+        int code = sqlite3_step(st);
+        if (code != SQLITE_ROW || number(st, 1) > time)
+            high = middle;
+        else
+            low = number(st, 0) + 1;
+        r = done(s, st, code);
+    }
+    *id = low - 1;
     return end(s, r);
 }
 

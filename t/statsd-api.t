@@ -154,6 +154,7 @@ is_deeply([ ids("before=$all[9]&limit=2") ], [ @all[10, 11] ], 'before an id');
 is_deeply([ ids("after=$all[2]") ], [ @all[0, 1] ], 'after an id');
 
 my $rows = $s->json('/queries?limit=500');
+
 my ($errors, $summed) = (scalar ids('status=error&limit=500'), 0);
 
 $summed += $_->{errors} for @{ $s->json('/stats?by=model') };
@@ -389,5 +390,30 @@ is($s->json('/queries?limit=2')->[1]{model}, "junk-$made_up",
 
 is($s->stop, 0, 'a clean end');
 unlike($s->output, qr/Sanitizer|runtime error/, 'no sanitizer spoke');
+
+# until a time: what had ended by then
+
+my $t = Statsd->start;
+my $g = $t->frames;
+my $base = int(time() * 1000) - 600 * 60_000;
+
+$g->request(seq => $_, time => $base + $_ * 60_000, total => 30_000,
+            model => 'm' . $_ % 2) for 1 .. 500;
+$g->acked(500);
+
+sub until_minute {
+    my ($minute, $more) = @_;
+
+    return scalar @{ $t->json('/queries?limit=500&until='
+        . strftime('%Y-%m-%dT%H:%M:%SZ', gmtime($base / 1000 + $minute * 60))
+        . ($more // '')) };
+}
+
+is(until_minute($_->[0]), $_->[1], "until minute $_->[0]: $_->[1]")
+    for [ -10, 0 ], [ 1.2, 0 ], [ 1.8, 1 ], [ 250.2, 249 ], [ 250.8, 250 ],
+        [ 499.8, 499 ], [ 520, 500 ], [ 5000, 500 ];
+is(until_minute(250.8, '&model=m1'), 125, '.. with a filter');
+is(until_minute(250.8, '&before=11'), 10, '.. or the nearer of two bounds');
+is($t->get('/queries?until=yesterday')->{status}, 400, '.. no other words');
 
 done_testing();

@@ -50,6 +50,7 @@ my %must = (
     'hours' => qr/SEARCH u USING PRIMARY KEY \(hour>\? AND hour<\?\)/,
     'minutes' => qr/SEARCH u USING PRIMARY KEY \(kind=\? AND minute>\?/,
     'newest requests' => qr/SEARCH r USING INTEGER PRIMARY KEY/,
+    'end of a request' => qr/SEARCH request USING INTEGER PRIMARY KEY/,
     'one request' => qr/SEARCH r USING INTEGER PRIMARY KEY \(rowid=\?\)/,
     'requests of a combo' => qr/COVERING INDEX request_combo \(combo=\? AND/,
     'combos of a model' => qr/SEARCH m USING COVERING INDEX .*\(name=\?\)/,
