@@ -9,7 +9,7 @@ import { get } from "./net.js";
 import { openRequest } from "./request.js";
 
 const PAGE = 50;
-const MOST = 500;
+const MOST = 1000;
 const NAMES = 200;
 
 const panel = $("queries");
@@ -22,27 +22,44 @@ let missed = 0;
 let loaded = false;
 let asked = 0;
 
-const filter = () => ({
-  client: $("f-client").value.trim(),
-  model: $("f-model").value.trim(),
-  key: $("f-key").value,
-  status: $("f-status").value,
-});
+const FILTERS = ["f-client", "f-model", "f-key", "f-status", "f-until"];
+
+function filter() {
+  const until = $("f-until").value;
+
+  return {
+    // as a row shows it, "anna (10.20.0.31)", or a part of that
+    client: $("f-client").value.trim().replace(/ \([0-9a-f.:]+\)$/, ""),
+    model: $("f-model").value.trim(),
+    key: $("f-key").value,
+    status: $("f-status").value,
+    until: until && new Date(until).toISOString().replace(/\.\d+/, ""),
+  };
+}
 
 const filtered = () => Object.values(filter()).some(Boolean);
 
-function status(code, wanted) {
-  if (wanted === "error") return code >= 400;
-  if (/^\dxx$/.test(wanted)) return Math.floor(code / 100) === Number(wanted[0]);
-  return code === Number(wanted);
+const broken = (q) => q.end === "upstream_gone" || q.end === "stream_error";
+
+function status(q, wanted) {
+  if (wanted === "error") return broken(q) || (q.status >= 400 && q.end !== "client_gone");
+  if (wanted === "broken") return broken(q);
+  if (wanted === "client_gone") return q.end === "client_gone";
+  if (wanted === "retried") return q.attempts.length > 1;
+  if (/^\dxx$/.test(wanted)) return Math.floor(q.status / 100) === Number(wanted[0]);
+  return q.status === Number(wanted);
 }
+
+// When it ended: the order of the list.
+const ended = (q) => Date.parse(q.timestamp) + (q.total_ms ?? 0);
 
 function fits(q) {
   const f = filter();
   return (!f.client || q.client_ip === f.client || q.client_name === f.client)
     && (!f.model || q.model === f.model)
     && (!f.key || q.key_fingerprint === f.key)
-    && (!f.status || status(q.status, f.status));
+    && (!f.status || status(q, f.status))
+    && (!f.until || ended(q) <= Date.parse(f.until));
 }
 
 /* ---- a row ---- */
@@ -79,20 +96,41 @@ function prompt(q) {
   num(q.prompt_tokens));
 }
 
+// One row is in the order of Tab; the arrows go on from there.
+function reach(button) {
+  for (const other of body.querySelectorAll('.link[tabindex="0"]')) other.tabIndex = -1;
+  button.tabIndex = 0;
+}
+
+function arrows(event) {
+  const step = { ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling" }[event.key];
+  const next = step && event.target.closest("tr")?.[step]?.querySelector(".link");
+
+  if (!next) return;
+  event.preventDefault();
+  next.focus();
+}
+
 function row(q) {
   const [tone, words] = outcome(q);
   const client = q.client_name ? `${q.client_name} (${q.client_ip})` : q.client_ip;
+  const key = attempts(q);
+  const waited = q.queue_ms >= 1000 && `waited ${ms(q.queue_ms)}`;
+  const why = [words, q.reason, waited].filter(Boolean).join(", ");
 
   return h("tr", { class: tone, "data-id": q.id, onclick: () => openRequest(q) },
-    h("td", { class: "q-time" }, h("button", {
-      type: "button", class: "link", "aria-label": `Request ${q.id}, ${full(q.timestamp)}`,
-    }, clock(q.timestamp))),
+    h("td", { class: "q-time", title: `began ${full(q.timestamp)}` }, h("button", {
+      type: "button", class: "link", tabindex: "-1",
+      "aria-label": `Request ${q.id}, ended ${full(ended(q))}`,
+      onfocus() { reach(this); },
+    }, clock(ended(q)))),
     h("td", { class: "q-client", title: client }, client),
-    h("td", { class: "q-endpoint" }, q.endpoint),
+    h("td", { class: "q-endpoint", title: q.endpoint }, q.endpoint),
     h("td", { class: "q-model", title: q.model }, q.model ?? "–"),
-    h("td", { class: "q-key" }, attempts(q)),
-    h("td", { class: "q-status" }, h("span", { class: `code ${tone}` }, String(q.status)),
-      words && h("span", { class: "end" }, ` ${words}`)),
+    h("td", { class: "q-key", title: key.map((part) => part.textContent ?? part).join("") }, key),
+    h("td", { class: "q-status", title: why || null },
+      h("span", { class: `code ${tone}` }, String(q.status)),
+      why && h("span", { class: "end" }, ` ${why}`)),
     prompt(q),
     completion(q),
     h("td", { class: "q-first n" }, ms(q.first_token_ms)),
@@ -121,14 +159,18 @@ function render() {
     }
   }
   show(body.parentNode, list.length > 0);
+  const newest = body.querySelector(".link");
+  if (newest && !body.contains(document.activeElement)) reach(newest);
   if (!list.length) {
     state(panel, "empty", filtered() ? "No request of the last weeks fits these filters."
       : "No requests yet. The first one appears here by itself.");
   } else {
     state(panel);
   }
+  show($("first-steps"), !list.length && !filtered());
   text($("query-note"), list.length ? `${plural(list.length, "request")} shown`
-    + (missed ? `; ${num(missed)} went by too fast to show` : "") : "");
+    + (missed ? `; ${num(missed)} went by too fast to show` : "")
+    + (list.length >= MOST ? "; for older ones give a time in Until" : "") : "");
   show($("f-clear"), filtered());
 }
 
@@ -167,8 +209,16 @@ async function load(older) {
     render();
   } catch (error) {
     if (turn !== asked) return;
-    if (!loaded) state(panel, "error", `The requests are not to be had: ${error.message}.`);
-    else text($("query-note"), `Not up to date: ${error.message}.`);
+    if (!loaded) {
+      state(panel, "error", `The requests are not to be had: ${error.message}.`);
+      return;
+    }
+    // what is here already can still be looked through
+    if (!older) {
+      list = list.filter(fits);
+      render();
+    }
+    text($("query-note"), `Not up to date: ${error.message}.`);
   }
 }
 
@@ -196,16 +246,19 @@ function keyNames() {
 export function start() {
   const again = throttle(250, () => load());
 
-  for (const id of ["f-client", "f-model", "f-key", "f-status"])
-    $(id).addEventListener("input", again);
+  for (const id of FILTERS) $(id).addEventListener("input", again);
   $("f-clear").addEventListener("click", () => {
-    for (const id of ["f-client", "f-model", "f-key", "f-status"]) $(id).value = "";
+    for (const id of FILTERS) $(id).value = "";
     load();
   });
+  body.addEventListener("keydown", arrows);
+  $("first-url").textContent = location.origin;
+  $("first-curl").textContent = `curl ${location.origin}/api/chat -H "Authorization: Bearer $PROXY_AUTH_TOKEN" `
+    + `-d '{"model":"gpt-oss:20b","messages":[{"role":"user","content":"hi"}]}'`;
   $("query-more").addEventListener("click", () => load(true));
   live.addEventListener("queries", ({ detail }) => take(detail));
   live.addEventListener("hello", ({ detail }) => {
-    if (loaded && detail.last_id > (list[0]?.id ?? 0)) load();
+    if (loaded && !live.paused && detail.last_id > (list[0]?.id ?? 0)) load();
   });
   live.addEventListener("refresh", () => load());
   addEventListener("keys", throttle(5000, keyNames));
