@@ -39,13 +39,23 @@ is($outside, '', 'that loads nothing from elsewhere');
 
 $t->{daemon}->stop;
 
-for my $page (@pages) {
+for my $page (@pages, '/dashboard/app.js') {
     $r = $t->get($page);
 
     is($r->status, 503, "$page without the daemon");
-    like($r->json->{error}, qr/ollama-statsd/, 'says what is missing');
+    like($r->body, qr/ollama-statsd/, 'says what is missing');
+    like($r->json->{error}, qr/ollama-statsd/, 'in JSON')
+        unless $page eq '/dashboard';
     like($r->header('retry-after'), qr/^\d+$/, 'and when to come back');
 }
+
+$r = $t->get('/dashboard/');
+like($r->header('content-type'), qr!^text/html; charset=utf-8!,
+     'a person gets a page');
+like($r->body, qr/http-equiv="refresh" content="5"/, 'which looks again');
+is($r->header('content-security-policy'), "default-src 'none'",
+   'and needs nothing');
+is($t->get('/dashboard', only => 1)->status, 401, 'and is guarded');
 
 is($t->chat->status, 200, 'chats go on');
 is($t->chat(stream => 1)->status, 200, 'streams, too');
