@@ -615,7 +615,7 @@ ngx_http_ollama_judge_answer(ngx_http_ollama_peer_data_t *pd)
 }
 
 
-/* what an error says, for the record: if it is the last one, it is the reason */
+/* what an error says, for the record: that of the last one is the reason */
 
 static void
 ngx_http_ollama_read_error(ngx_http_ollama_peer_data_t *pd,
