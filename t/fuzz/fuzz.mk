@@ -37,10 +37,10 @@ fuzz:
 	    mkdir -p $(BUILD)/fuzz/corpus/$$t; \
 	    seeds=t/fuzz/corpus/$$t; \
 	    [ -d $$seeds ] || seeds=; \
-	    words=t/fuzz/$$t.dict; \
-	    [ -f $$words ] || words=/dev/null; \
+	    words=; \
+	    [ ! -f t/fuzz/$$t.dict ] || words=-dict=t/fuzz/$$t.dict; \
 	    $(BUILD)/fuzz/$$t -max_total_time=$(FUZZ_TIME) -max_len=4096 \
-	        -timeout=10 -verbosity=0 -print_final_stats=1 -dict=$$words \
+	        -timeout=10 -verbosity=0 -print_final_stats=1 $$words \
 	        -artifact_prefix=$(BUILD)/fuzz/$$t- \
 	        $(BUILD)/fuzz/corpus/$$t $$seeds || exit 1; \
 	done
