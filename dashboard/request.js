@@ -1,10 +1,9 @@
 // One request: how long each part took, which keys were tried, what was sent.
 
-import { $, h, text, toast } from "./dom.js";
+import { $, h } from "./dom.js";
+import { bodyView, unmark } from "./body.js";
 import { bytes, full, ms, num } from "./format.js";
-import { raw } from "./net.js";
 
-const MARKS = 500;
 const dialog = $("request");
 const PARTS = [["queue", "waited for a slot"], ["connect", "connected"],
   ["first", "waited for the first token"], ["stream", "streamed"]];
@@ -33,104 +32,6 @@ function times(q) {
     legend.append(h("li", { class: name }, h("i", { "aria-hidden": "true" }), `${words} `, h("b", {}, ms(all[name]))));
   }
   return [bar, legend];
-}
-
-/* ---- body ---- */
-
-function pretty(words) {
-  try {
-    return JSON.stringify(JSON.parse(words), null, 2);
-  } catch {
-    return words;
-  }
-}
-
-// The text in pieces, those that were looked for in <mark>.
-function marked(words, wanted) {
-  if (!wanted) return [[words], 0];
-  const pieces = [];
-  const lower = words.toLowerCase();
-  const key = wanted.toLowerCase();
-  let at = 0;
-  let n = 0;
-
-  for (let i; (i = lower.indexOf(key, at)) >= 0;) {
-    if (n++ < MARKS) {
-      pieces.push(words.slice(at, i), h("mark", {}, words.slice(i, i + key.length)));
-      at = i + key.length;
-    } else {
-      let more = i + key.length;
-      while ((more = lower.indexOf(key, more)) >= 0) { n++; more += key.length; }
-      break;
-    }
-  }
-  pieces.push(words.slice(at));
-  return [pieces, n];
-}
-
-async function copy(words) {
-  try {
-    await navigator.clipboard.writeText(words);
-  } catch {
-    // without https there is no clipboard; a selection does it
-    const area = h("textarea", { class: "hidden", "aria-hidden": "true" });
-    area.value = words;
-    dialog.append(area);
-    area.select();
-    document.execCommand("copy");
-    area.remove();
-  }
-  toast("The body is copied");
-}
-
-function bodyView(q) {
-  const box = h("div", { class: "body" });
-  const view = h("pre", { tabindex: "0", role: "region", "aria-label": "Body of the request" }, "Loading the body…");
-  const found = h("span", { class: "muted", role: "status" });
-  const search = h("input", { type: "search", autocomplete: "off", spellcheck: "false" });
-  const copied = h("button", { type: "button", class: "quiet", disabled: true }, "Copy");
-  const size = h("span", { class: "muted" });
-  let words = "";
-  let current = -1;
-
-  function look() {
-    const [pieces, n] = marked(words, search.value);
-    view.replaceChildren(...pieces);
-    current = -1;
-    text(found, search.value ? `${num(n)} found` : "");
-    if (n) next();
-  }
-  function next() {
-    const marks = view.querySelectorAll("mark");
-    if (!marks.length) return;
-    marks[current]?.classList.remove("current");
-    current = (current + 1) % marks.length;
-    marks[current].classList.add("current");
-    marks[current].scrollIntoView({ block: "nearest" });
-    text(found, `${num(current + 1)} of ${num(marks.length)}`);
-  }
-  search.addEventListener("input", look);
-  search.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter") return;
-    event.preventDefault();
-    next();
-  });
-  copied.addEventListener("click", () => copy(words));
-  box.append(h("div", { class: "find" }, h("h3", {}, "Request body"), size,
-    h("label", {}, "Search ", search), found, copied), view);
-
-  if (!q.body) {
-    text(view, "No body is kept of this request.");
-    search.disabled = true;
-    return box;
-  }
-  text(size, q.body.truncated ? `the beginning of ${bytes(q.body.size)}: the rest was not kept` : bytes(q.body.size));
-  raw(`/queries/${q.id}/body`).then((answer) => answer.text()).then((got) => {
-    words = q.body.truncated ? got : pretty(got);
-    copied.disabled = false;
-    look();
-  }).catch((error) => text(view, `The body is not to be had: ${error.message}.`));
-  return box;
 }
 
 /* ---- the rest ---- */
@@ -172,4 +73,7 @@ export function openRequest(q) {
 dialog.addEventListener("click", (event) => {
   if (event.target === dialog) dialog.close();
 });
-dialog.addEventListener("close", () => dialog.replaceChildren());
+dialog.addEventListener("close", () => {
+  unmark();
+  dialog.replaceChildren();
+});

@@ -59,8 +59,8 @@ for (const width of [1440, 768, 390]) {
     await check(page, `${width} ${scheme}`);
     if (width !== 768) {
       await page.locator("#query-rows .link").first().click();
-      await page.locator("#request pre").waitFor();
-      await becomes(async () => (await words(page, "#request pre")).includes("model"), true, `${width} ${scheme}: a request`);
+      await page.locator("#request .said").waitFor();
+      await becomes(async () => (await words(page, "#request .said")).includes("hi"), true, `${width} ${scheme}: a request`);
       await check(page, `${width} ${scheme}, a request`);
       await page.keyboard.press("Escape");
     }

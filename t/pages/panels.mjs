@@ -226,16 +226,17 @@ await page.locator("#f-status").selectOption("");
 
 // a request, opened with the keyboard
 
-await chat({ model: "gpt-oss:20b", messages: [{ role: "user", content: "needle in a haystack, Needle" }] });
+await chat({ model: "gpt-oss:20b", messages: [{ role: "user", content: "needle in a haystack, Needle" }], _sim: { first_delay_ms: 30 } });
 await becomes(async () => page.locator("#query-rows .q-model").first().innerText(), "gpt-oss:20b", "one more");
 await page.locator("#query-rows .link").first().focus();
 await page.keyboard.press("Enter");
 const dialog = page.locator("#request");
 await dialog.waitFor();
-const body = dialog.locator("pre");
+const body = dialog.locator(".view");
+await dialog.getByRole("button", { name: "JSON" }).click();
 await becomes(async () => (await body.innerText()).includes('"content": "needle in a haystack, Needle"'), true, "the body is shown, indented");
 await dialog.locator("input").fill("needle");
-is(await body.locator("mark").count(), 2, "searched");
+await becomes(() => page.evaluate(() => CSS.highlights.get("found")?.size), 2, "searched");
 like(await dialog.locator(".body .find").innerText(), /1 of 2/, "and counted");
 like(await dialog.locator(".facts").innerText(), /gpt-oss:20b[\s\S]*200, answered/, "with its facts");
 like(await dialog.locator(".times").getAttribute("aria-label"), /waited for a slot .*streamed/, "and its times");
