@@ -68,9 +68,10 @@ export function table(head, rows, caption) {
       i ? h("td", { class: "n" }, words) : h("th", { scope: "row" }, words))))));
 }
 
+// Outside of an open dialog nothing is heard or pressed, so it has its own box.
 export function toast(words, kind = "ok") {
   const node = h("div", { class: `toast ${kind}` }, words);
-  $("toasts").append(node);
+  (document.querySelector("dialog[open] > .toasts") ?? $("toasts")).append(node);
   setTimeout(() => node.remove(), kind === "bad" ? 10000 : 5000);
 }
 

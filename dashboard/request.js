@@ -1,79 +1,199 @@
-// One request: how long each part took, which keys were tried, what was sent.
+// One request: how it ended, how long each part took, which keys were tried,
+// what was sent; and the way to its neighbours and to others like it.
 
-import { $, h } from "./dom.js";
+import { $, h, text } from "./dom.js";
 import { bodyView, unmark } from "./body.js";
-import { bytes, full, ms, num } from "./format.js";
+import { bytes, decimal, ms, num } from "./format.js";
 
+const RATE_MS = 100; // what streams for less than this says nothing of a speed
 const dialog = $("request");
-const PARTS = [["queue", "waited for a slot"], ["connect", "connected"],
-  ["first", "waited for the first token"], ["stream", "streamed"]];
+const failed = (q) => q.status >= 400 || q.status === 0;
 
 /* ---- times ---- */
 
+// What the proxy did by itself waited for nobody; an error has no token, and
+// an answer in one piece has no first one.
+function firstWords(q) {
+  if (q.end === "local" && !q.attempts.length) return "in the proxy";
+  return failed(q) || !q.streamed ? "waited for the answer" : "waited for the first token";
+}
+
+// One after another, those that took no time left out: [name, words, ms]
 function parts(q) {
   const total = q.total_ms ?? 0;
-  const queue = Math.min(q.queue_ms ?? 0, total);
-  const connect = Math.min(q.connect_ms ?? 0, total - queue);
-  const first = q.first_token_ms === null ? total - queue - connect
-    : Math.max(0, Math.min(q.first_token_ms, total) - queue - connect);
-  return { queue, connect, first, stream: Math.max(0, total - queue - connect - first) };
+  const tries = q.attempts.slice(0, -1).reduce((n, a) => n + a.ms, 0);
+  const answer = failed(q) ? total : Math.min(q.first_token_ms ?? total, total);
+  const queue = Math.min(q.queue_ms ?? 0, answer);
+  const lost = Math.min(tries, answer - queue);
+  const connect = Math.min(q.connect_ms ?? 0, answer - queue - lost);
+
+  return [
+    ["queue", "waited for a slot", queue],
+    ["lost", "lost on earlier attempts", lost],
+    ["connect", "connected", connect],
+    ["first", firstWords(q), answer - queue - lost - connect],
+    ["stream", q.streamed ? "streamed" : "received", total - answer],
+  ].filter(([, , n]) => n > 0);
 }
 
 function times(q) {
   const all = parts(q);
+  if (!all.length) return null;
   const bar = h("div", { class: "times", role: "img", "aria-label":
-    PARTS.map(([name, words]) => `${words} ${ms(all[name])}`).join(", ") });
+    all.map(([, words, n]) => `${words} ${ms(n)}`).join(", ") });
   const legend = h("ul", { class: "times-legend" });
 
-  for (const [name, words] of PARTS) {
-    const piece = h("i", { class: name, title: `${words}: ${ms(all[name])}` });
-    piece.style.flexGrow = String(all[name]);
-    if (all[name]) bar.append(piece);
-    legend.append(h("li", { class: name }, h("i", { "aria-hidden": "true" }), `${words} `, h("b", {}, ms(all[name]))));
+  for (const [name, words, n] of all) {
+    const piece = h("i", { class: name, title: `${words}: ${ms(n)}` });
+    piece.style.flexGrow = String(n);
+    bar.append(piece);
+    legend.append(h("li", { class: name }, h("i", { "aria-hidden": "true" }), `${words} `, h("b", {}, ms(n))));
   }
   return [bar, legend];
 }
 
-/* ---- the rest ---- */
+function speed(q) {
+  const took = parts(q).find(([name]) => name === "stream")?.[2] ?? 0;
+  if (!q.streamed || !q.completion_tokens || took < RATE_MS) return null;
+  return `${q.certainty === "exact" ? "" : "≈ "}${decimal(q.completion_tokens / took * 1000)} tokens/s`;
+}
 
-const item = (words, ...value) => h("div", {}, h("dt", {}, words), h("dd", {}, value));
+/* ---- facts ---- */
+
+const stamp = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "numeric",
+  minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, timeZoneName: "short" });
+const item = (words, ...value) => h("div", {}, h("dt", {}, words), h("dd", {}, value.flat()));
+const wide = (words, value) => h("div", { class: "wide" }, h("dt", {}, words), h("dd", {}, value));
 const sure = { exact: "exact, as the cloud said", partial: "partial: it broke off before the count",
   estimated: "estimated: nobody said", none: "none are due" };
-const ends = { done: "answered", local: "answered by the proxy itself", client_gone: "the client hung up",
-  upstream_gone: "the cloud hung up", stream_error: "an error inside the stream" };
+const ends = { client_gone: "the client hung up", upstream_gone: "the cloud hung up",
+  stream_error: "an error inside the stream" };
+
+// "200, answered", "429, refused by the proxy itself"
+function outcome(q) {
+  const verb = q.status >= 500 ? "failed" : q.status >= 400 ? "refused" : "answered";
+  const words = q.end === "done" ? verb
+    : q.end === "local" ? `${q.status >= 400 ? "refused" : "answered"} by the proxy itself` : ends[q.end] ?? q.end;
+  return `${q.status || "no status"}, ${words}`;
+}
+
+const broken = (q) => failed(q) || q.end === "upstream_gone" || q.end === "stream_error";
+
+function why(q) {
+  if (!q.reason) return null;
+  return h("p", { class: broken(q) ? "why bad" : "why" }, h("b", {}, "Reason"), ` ${q.reason}`);
+}
+
+/* ---- others like it ---- */
+
+let current = null;
+let opened = null;
+
+// Closes, and lets Recent queries show those with the same value.
+function narrow(id, value, name) {
+  const filter = $(id);
+
+  if (filter.tagName === "SELECT" && ![...filter.options].some((o) => o.value === value))
+    filter.append(h("option", { value }, name));
+  filter.value = value;
+  filter.dispatchEvent(new Event("input", { bubbles: true }));
+  opened = current; // the focus goes to the list, not to a row
+  dialog.close();
+  $("query-rows").closest(".scroll").focus();
+}
+
+const same = (words, id, value, name = value) => value
+  && [" ", h("button", { type: "button", class: "link", onclick: () => narrow(id, value, name) }, words)];
+
+/* ---- its neighbours ---- */
+
+const rows = $("query-rows");
+const row = () => rows.querySelector(`[data-id="${current?.id}"]`);
+const neighbour = { newer: () => row()?.previousElementSibling, older: () => row()?.nextElementSibling };
+
+function go(which) {
+  const node = neighbour[which]();
+  if (!node) return;
+  node.click();
+  if (!dialog.contains(document.activeElement) || document.activeElement.disabled) close.focus();
+}
+
+const step = (which, words, key) => h("button", { type: "button", class: "quiet",
+  "aria-keyshortcuts": key, onclick: () => go(which) }, words);
+
+const newer = step("newer", "‹ Newer", "ArrowLeft");
+const older = step("older", "Older ›", "ArrowRight");
+const close = h("button", { type: "button", class: "quiet", autofocus: true, onclick: () => dialog.close() }, "Close");
+
+// The list goes on while one reads.
+function steps() {
+  newer.disabled = !neighbour.newer();
+  older.disabled = !neighbour.older();
+}
+const watch = new MutationObserver(steps);
+
+/* ---- the dialog ---- */
+
+const title = h("h2", { id: "request-title", "aria-live": "polite" });
+const asked = h("span", { class: "muted" });
+const inside = h("div", { class: "inside" });
+dialog.append(h("div", { class: "title" }, title, asked, h("div", { class: "steps" }, newer, older, close)),
+  inside, h("div", { class: "toasts", role: "status", "aria-live": "polite" }));
+
+function facts(q) {
+  const rate = speed(q);
+
+  return h("dl", { class: "facts" },
+    item("Began", stamp.format(new Date(q.timestamp))),
+    item("Client", q.client_name ? `${q.client_name} (${q.client_ip})` : q.client_ip,
+      same("same client", "f-client", q.client_name ?? q.client_ip)),
+    item("Model", q.model ?? "–", q.model_answered && q.model_answered !== q.model
+      ? h("span", { class: "muted" }, ` answered by ${q.model_answered}`) : null,
+    same("same model", "f-model", q.model)),
+    item("Key", q.key ?? "–", same("same key", "f-key", q.key_fingerprint, q.key)),
+    item("Status", outcome(q)),
+    item("Tokens", `${num(q.prompt_tokens)} prompt (${num(q.cached_tokens)} cached), ${num(q.completion_tokens)} completion`),
+    item("Counted", sure[q.certainty] ?? q.certainty),
+    item("Streamed", q.streamed ? "yes" : "no", rate && `, ${rate}`),
+    item("Bytes", `${bytes(q.bytes_in)} in, ${bytes(q.bytes_out)} out`),
+    q.user_agent ? wide("User-Agent", q.user_agent) : null,
+    q.upstream_id ? wide("X-Request-Id of the cloud", h("code", {}, q.upstream_id)) : null);
+}
 
 export function openRequest(q) {
-  const close = h("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Close");
-
-  dialog.replaceChildren(
-    h("div", { class: "title" }, h("h2", { id: "request-title" }, `Request ${num(q.id)}`),
-      h("span", { class: "muted" }, `${q.method} ${q.endpoint}`), close),
-    h("div", { class: "inside" },
-      h("dl", { class: "facts" },
-        item("Time", full(q.timestamp)),
-        item("Client", q.client_name ? `${q.client_name} (${q.client_ip})` : q.client_ip),
-        item("Model", q.model ?? "–", q.model_answered && q.model_answered !== q.model
-          ? h("span", { class: "muted" }, ` answered by ${q.model_answered}`) : null),
-        item("Status", `${q.status}, ${ends[q.end] ?? q.end}`),
-        item("Tokens", `${num(q.prompt_tokens)} prompt (${num(q.cached_tokens)} cached), ${num(q.completion_tokens)} completion`),
-        item("Counted", sure[q.certainty] ?? q.certainty),
-        item("Streamed", q.streamed ? "yes" : "no"),
-        item("Bytes", `${bytes(q.bytes_in)} in, ${bytes(q.bytes_out)} out`),
-        q.reason ? item("Reason", q.reason) : null,
-        q.user_agent ? item("User-Agent", q.user_agent) : null,
-        q.upstream_id ? item("X-Request-Id", q.upstream_id) : null),
-      h("h3", {}, `Time: ${ms(q.total_ms)}`), times(q),
-      q.attempts.length ? [h("h3", {}, "Attempts"), h("ol", { class: "attempts" }, q.attempts.map((a, i) =>
-        h("li", { class: i === q.attempts.length - 1 && q.status < 400 ? "ok" : "warn" },
-          h("b", {}, a.key ?? "–"), ` ${a.status ?? a.cause} `, h("span", { class: "muted" }, `after ${ms(a.ms)}`))))] : null,
-      bodyView(q)));
-  dialog.showModal();
+  current = q;
+  unmark();
+  text(title, `Request ${num(q.id)}`);
+  text(asked, `${q.method} ${q.endpoint}`);
+  inside.replaceChildren(...[why(q), facts(q), h("h3", {}, `Time: ${ms(q.total_ms)}`), times(q),
+    q.attempts.length ? [h("h3", {}, "Attempts"), h("ol", { class: "attempts" }, q.attempts.map((a, i) =>
+      h("li", { class: i === q.attempts.length - 1 && q.status < 400 ? "ok" : "warn" },
+        h("b", {}, a.key ?? "–"), ` ${a.status ?? a.cause} `, h("span", { class: "muted" }, `after ${ms(a.ms)}`))))] : null,
+    bodyView(q)].flat().filter(Boolean));
+  steps();
+  if (!dialog.open) {
+    opened = q;
+    watch.observe(rows, { childList: true });
+    dialog.showModal();
+  }
+  inside.scrollTop = 0; // an open one only: a closed one comes back as it was
 }
 
 dialog.addEventListener("click", (event) => {
   if (event.target === dialog) dialog.close();
 });
+dialog.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return;
+  if (event.target.matches("input, select, textarea")) return;
+  if (event.key === "ArrowLeft") go("newer");
+  else if (event.key === "ArrowRight") go("older");
+});
 dialog.addEventListener("close", () => {
+  if (dialog.open) return; // and another one already
+  watch.disconnect();
   unmark();
-  dialog.replaceChildren();
+  // the browser goes back to the row that was opened first
+  if (current !== opened) row()?.querySelector("button")?.focus();
+  current = null;
+  inside.replaceChildren();
 });
