@@ -1,11 +1,13 @@
 // Numbers in the viewer's locale, times in the viewer's zone.
 
-const number = new Intl.NumberFormat();
-const short = new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 1 });
+// "always": some locales leave four digits together otherwise, beside "227.743"
+const number = new Intl.NumberFormat(undefined, { useGrouping: "always" });
+const short = new Intl.NumberFormat(undefined,
+  { notation: "compact", maximumFractionDigits: 1, useGrouping: "always" });
 const share = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 0 });
 const signed = new Intl.NumberFormat(undefined,
   { style: "percent", maximumFractionDigits: 0, signDisplay: "exceptZero" });
-const one = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
+const one = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1, useGrouping: "always" });
 const time = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 const minutes = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
