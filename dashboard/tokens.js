@@ -72,7 +72,8 @@ async function load() {
     rows = await get("/stats/24h?hours=48");
     render();
   } catch (error) {
-    if (!rows.length) state(panel, "error", `The sums are not to be had: ${error.message}.`);
+    if (rows.length) state(panel, "stale", `Not up to date: ${error.message}.`);
+    else state(panel, "error", `The sums are not to be had: ${error.message}.`);
   }
 }
 
