@@ -9,15 +9,20 @@ import { spark } from "./spark.js";
 
 const GROUPED = 6;
 const SHOWN = 60;
+const HIDDEN_MS = 30000;
+const LOAD = "Tokens of the last 2 h and those reserved by running requests, divided by the key's weight: "
+  + "the next request goes to the key with the least";
 const PAUSES = [["5 min", 300], ["15 min", 900], ["1 h", 3600], ["6 h", 21600], ["24 h", 86400]];
 
 const panel = $("keys");
 const keys = new Map(); // "key_0" -> what is known of it
 const cards = new Map();
 const sparks = new Map(); // fingerprint -> list of sums
-const open = new Set(["trouble", "fine"]);
+const folds = new Map(); // group -> its element
+const open = new Set(matchMedia("(max-width: 700px)").matches ? ["trouble"] : ["trouble", "fine"]);
 let shown = SHOWN;
 let layout = "";
+let waiting = 0; // requests, for a slot
 
 // The keys as other panels want them.
 export const all = () => [...keys.values()];
@@ -33,7 +38,10 @@ function tone(key) {
 }
 
 const troubled = (key) => !["healthy", "half_open", "disabled"].includes(key.state);
-const group = (key) => key.state === "disabled" ? "off" : troubled(key) ? "trouble" : "fine";
+const groupOf = (key) => key.state === "disabled" ? "off" : troubled(key) ? "trouble" : "fine";
+
+const byHand = (key) => key.state === "penalized";
+const load = (key) => (key.usage_2h + key.reserved) / key.weight;
 
 function sentence(key) {
   const words = key.status;
@@ -50,26 +58,26 @@ function countdown(key) {
 
 function make(key) {
   const card = { key };
-  const name = h("h3", {}, key.name);
-  const pause = h("details", { class: "menu" },
-    h("summary", { "aria-label": `Pause ${key.name}` }, "Pause"),
-    h("div", { class: "sheet" }, PAUSES.map(([words, seconds]) =>
-      h("button", { type: "button", onclick: () => act(card, "penalize", seconds, words) }, words))));
+  const name = h("h3", { title: key.name }, key.name);
+
+  card.sheet = h("div", { class: "sheet" });
+  card.handle = h("summary", { "aria-label": `Pause ${key.name}` }, "Pause");
+  const pause = h("details", { class: "menu" }, card.handle, card.sheet);
 
   card.word = h("p", { class: "status" });
   card.reason = h("p", { class: "reason" });
   card.back = h("p", { class: "back" });
   card.tokens = h("dd", {});
   card.flight = h("dd", {});
-  card.share = h("dd", {});
+  card.share = h("span", {});
+  card.weight = h("small", {});
   card.bar = h("i", {});
   card.spark = h("div", { class: "spark-box" });
   card.blocked = h("ul", { class: "blocked", "aria-label": "Models it may not serve" });
   card.menu = pause;
   card.reset = h("button", {
-    type: "button", class: "quiet", "aria-label": `Reset ${key.name}`,
-    onclick: () => act(card, "reset"),
-  }, "Reset");
+    type: "button", class: "quiet", onclick: () => act(card, "reset"),
+  });
   card.node = h("article", { class: "key", "data-key": key.id },
     h("header", {}, h("span", { class: "dot", "aria-hidden": "true" }), name,
       h("code", {}, key.fingerprint)),
@@ -77,23 +85,57 @@ function make(key) {
     h("dl", {},
       h("div", {}, h("dt", {}, "Tokens, 2 h"), card.tokens),
       h("div", {}, h("dt", {}, "In flight"), card.flight),
-      h("div", {}, h("dt", {}, "Share"), card.share)),
+      h("div", { title: LOAD }, h("dt", {}, "Share of load"), h("dd", {}, card.share, " ", card.weight))),
     h("div", { class: "bar", "aria-hidden": "true" }, card.bar),
     card.spark, card.blocked,
     h("footer", {}, pause, card.reset));
   pause.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") pause.open = false;
+    if (event.key === "Escape") fold(card);
   });
+  pause.addEventListener("toggle", () => { if (!pause.open) durations(card); });
+  durations(card);
   return card;
 }
 
-function paint(card, sum) {
+// The menu is closed, and who has used it is where it was opened.
+function fold(card) {
+  const inside = card.menu.contains(document.activeElement);
+
+  card.menu.open = false;
+  if (inside) card.handle.focus();
+}
+
+function durations(card) {
+  card.sheet.replaceChildren(...PAUSES.map(([words, seconds]) =>
+    h("button", { type: "button", onclick: () => pauseFor(card, seconds, words) }, words)));
+}
+
+// Without the last key that can serve everything is refused: that is asked for
+// twice.
+function pauseFor(card, seconds, words) {
+  const others = all().some((k) => k.id !== card.key.id && serving(k));
+
+  if (others || !serving(card.key)) {
+    act(card, "penalize", seconds, words);
+    return;
+  }
+  const stay = h("button", { type: "button", onclick: () => fold(card) }, "Leave it");
+  card.sheet.replaceChildren(
+    h("p", {}, "The last key that can serve: all requests will be refused."),
+    h("button", {
+      type: "button", class: "danger", onclick: () => act(card, "penalize", seconds, words),
+    }, `Pause it for ${words}`), stay);
+  stay.focus();
+}
+
+function paint(card, sum, compactly) {
   const { key } = card;
-  const share = sum ? key.usage_2h / sum : 0;
+  const share = sum ? load(key) / sum : 0;
   const slots = key.max_concurrent;
 
-  card.node.className = `key ${tone(key)}`;
+  card.node.className = `key ${tone(key)}${compactly ? " row" : ""}`;
   text(card.word, sentence(key));
+  card.word.title = compactly ? sentence(key) : "";
   const more = key.reason && key.reason !== key.status ? key.reason : "";
   text(card.reason, more);
   show(card.reason, more !== "");
@@ -103,14 +145,21 @@ function paint(card, sum) {
   card.tokens.title = num(key.usage_2h);
   text(card.flight, slots ? `${num(key.in_flight)} of ${num(slots)}` : num(key.in_flight));
   text(card.share, sum ? percent(share) : "–");
+  text(card.weight, key.weight === 1 ? "" : `weight ${num(key.weight)}`);
   card.bar.style.width = `${share * 100}%`;
-  card.reset.disabled = !(troubled(key) || key.blocked_models.length || key.backoff_level);
+
+  const undo = byHand(key) ? "Resume" : "Reset";
+  const idle = !(troubled(key) || key.blocked_models.length || key.backoff_level);
+  text(card.reset, undo);
+  card.reset.setAttribute("aria-label", `${undo} ${key.name}`);
+  if (idle && card.reset === document.activeElement) card.handle.focus();
+  card.reset.disabled = idle;
 
   const blocks = key.blocked_models.map((b) => `${b.model} (${b.status})`).join("\n");
   if (card.blocks !== blocks) {
     card.blocks = blocks;
     card.blocked.replaceChildren(...key.blocked_models.map((b) =>
-      h("li", { title: `refused with ${b.status}, tried again in ${span(b.expires_in)}` },
+      h("li", { title: `refused with ${b.status}, tried again at ${at(b.until)}` },
         `not ${b.model}`)));
   }
   const shape = sparks.get(key.fingerprint);
@@ -124,7 +173,7 @@ function paint(card, sum) {
 async function act(card, action, seconds, words) {
   const { key } = card;
   const n = key.id.slice(4);
-  card.menu.open = false;
+  fold(card);
   card.node.setAttribute("aria-busy", "true");
   try {
     take(key.id, await post(`/health/keys/${n}/${action}${seconds ? `?seconds=${seconds}` : ""}`));
@@ -138,68 +187,131 @@ async function act(card, action, seconds, words) {
 
 /* ---- all of them ---- */
 
-function pool(list) {
-  const on = list.filter((k) => k.state !== "disabled");
-  const able = on.filter((k) => k.eligible).length;
-  const back = on.filter((k) => !k.eligible && k.until).map((k) => k.until).sort((a, b) => a - b)[0];
-  const until = back ? `; the next is back in ${span((back - Date.now()) / 1000)}, at ${at(back)}` : "";
-  const full = on.some((k) => k.state === "healthy" && !k.eligible);
-  let words = `${plural(on.length, "key")}, all able to serve`;
-  let kind = "ok";
+const serving = (k) => k.state !== "disabled" && !k.until; // if need be after a wait
 
-  if (!on.length) {
-    words = "All keys are switched off";
-    kind = "bad";
-  } else if (!able && full) {
-    words = `All slots are taken: requests wait${until}`;
-    kind = "warn";
-  } else if (!able) {
-    words = `The pool is short: no key can serve${until}`;
-    kind = "bad";
-  } else if (able < on.length) {
-    words = `${num(able)} of ${plural(on.length, "key")} can serve${until}`;
-    kind = "warn";
+// What is to be said of the pool: of `count` keys `able` can serve at once;
+// `stuck`: none can, not even after a wait for a slot.
+export function pool() {
+  const on = all().filter((k) => k.state !== "disabled");
+  const able = on.filter((k) => k.eligible).length;
+  const back = on.filter((k) => !k.eligible && k.until).sort((a, b) => a.until - b.until)[0];
+  const stuck = keys.size > 0 && !on.some(serving);
+  const known = { able, count: on.length, back, stuck };
+  const say = (kind, words) => ({ ...known, kind, words });
+
+  if (!keys.size) return say("off", "");
+  if (!on.length) return say("bad", "All keys are switched off");
+  if (stuck) return say("bad", "The pool is short: no key can serve");
+  if (!able) {
+    return say("warn", waiting
+      ? `${plural(waiting, "request")} ${waiting === 1 ? "waits" : "wait"} for a slot`
+      : "All slots are taken: the next request waits for one");
   }
-  text($("pool"), words);
-  $("pool").className = `sub ${kind}`;
+  if (able < on.length) return say("warn", `${num(able)} of ${plural(on.length, "key")} can serve`);
+  return say("ok", `${plural(on.length, "key")}, all able to serve`);
 }
 
-const titles = {
-  trouble: ["in trouble", "bad"], fine: ["able to serve", "ok"], off: ["switched off", "off"],
-};
+// Models that each key that serves at all may not serve, and until when.
+function refused() {
+  const on = all().filter((k) => k.state !== "disabled");
+  const able = on.filter(serving);
+  const found = able[0]?.blocked_models.filter(({ model }) =>
+    able.every((k) => k.blocked_models.some((b) => b.model === model))) ?? [];
+
+  return found.map(({ model }) => {
+    const ends = on.map((k) => Math.max(k.until,
+      k.blocked_models.find((b) => b.model === model)?.until ?? 0));
+    return `no key may serve ${model} until ${at(Math.min(...ends))}`;
+  });
+}
+
+function line() {
+  const { back, kind, stuck, words, able } = pool();
+  const models = refused();
+  const more = models.length > 2
+    ? [...models.slice(0, 2), `nor ${plural(models.length - 2, "more model")}`] : models;
+  let until = "";
+
+  if (back) {
+    const who = able || stuck ? "the next is back" : `${back.name} returns`;
+    until = `; ${who} in ${span((back.until - Date.now()) / 1000)}, at ${at(back.until)}`;
+  }
+  text($("pool"), [words + until, ...more].join("; "));
+  text($("pool-said"), [words, ...more].join("; "));
+  $("pool").className = `sub ${models.length && kind === "ok" ? "warn" : kind}`;
+}
+
+function title(name, members) {
+  if (name === "fine") return [`${plural(members.length, "key")} able to serve`, "ok"];
+  if (name === "off") return [`${plural(members.length, "key")} switched off`, "off"];
+  const paused = members.filter(byHand).length;
+  const all = paused === members.length;
+  return [`Not serving: ${num(members.length)}${paused
+    ? ` (${all ? "" : `${num(paused)} `}paused by an operator)` : ""}`, all ? "warn" : "bad"];
+}
+
+function fill(grid, members) {
+  grid.replaceChildren(...members.slice(0, shown).map((key) => {
+    let card = cards.get(key.id);
+    if (!card || card.key.fingerprint !== key.fingerprint || card.key.name !== key.name) {
+      card = make(key);
+      cards.set(key.id, card);
+    }
+    return card.node;
+  }));
+  if (members.length > shown) {
+    grid.append(h("button", {
+      type: "button", class: "quiet more",
+      onclick() { shown += SHOWN; render(); },
+    }, `${num(members.length - shown)} more`));
+  }
+}
+
+function group(name) {
+  const node = h("details", { class: "group", open: open.has(name) }, h("summary", {}));
+  node.addEventListener("toggle", () => node.open ? open.add(name) : open.delete(name));
+  return node;
+}
 
 function arrange(list) {
   const order = list.length > GROUPED ? ["trouble", "fine", "off"] : [null];
-  const plan = order.map((name) => [name, name ? list.filter((k) => group(k) === name) : list])
+  const plan = order.map((name) => [name, name ? list.filter((k) => groupOf(k) === name) : list])
     .filter(([, members]) => members.length);
   const now = JSON.stringify([shown, plan.map(([name, members]) =>
     [name, members.slice(0, shown).map((k) => k.id + k.fingerprint), members.length])]);
 
-  if (now === layout) return;
-  layout = now;
+  if (now !== layout) {
+    layout = now;
+    rearrange(plan);
+  }
+  for (const [name, members] of plan) {
+    if (!name) continue;
+    const [words, kind] = title(name, members);
+    text(folds.get(name).firstElementChild, words);
+    folds.get(name).className = `group ${kind}`;
+  }
+}
+
+// Cards move with their keys, and the focus with them.
+function rearrange(plan) {
+  const focused = panel.contains(document.activeElement) ? document.activeElement : null;
+
   $("key-groups").replaceChildren(...plan.map(([name, members]) => {
-    const grid = h("div", { class: "cards" }, members.slice(0, shown).map((key) => {
-      let card = cards.get(key.id);
-      if (!card || card.key.fingerprint !== key.fingerprint || card.key.name !== key.name) {
-        card = make(key);
-        cards.set(key.id, card);
-      }
-      return card.node;
-    }), members.length > shown && h("button", {
-      type: "button", class: "quiet more",
-      onclick() { shown += SHOWN; render(); },
-    }, `${num(members.length - shown)} more`));
+    const grid = h("div", { class: !name || name === "trouble" ? "cards" : "cards narrow" });
+    fill(grid, members);
     if (!name) return grid;
-    const fold = h("details", { class: `group ${titles[name][1]}`, open: open.has(name) },
-      h("summary", {}, `${plural(members.length, "key")} ${titles[name][0]}`), grid);
-    fold.addEventListener("toggle", () => fold.open ? open.add(name) : open.delete(name));
-    return fold;
+    if (!folds.has(name)) folds.set(name, group(name));
+    folds.get(name).replaceChildren(folds.get(name).firstElementChild, grid);
+    return folds.get(name);
   }));
+  if (!focused || focused === document.activeElement) return;
+  focused.focus({ preventScroll: true });
+  if (focused !== document.activeElement) focused.closest(".group")?.firstElementChild.focus();
 }
 
 function render() {
   const list = all();
-  const sum = list.reduce((n, k) => n + k.usage_2h, 0);
+  const sum = list.reduce((n, k) => n + (k.state === "disabled" ? 0 : load(k)), 0);
 
   if (!list.length) return;
   state(panel);
@@ -208,17 +320,22 @@ function render() {
     const card = cards.get(key.id);
     if (!card) continue;
     card.key = key;
-    if (card.node.isConnected) paint(card, sum);
+    if (card.node.isConnected) paint(card, sum, list.length > GROUPED && groupOf(key) !== "trouble");
   }
-  pool(list);
+  line();
   dispatchEvent(new Event("keys"));
 }
 
 function take(id, key) {
-  keys.set(id, { ...key, id, until: key.expires_in > 0 ? Date.now() + key.expires_in * 1000 : 0 });
+  const until = (seconds) => seconds > 0 ? Date.now() + seconds * 1000 : 0;
+
+  keys.set(id, {
+    ...key, id, until: until(key.expires_in),
+    blocked_models: key.blocked_models.map((b) => ({ ...b, until: until(b.expires_in) })),
+  });
 }
 
-async function load() {
+async function ask() {
   try {
     const answer = await get("/health/keys");
     for (const id of keys.keys()) if (!(id in answer)) { keys.delete(id); cards.delete(id); }
@@ -258,7 +375,7 @@ async function loadSparks() {
 
 export function start() {
   // thousands of keys are not asked for each second
-  const soon = throttle(() => Math.max(1000, keys.size * 2), unlessPaused(load));
+  const soon = throttle(() => Math.max(1000, keys.size * 2), unlessPaused(ask));
   const shapes = throttle(() => Math.max(15000, keys.size * 10), unlessPaused(loadSparks));
   const paintSoon = throttle(250, render);
 
@@ -271,21 +388,26 @@ export function start() {
       if (!key || !news.seen) continue;
       key.in_flight = news.in_flight;
       key.usage_2h = news.usage_2h;
+      key.reserved = news.reserved;
     }
     paintSoon();
   });
+  live.addEventListener("running", ({ detail }) => { waiting = detail.waiting; paintSoon(); });
   live.addEventListener("queries", () => shapes());
-  live.addEventListener("refresh", () => { load(); loadSparks(); });
+  live.addEventListener("refresh", () => { ask(); loadSparks(); });
   setInterval(() => {
-    if (document.hidden || live.paused) return;
+    if (document.hidden) return;
     for (const key of keys.values()) if (key.until && key.until < Date.now()) soon();
-    render();
+    render(); // a pause of the page stops no clock
   }, 1000);
   setInterval(() => { if (!document.hidden && !live.paused) soon(); }, 5000);
   setInterval(() => { if (!document.hidden && !live.paused) shapes(); }, 60000);
+  // a page in the background tells by its title when no key can serve
+  const seldom = throttle(() => Math.max(HIDDEN_MS, keys.size * 60), unlessPaused(ask));
+  setInterval(() => { if (document.hidden) seldom(); }, HIDDEN_MS);
   addEventListener("click", (event) => {
     for (const menu of document.querySelectorAll("details.menu[open]"))
-      if (!menu.contains(event.target)) menu.open = false;
+      if (!event.composedPath().includes(menu)) menu.open = false;
   });
-  load().then(loadSparks);
+  ask().then(loadSparks);
 }

@@ -7,8 +7,9 @@ export class Refused extends Error {
   }
 }
 
-// When each part has last answered, for the dots of the head.
-export const heard = { proxy: 0, daemon: 0 };
+// When each part has last answered, for the dots of the head, and when nothing
+// did.
+export const heard = { proxy: 0, daemon: 0, silence: 0 };
 
 const DAEMON = /^\/(stats|queries|logs|events)\b/;
 
@@ -18,6 +19,7 @@ async function ask(path, options) {
   try {
     answer = await fetch(path, { signal: AbortSignal.timeout(15000), ...options });
   } catch (error) {
+    heard.silence = Date.now();
     throw new Refused(error.name === "TimeoutError"
       ? "no answer within 15 s" : "the proxy cannot be reached", 0);
   }

@@ -76,7 +76,7 @@ await page.keyboard.press("Enter");
 await page.keyboard.press("Tab");
 await page.keyboard.press("Enter");
 await becomes(async () => words(page, '.key[data-key="key_1"] .status'), "Paused by an operator", "a key is paused by keyboard");
-await page.getByRole("button", { name: "Reset key_1" }).focus();
+await page.getByRole("button", { name: "Resume key_1" }).focus();
 await page.keyboard.press("Enter");
 await becomes(async () => words(page, '.key[data-key="key_1"] .status'), "Healthy", "and reset");
 const series = page.locator("#usage-legend button").first();

@@ -17,7 +17,7 @@ for (const n of [7, 4]) {
     method: "POST", headers: { Authorization: `Bearer ${given.token}` },
   });
 }
-await becomes(groups, ["2 keys in trouble", "7 keys able to serve"], "those in trouble first", 6);
+await becomes(groups, ["Not serving: 2 (paused by an operator)", "7 keys able to serve"], "those that do not serve first", 6);
 is(await page.locator("details.group").first().locator("h3").allInnerTexts(), ["key_4", "key_7"], "which are these");
 like(await words(page, "#pool"), /^7 of 9 keys can serve; the next is back in \d+:\d\d min, at /, "and the line says so");
 await clean(page, "many keys");

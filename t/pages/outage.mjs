@@ -25,12 +25,12 @@ is((await chat()).status, 200, "requests go on");
 await page.locator('.key[data-key="key_0"] summary').click();
 await page.locator('.key[data-key="key_0"]').getByRole("button", { name: "5 min", exact: true }).click();
 await becomes(async () => words(page, '.key[data-key="key_0"] .status'), "Paused by an operator", "keys can be paused meanwhile");
-await page.getByRole("button", { name: "Reset key_0" }).click();
+await page.getByRole("button", { name: "Resume key_0" }).click();
 
 // a page that is opened meanwhile is the proxy's error, no blank one
 
 await ask("start");
-await becomes(async () => words(page, "#live-word"), "Live", "it comes back by itself", 25);
+await becomes(async () => words(page, "#live-word"), "Live", "it comes back by itself", 4);
 await becomes(() => page.locator("#trouble").isVisible(), false, "and says nothing any more");
 await becomes(async () => digits(await words(page, "#total")), await total(), "with what was missed", 10);
 await becomes(() => page.locator("#query-rows tr").count(), 2, "and each request once");

@@ -109,7 +109,7 @@ for (let i = 0; i < 6; i++) await chat();
 is((await ledger()).keys[given.keys[0]]?.requests ?? 0, atPause, "the key serves nothing");
 await becomes(async () => /key_0 paused by an operator, until/.test(await words(page, "#now-events")), true, "what is held against keys is listed");
 
-await card.getByRole("button", { name: "Reset key_0" }).click();
+await card.getByRole("button", { name: "Resume key_0" }).click();
 await becomes(async () => (await words(page, ".key[data-key=key_0] .status")), "Healthy", "reset is seen");
 for (let i = 0; i < 6; i++) await chat();
 ok(((await ledger()).keys[given.keys[0]]?.requests ?? 0) > atPause, "and the key serves again");
@@ -132,11 +132,12 @@ for (const n of [0, 2]) {
   const one = page.locator(`.key[data-key="key_${n}"]`);
   await one.locator("summary").click();
   await one.getByRole("button", { name: "5 min", exact: true }).click();
+  if (n === 2) await one.getByRole("button", { name: "Pause it for 5 min" }).click(); // the last one
   await becomes(async () => (await words(page, `.key[data-key=key_${n}] .status`)), "Paused by an operator", `key_${n} is paused`);
 }
 await becomes(async () => /^The pool is short: no key can serve; the next is back in .* at \d/.test(await words(page, "#pool")), true, "a pool that is short says until when");
 for (const n of [0, 1, 2]) {
-  await page.getByRole("button", { name: `Reset key_${n}` }).click();
+  await page.getByRole("button", { name: `${n === 1 ? "Reset" : "Resume"} key_${n}` }).click();
   await becomes(async () => (await words(page, `.key[data-key=key_${n}] .status`)), "Healthy", `key_${n} is back`);
 }
 
@@ -281,7 +282,6 @@ await becomes(async () => digits(await words(page, "#total")), sum((await ledger
 
 // light, dark, kept
 
-await page.locator("#theme").click();
 await page.locator("#theme").click();
 const dark = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
 is(await words(page, "#theme"), "Theme: dark", "dark");
