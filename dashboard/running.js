@@ -92,8 +92,15 @@ function render(list) {
   }
   show(box, list.requests.length > 0);
   show($("running-none"), !list.requests.length);
+  text($("running-none"), "No request runs at this moment.");
   text($("running-more"), more > 0 ? `and ${num(more)} more` : "");
   tick();
+}
+
+// What runs while nobody tells, nobody knows.
+function unknown() {
+  render({ total: 0, waiting: 0, requests: [] });
+  text($("running-none"), "Not known while nobody tells: requests may run.");
 }
 
 async function load() {
@@ -107,10 +114,6 @@ async function load() {
 export function start() {
   live.addEventListener("running", ({ detail }) => render(detail));
   live.addEventListener("refresh", load);
-  live.addEventListener("state", () => {
-    // what runs while nobody tells, nobody knows
-    if (live.state === "offline" || live.state === "refused")
-      render({ total: 0, waiting: 0, requests: [] });
-  });
+  live.addEventListener("state", () => { if (live.away && !live.paused) unknown(); });
   setInterval(() => { if (!live.paused) tick(); }, TICK_MS);
 }
