@@ -11,20 +11,63 @@ const LEVELS = ["debug", "info", "notice", "warn", "error", "crit", "alert", "em
 const panel = $("logs");
 const box = $("log-lines");
 const seen = new Set();
-let lines = []; // { key, line, node }, oldest first
+let lines = []; // { key, line, words, node .. }, oldest first
 let waiting = []; // while paused
 let paused = false;
 let loaded = false;
 let cleared = ""; // time of the last line when it was
 
-function node(line) {
-  return h("div", { class: `line l-${LEVELS.includes(line.level) ? line.level : "info"}` },
-    h("time", { datetime: line.timestamp, title: full(line.timestamp) }, clock(line.timestamp)),
-    h("b", {}, line.level), h("i", {}, line.source), h("span", {}, line.message));
+// "123#123: *45 text, client: .., server: .." of nginx: the text, and all that
+// somebody reads only when it matters.
+function parts(message) {
+  const words = message.replace(/^\d+#\d+: (\*\d+ )?/, "");
+  const end = words.indexOf(", client: ");
+
+  return end < 0 ? [words, ""] : [words.slice(0, end), message];
 }
 
+function unfold(one, on) {
+  show(one.whole, on);
+  one.button.setAttribute("aria-expanded", String(on));
+  if (on && one.button === document.activeElement) one.node.scrollIntoView({ block: "nearest" });
+}
+
+function make(line) {
+  const [words, whole] = parts(line.message);
+  const one = { line, words };
+  const said = h("span", { title: whole || words === line.message ? null : line.message }, words);
+
+  one.node = h("div", { class: `line l-${LEVELS.includes(line.level) ? line.level : "info"}` },
+    h("time", { datetime: line.timestamp, title: full(line.timestamp) }, clock(line.timestamp)),
+    h("b", {}, line.level), h("i", {}, line.source), said);
+  if (whole) {
+    one.whole = h("small", { hidden: true }, whole);
+    one.button = h("button", {
+      type: "button", "aria-expanded": "false", "aria-label": "The whole line", title: "The whole line",
+      onclick: () => unfold(one, one.whole.hidden),
+    }, "…");
+    said.append(" ", one.button, one.whole);
+  }
+  return one;
+}
+
+// A line that is copied is copied whole, however little of it is shown.
+function copy(event) {
+  const selection = getSelection();
+  const taken = lines.filter((l) => !l.node.hidden && selection.containsNode(l.node, true));
+  const said = selection.toString();
+
+  if (taken.length === 1 && !said.includes(taken[0].words)) return; // a word of it
+  if (!taken.length) return;
+  event.clipboardData.setData("text/plain", taken.map(({ line }) =>
+    `${full(line.timestamp)} ${line.level} ${line.source} ${line.message}`).join("\n"));
+  event.preventDefault();
+}
+
+const search = () => $("log-search").value.toLowerCase();
+
 function fits(line) {
-  const wanted = $("log-search").value.toLowerCase();
+  const wanted = search();
   return LEVELS.indexOf(line.level) >= LEVELS.indexOf($("log-level").value)
     && (!wanted || `${line.source} ${line.message}`.toLowerCase().includes(wanted));
 }
@@ -34,7 +77,8 @@ function note() {
   text($("log-note"), `${plural(shown, "line")} shown of ${num(lines.length)}`
     + (paused && waiting.length ? `; ${num(waiting.length)} new while paused` : ""));
   if (shown) state(panel);
-  else state(panel, "empty", lines.length ? "No line fits these filters." : "No lines yet.");
+  else if (lines.length) state(panel, "empty", "No line fits these filters.");
+  else state(panel, "empty", cleared ? "Cleared; new lines appear here." : "No lines yet.");
   show(box, shown > 0);
 }
 
@@ -46,8 +90,8 @@ function add(news) {
     const key = `${line.timestamp} ${line.id}`;
     if (seen.has(key)) continue;
     seen.add(key);
-    const one = { key, line, node: node(line) };
-    one.node.hidden = !fits(line);
+    const one = { ...make(line), key };
+    sift(one);
     lines.push(one);
     box.append(one.node);
   }
@@ -60,8 +104,17 @@ function add(news) {
   if (bottom) box.scrollTop = box.scrollHeight;
 }
 
+// Shown or not; what is found behind the fold is seen.
+function sift(one) {
+  const wanted = search();
+  const found = (words) => words.toLowerCase().includes(wanted);
+
+  one.node.hidden = !fits(one.line);
+  if (wanted && one.whole && !found(one.words) && found(one.line.message)) unfold(one, true);
+}
+
 function filter() {
-  for (const l of lines) l.node.hidden = !fits(l.line);
+  lines.forEach(sift);
   note();
   box.scrollTop = box.scrollHeight;
 }
@@ -95,6 +148,7 @@ export function start() {
     if (!paused) add(waiting.splice(0));
     note();
   });
+  box.addEventListener("copy", copy);
   $("log-clear").addEventListener("click", () => {
     cleared = lines.at(-1)?.line.timestamp ?? cleared;
     lines = [];
@@ -105,6 +159,6 @@ export function start() {
   });
   live.addEventListener("logs", ({ detail }) => take(detail));
   live.addEventListener("refresh", load);
-  live.addEventListener("hello", () => { if (loaded) load(); });
+  live.addEventListener("hello", () => { if (loaded && !live.paused) load(); });
   load();
 }
