@@ -85,7 +85,7 @@ function make(key) {
     h("dl", {},
       h("div", {}, h("dt", {}, "Tokens, 2 h"), card.tokens),
       h("div", {}, h("dt", {}, "In flight"), card.flight),
-      h("div", { title: LOAD }, h("dt", {}, "Share of load"), h("dd", {}, card.share, " ", card.weight))),
+      h("div", { title: LOAD }, h("dt", {}, "Load share"), h("dd", {}, card.share, " ", card.weight))),
     h("div", { class: "bar", "aria-hidden": "true" }, card.bar),
     card.spark, card.blocked,
     h("footer", {}, pause, card.reset));

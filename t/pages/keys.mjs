@@ -88,7 +88,7 @@ async function keys(page) {
   const wanted = await shares();
   ok(new Set(wanted).size > 1, "the weight is seen in the load", wanted);
   await becomes(shown, wanted, "the share is that of the load which the choice goes by");
-  like(await name(page, 0, "dl > :nth-child(3)").innerText(), /Share of load\s+\d+%\s*weight 3/, "with a weight");
+  like(await name(page, 0, "dl > :nth-child(3)").innerText(), /Load share\s+\d+%\s*weight 3/, "with a weight");
   ok(!/weight/.test(await name(page, 1, "dl").innerText()), "but not with one of 1");
   like(await name(page, 0, "dl > :nth-child(3)").getAttribute("title"), /divided by the key's weight/, "and explained");
   is(await name(page, 0, "h3").getAttribute("title"), "team-a", "a name that is cut can be read");
