@@ -2,8 +2,7 @@
 // somebody does not answer, and many pages at once. In parts: each has a proxy
 // of its own, see t/dashboard-keys.t.
 
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { accessible } from "./axe.mjs";
 import { ask, becomes, chat, clean, cloud, digits, end, given, is, like, note, ok, open, poll, words } from "./harness.mjs";
 
 const parts = { few, away, many, pages };
@@ -25,23 +24,6 @@ const long = (more = {}) => fetch(`${given.url}/api/chat`, {
   ...held, body: JSON.stringify({ model: "gpt-oss:20b", messages: [{ role: "user", content: "hi" }], stream: true,
     _sim: { words: 40, delay_ms: 25, first_delay_ms: 4000, ...more } }),
 }).then((answer) => answer.text());
-
-async function axe(page, why) {
-  const source = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-  const wire = await page.context().newCDPSession(page);
-  const { frameTree } = await wire.send("Page.getFrameTree");
-  const { executionContextId } = await wire.send("Page.createIsolatedWorld",
-    { frameId: frameTree.frame.id, worldName: "axe" });
-  await wire.send("Runtime.evaluate", { expression: source, contextId: executionContextId });
-  const { result } = await wire.send("Runtime.evaluate", {
-    contextId: executionContextId, awaitPromise: true, returnByValue: true,
-    expression: `axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] })
-      .then((r) => ({ passes: r.passes.length, bad: r.violations.map((v) =>
-        v.impact + " " + v.id + ": " + v.nodes.map((n) => n.target.join(" ") + " " + n.failureSummary).slice(0, 3).join(" | ")) }))`,
-  });
-  ok(result.value?.passes > 20, `${why}: axe has looked`, result);
-  is(result.value?.bad, [], `${why}: axe finds nothing`);
-}
 
 /* ---- three keys, a slot each ---- */
 
@@ -165,7 +147,7 @@ async function last(page) {
   await becomes(() => page.locator("#trouble").isVisible(), true, "so does the banner");
   like(await words(page, "#trouble"), /^No key can serve: requests are refused. team-b is back at \d/, "and when one is back");
   is(await page.locator("#dots li:nth-child(4)").getAttribute("class"), "bad", "and the head");
-  await axe(page, "no key");
+  await accessible(page, "no key");
   await act(0, "reset");
   await becomes(() => page.title(), "Ollama proxy", "then the title is as before");
   is(await page.locator("#trouble").isVisible(), false, "without a banner");
@@ -328,9 +310,9 @@ async function away() {
   is(await style("main"), ["1", "none"], "nothing is faint");
   is(await style("#queries"), ["1", "dashed"], "a panel is marked");
   is(await style("#keys"), ["1", "solid"], "but not the keys, which nginx tells");
-  await axe(page, "offline, light");
+  await accessible(page, "offline, light");
   await page.emulateMedia({ colorScheme: "dark" });
-  await axe(page, "offline, dark");
+  await accessible(page, "offline, dark");
   await page.emulateMedia({ colorScheme: "light" });
   await running;
   await ask("start");
@@ -345,7 +327,7 @@ async function away() {
   like(await words(page, "#trouble"), /the proxy cannot be reached/, "as the banner does");
   is(await words(page, "#dots li:nth-child(4) .word"), "not known", "nothing is known of the keys");
   is(await style("#keys"), ["1", "dashed"], "which is seen");
-  await axe(page, "without nginx");
+  await accessible(page, "without nginx");
   await new Promise((resolve) => setTimeout(resolve, 8000)); // long enough for slow attempts
   await ask("start_nginx");
   const again = Date.now();
@@ -389,7 +371,7 @@ async function many() {
   await page.keyboard.press("Enter");
   await becomes(async () => (await groups())[0], "Not serving: 2 (1 paused by an operator)", "and resumed");
   is(await focused(page), "Pause key_5", "which it keeps");
-  await axe(page, "many keys");
+  await accessible(page, "many keys");
   await clean(page, "many");
 
   const phone = await open({ width: 390, scheme: "dark" });
@@ -398,7 +380,7 @@ async function many() {
   await phone.locator("#key-groups summary", { hasText: "able to serve" }).click();
   await becomes(() => phone.locator(".key.row:visible").count(), 11, "the rest unfolds");
   is(await phone.evaluate(() => document.documentElement.scrollWidth <= innerWidth), true, "nothing sticks out");
-  await axe(phone, "many keys on a phone");
+  await accessible(phone, "many keys on a phone");
   await clean(phone, "phone");
 }
 
