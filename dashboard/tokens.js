@@ -20,7 +20,7 @@ function trend(before, now) {
     return;
   }
   const by = now / before - 1;
-  text(node, `${change(by)} against the day before`);
+  text(node, by > 9 ? `${compact(now / before)} times the day before` : `${change(by)} against the day before`);
   node.className = `sub ${by > 0 ? "up" : by < 0 ? "down" : ""}`;
   node.title = `${num(Math.round(before))} in the 24 h before`;
 }
