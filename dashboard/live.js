@@ -16,7 +16,8 @@ import { queue } from "./pages.js";
 const HELLO_MS = 6000;
 const SILENCE_MS = 25000;
 const POLL_MS = 5000;
-const OFFLINE_MS = 2000;
+const OFFLINE_MS = 2000; // for a minute: each question is a line in nginx's log
+const LONG_MS = 10000;
 const SLOWEST_MS = 15000;
 const HIDDEN_MS = 5000;
 const STREAMS = 3;
@@ -40,6 +41,7 @@ class Live extends EventTarget {
   #round = null; // of questions, while there is no stream
   #poll = 0;
   #hide = 0;
+  #since = Date.now();
   #asleep = true;
   #slept = false;
 
@@ -163,7 +165,12 @@ class Live extends EventTarget {
     }
     // the stream was quicker, or another round has begun
     if (this.#round !== round) return;
-    this.#poll = setTimeout(() => this.#ask(), this.away ? OFFLINE_MS : POLL_MS);
+    this.#poll = setTimeout(() => this.#ask(), this.#pace());
+  }
+
+  #pace() {
+    if (!this.away) return POLL_MS;
+    return Date.now() - Math.max(heard.daemon, this.#since) < 60000 ? OFFLINE_MS : LONG_MS;
   }
 
   async #questions(round) {
