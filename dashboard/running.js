@@ -2,12 +2,12 @@
 // them a few times a second. Seconds go on by themselves in between.
 
 import { $, h, show, text } from "./dom.js";
-import { decimal, num, plural, span } from "./format.js";
+import { num, plural, span } from "./format.js";
 import { live } from "./live.js";
 import { get } from "./net.js";
 import { attempts } from "./queries.js";
 
-const TICK_MS = 500;
+const TICK_MS = 1000;
 
 const box = $("running");
 const rows = new Map(); // id -> what is shown of it
@@ -23,10 +23,6 @@ const client = (q) => (q.client_name ? `${q.client_name} (${q.client_ip})` : q.c
 
 const age = (row) => row.request.total_ms + Date.now() - row.heard;
 
-function since(n) {
-  return n < 10000 ? `${decimal(Math.floor(n / 100) / 10)} s` : span(Math.floor(n / 1000));
-}
-
 // "429 on team-a, then team-b": the last one is at work, if there is one.
 function serving(q) {
   const last = q.attempts.at(-1);
@@ -35,57 +31,66 @@ function serving(q) {
   return last ? [h("span", { class: "try" }, `${last.status ?? last.cause} on ${last.key}`)] : [];
 }
 
-function make(q) {
+function make() {
   const parts = {
-    model: h("b", { class: "model", title: q.endpoint }),
+    model: h("b", { class: "model" }),
     tokens: h("span", { class: "tokens", title: "Estimated from what has been streamed" }),
     age: h("span", { class: "age" }),
     phase: h("span", { class: "phase" }),
+    client: h("span", { class: "client" }),
     key: h("span", { class: "served" }),
   };
-  const node = h("li", { "data-id": q.id },
-    h("div", {}, parts.model, parts.tokens, parts.age),
-    h("div", {}, parts.phase, h("span", { class: "client", title: q.user_agent }, client(q)), parts.key));
+  const node = h("li", {}, h("div", {}, parts.model, parts.tokens, parts.age),
+    h("div", {}, parts.phase, parts.client, parts.key));
 
   return { node, parts, served: "" };
 }
 
+function title(node, words) {
+  if (node.title !== words) node.title = words;
+}
+
 function fill(row, q) {
   const { node, parts } = row;
-  const [words, title] = phases[q.phase] ?? [q.phase, ""];
-  const served = `${q.key} ${q.attempts.length}`;
+  const [words, more] = phases[q.phase] ?? [q.phase, ""];
+  const served = `${q.key} ${q.attempts.map((a) => `${a.key} ${a.status}`)}`;
 
   row.request = q;
   row.heard = Date.now();
+  node.dataset.id = q.id;
   node.dataset.phase = q.phase;
   text(parts.model, q.model ?? q.endpoint);
+  title(parts.model, q.endpoint);
   text(parts.phase, q.phase === "answering" && !q.streamed ? "answering" : words);
-  parts.phase.title = title;
+  title(parts.phase, more);
+  text(parts.client, client(q));
+  title(parts.client, q.user_agent ?? "");
   text(parts.tokens, q.completion_tokens ? `≈ ${plural(q.completion_tokens, "token")}` : "");
   if (row.served !== served) parts.key.replaceChildren(...serving(q));
   row.served = served;
 }
 
 function tick() {
-  for (const row of rows.values()) text(row.parts.age, since(age(row)));
+  for (const row of rows.values()) text(row.parts.age, span(Math.floor(age(row) / 1000)));
 }
 
 function render(list) {
   const wanted = new Set(list.requests.map((q) => q.id));
   const more = list.total - list.requests.length;
 
+  // what has ended makes room for what has begun: most lines stay where they are
+  const free = [];
   for (const [id, row] of rows) {
     if (wanted.has(id)) continue;
-    row.node.remove();
+    free.push(row);
     rows.delete(id);
   }
+  const fresh = list.requests.filter((q) => !rows.has(q.id)).length;
+  for (const row of free.splice(fresh)) row.node.remove();
   let at = box.firstElementChild;
   for (const q of list.requests) {
-    let row = rows.get(q.id);
-    if (!row) {
-      row = make(q);
-      rows.set(q.id, row);
-    }
+    const row = rows.get(q.id) ?? free.shift() ?? make();
+    rows.set(q.id, row);
     fill(row, q);
     if (row.node === at) at = at.nextElementSibling;
     else box.insertBefore(row.node, at);

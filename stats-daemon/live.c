@@ -27,6 +27,7 @@ static struct {
     int64_t second;    /* when keys and health were looked at, monotonic */
     int64_t listed;    /* when the running requests were told, monotonic */
     uint64_t shape, progress; /* of what was told of them */
+    int long_list;            /* that one was */
     int uneven;               /* somebody has heard another list since */
     uint64_t figures;         /* hash of what makes health worth telling */
     uint64_t *key_hash; /* of what was last told of each key of the state */
@@ -71,18 +72,20 @@ static void put_health(struct evbuffer *out) {
     put(out, "health", lv.row, lv.line, &j);
 }
 
-static void put_list(struct evbuffer *out) {
+static int put_list(struct evbuffer *out) {
     struct json j = {0};
+    int n = running_json(&j, lv.api->state, LIVE_RUNNING);
 
-    running_json(&j, lv.api->state, LIVE_RUNNING);
     put(out, "running", lv.row, lv.line, &j);
+    return n;
 }
 
-/* What runs, soon after it is another, and how far it is once a second. */
+/* What runs, soon after it is another, and how far it is once a second.  Long
+ * lists, which are another each time under load, are told once a second. */
 static void put_running(struct evbuffer *out, int64_t now) {
     int64_t since = now - lv.listed;
 
-    if (since < LIVE_RUNNING_MS) return;
+    if (since < (lv.long_list ? 1000 : LIVE_RUNNING_MS)) return;
 
     uint64_t shape = running_hash(lv.api->state, 0);
     uint64_t progress = running_hash(lv.api->state, 1);
@@ -95,7 +98,7 @@ static void put_running(struct evbuffer *out, int64_t now) {
     lv.shape = shape;
     lv.progress = progress;
     lv.listed = now;
-    put_list(out);
+    lv.long_list = put_list(out) > LIVE_RUNNING / 4;
 }
 
 struct collect {

@@ -5,7 +5,8 @@
  *     health    as /health
  *     keys      as /stats/keys, of those whose figures have changed
  *     running   as /stats/running: when there is another request or another
- *               state of one, twice a second at most; tokens once a second
+ *               state of one, twice a second at most; tokens, and long
+ *               lists, once a second
  *     queries   {"count": n, "queries": [..]}: how many there were, and the
  *               newest of them, newest first, as in /queries
  *     logs      as /logs

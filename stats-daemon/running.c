@@ -112,7 +112,7 @@ static void put(struct json *j, const struct state *s, const struct row *row) {
     json_end(j, '}');
 }
 
-void running_json(struct json *j, const struct state *s, int limit) {
+int running_json(struct json *j, const struct state *s, int limit) {
     uint32_t total, waiting;
     int n;
     struct row *rows = collect(s, &n, &total, &waiting);
@@ -122,10 +122,12 @@ void running_json(struct json *j, const struct state *s, int limit) {
     field_number(j, "waiting", waiting);
     json_member(j, "requests");
     json_begin(j, '[');
-    for (int i = 0; i < n && i < limit; i++) put(j, s, &rows[i]);
+    if (n > limit) n = limit;
+    for (int i = 0; i < n; i++) put(j, s, &rows[i]);
     json_end(j, ']');
     json_end(j, '}');
     free(rows);
+    return n;
 }
 
 uint64_t running_hash(const struct state *s, int progress) {

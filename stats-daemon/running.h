@@ -27,7 +27,8 @@
 
 int running_known(const struct state_proxy *p, int64_t mono);
 
-void running_json(struct json *j, const struct state *s, int limit);
+/* Returns how many requests were put, at most limit. */
+int running_json(struct json *j, const struct state *s, int limit);
 
 /* Differs when there is something to tell: another request, phase or key; or,
  * with progress, another number of tokens. */
