@@ -28,7 +28,7 @@ function filter() {
   const until = $("f-until").value;
 
   return {
-    // as a row shows it, "anna (10.20.0.31)", or a part of that
+    // a name, an address, or both as a row shows them: "anna (10.20.0.31)"
     client: $("f-client").value.trim().replace(/ \([0-9a-f.:]+\)$/, ""),
     model: $("f-model").value.trim(),
     key: $("f-key").value,
@@ -64,7 +64,7 @@ function fits(q) {
 
 /* ---- a row ---- */
 
-export function outcome(q) {
+function outcome(q) {
   if (q.end === "client_gone") return ["warn", "client hung up"];
   if (q.end === "upstream_gone") return ["bad", "cut off"];
   if (q.end === "stream_error") return ["bad", "error in the stream"];

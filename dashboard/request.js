@@ -77,11 +77,11 @@ function outcome(q) {
   return `${q.status || "no status"}, ${words}`;
 }
 
-const broken = (q) => failed(q) || q.end === "upstream_gone" || q.end === "stream_error";
+const trouble = (q) => failed(q) || q.end === "upstream_gone" || q.end === "stream_error";
 
 function why(q) {
   if (!q.reason) return null;
-  return h("p", { class: broken(q) ? "why bad" : "why" }, h("b", {}, "Reason"), ` ${q.reason}`);
+  return h("p", { class: trouble(q) ? "why bad" : "why" }, h("b", {}, "Reason"), ` ${q.reason}`);
 }
 
 /* ---- others like it ---- */

@@ -19,7 +19,7 @@
  *                         .., error (as the sums count them: 400 and above,
  *                         cut off, or an error inside the stream, but not
  *                         that the client hung up), broken (the latter two),
- *                         client_gone, retried (with more than one key)
+ *                         client_gone, retried (more than one attempt)
  *     /queries/{id}     one of them
  *     /queries/{id}/body  its body, as it came
  *     /logs             lines, oldest first: level (and worse), limit

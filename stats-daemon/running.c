@@ -12,7 +12,7 @@ struct row {
     ollama_record_request_t r;
 };
 
-int running_known(const struct state_proxy *p, int64_t mono) {
+static int known(const struct state_proxy *p, int64_t mono) {
     int64_t fresh = p->connections > 0 ? RUNNING_FRESH_MS : RUNNING_GONE_MS;
 
     return p->running.told && mono - p->running.told < fresh;
@@ -35,7 +35,7 @@ static struct row *collect(const struct state *s, int *n, uint32_t *total,
     *n = 0;
     *total = *waiting = 0;
     for (const struct state_proxy *p = s->proxies; p; p = p->next) {
-        if (!running_known(p, now)) continue;
+        if (!known(p, now)) continue;
         *total += p->running.total;
         *waiting += p->running.waiting;
         size += p->running.n;
@@ -45,7 +45,7 @@ static struct row *collect(const struct state *s, int *n, uint32_t *total,
     for (const struct state_proxy *p = s->proxies; p; p = p->next) {
         size_t at = 0;
 
-        if (!running_known(p, now)) continue;
+        if (!known(p, now)) continue;
         while (run_list_next(&p->running, &at, &rows[*n].r))
             rows[(*n)++].instance = p->instance;
     }
@@ -135,7 +135,7 @@ uint64_t running_hash(const struct state *s, int progress) {
     uint64_t hash = 0;
 
     for (const struct state_proxy *p = s->proxies; p; p = p->next)
-        if (running_known(p, now))
+        if (known(p, now))
             hash =
                 hash * 31 + (progress ? p->running.progress : p->running.shape);
     return hash;

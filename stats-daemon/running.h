@@ -25,8 +25,6 @@
 #define RUNNING_FRESH_MS 5000
 #define RUNNING_GONE_MS  2000
 
-int running_known(const struct state_proxy *p, int64_t mono);
-
 /* Returns how many requests were put, at most limit. */
 int running_json(struct json *j, const struct state *s, int limit);
 

@@ -156,7 +156,7 @@ enum store_result store_minutes(struct store *s, enum store_kind kind,
                                 store_minute_cb *cb, void *arg);
 
 /* Requests.  A request is of one of eight kinds, by how it ended and whether
- * more than one key was tried; kinds are asked for as a set of bits, 1 << kind.
+ * it was tried more than once; kinds are asked for as a set of bits, 1 << kind.
  */
 #define STORE_KIND_BROKEN  1 /* cut off, or an error inside the stream */
 #define STORE_KIND_GONE    2 /* the client hung up */
