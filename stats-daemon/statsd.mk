@@ -22,7 +22,8 @@ STATSD_CFLAGS = -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror $(CFLAGS) \
 STATSD_LIBS   = -levent_core -levent_extra -lsqlite3 -lz -lpthread -lm
 
 STATSD_OBJ := $(BUILD)/obj/statsd
-STATSD_CORE := $(STATSD_OBJ)/record.o
+STATSD_CORE := $(patsubst %,$(STATSD_OBJ)/core_%.o, \
+    record record_request frame crc32)
 STATSD_PARTS := $(patsubst $(STATSD_DIR)/%.c,$(STATSD_OBJ)/%.o, \
     $(filter-out %/main.c,$(wildcard $(STATSD_DIR)/*.c)))
 
@@ -35,7 +36,7 @@ $(STATSD_OBJ)/%.o: $(STATSD_DIR)/%.c
 	@mkdir -p $(@D)
 	$(STATSD_Q)$(CC) $(STATSD_CFLAGS) -DSTATSD_PAGE='"$(STATSD_PAGE)"' -c $< -o $@
 
-$(STATSD_OBJ)/record.o: $(STATSD_ROOT)/ngx_ollama_module/core/record.c
+$(STATSD_OBJ)/core_%.o: $(STATSD_ROOT)/ngx_ollama_module/core/%.c
 	@mkdir -p $(@D)
 	$(STATSD_Q)$(CC) $(STATSD_CFLAGS) -c $< -o $@
 

@@ -3,19 +3,11 @@
  * The wire format between the module and the daemon, defined once.
  *
  * Both sides are connected by one unix stream socket.  What goes over it is
- * a row of frames:
+ * a row of frames (frame.h); here is what is in them.
  *
- *     0         4      5    6       8        12          16    24       28
- *     +---------+------+----+-------+--------+-----------+-----+--------+----
- *     | magic   | ver. |type| zero  | length | payload's | seq | bytes  | pay-
- *     | ff o l f|      |    |       |        | crc32     |     | 0-23's | load
- *     |         |      |    |       |        |           |     | crc32  |
- *     +---------+------+----+-------+--------+-----------+-----+--------+----
- *
- * All numbers are little endian.  Strings are a 16-bit length and bytes,
- * of any encoding, without a terminating zero.  Times of day are
- * milliseconds since 1970 (UTC), durations are milliseconds, a minute is
- * seconds since 1970 divided by 60.
+ * Strings are a 16-bit length and bytes, of any encoding, without a
+ * terminating zero.  Times of day are milliseconds since 1970 (UTC),
+ * durations are milliseconds, a minute is seconds since 1970 divided by 60.
  *
  * A conversation:
  *
@@ -55,17 +47,10 @@
  *     return its size, or 0 when the buffer is too small.  A buffer of
  *     OLLAMA_RECORD_MAX bytes is enough for every type but BODY.  Strings
  *     are cut at the lengths given at the fields.
- *   - A frame is encoded with number 0; ollama_frame_number() puts the
- *     number in afterwards (under the outbox's lock, say) for the price of
- *     24 bytes of checksum.
  *   - BODY is laid out in three steps, so that the bytes are copied once:
  *     ollama_record_body_begin() writes what comes before the bytes and
  *     says where they go, the caller copies them there, and
  *     ollama_frame_seal() finishes the frame.
- *   - ollama_frame_next() finds the next frame in what has been received.
- *     It trusts nothing: magic, version, length and both checksums are
- *     looked at before a frame is handed out; after a damaged one it goes
- *     on with the next whole one.
  *   - Decoders return 0, or -1 for a payload that does not hold what its
  *     type says.  Decoded strings point into the payload.  A payload that is
  *     longer than expected is accepted: later versions may append fields.
@@ -76,13 +61,8 @@
 #define _OLLAMA_RECORD_H_INCLUDED_
 
 
-#include <stddef.h>
-#include <stdint.h>
+#include "frame.h"
 
-
-#define OLLAMA_FRAME_VERSION     1
-#define OLLAMA_FRAME_HEADER      28
-#define OLLAMA_FRAME_MAX         (16 * 1024 * 1024)   /* payload, bytes */
 
 #define OLLAMA_RECORD_MAX        4096                 /* frame, but BODY */
 #define OLLAMA_RECORD_ATTEMPTS   16
@@ -90,23 +70,6 @@
 #define OLLAMA_RECORD_NO_TIME    0xffffffffu          /* did not come to it */
 
 #define OLLAMA_RECORD_BODY_HEAD  64     /* room for what precedes a body */
-
-
-typedef enum {
-    OLLAMA_FRAME_HELLO = 1,
-    OLLAMA_FRAME_KEY,
-    OLLAMA_FRAME_READY,
-    OLLAMA_FRAME_WELCOME,
-    OLLAMA_FRAME_ACK,
-    OLLAMA_FRAME_USAGE,
-    OLLAMA_FRAME_REQUEST,
-    OLLAMA_FRAME_BODY,
-    OLLAMA_FRAME_PENALTY,
-    OLLAMA_FRAME_OUTBOX,
-    OLLAMA_FRAME_KEYSTATE,
-    OLLAMA_FRAME_RUNNING,
-    OLLAMA_FRAME_RUNNING_END
-} ollama_frame_type_e;
 
 
 /* how sure the token numbers are: the values of ollama_certainty_e, usage.h */
@@ -145,21 +108,6 @@ typedef enum {
     OLLAMA_ATTEMPT_STALE,            /* a kept connection had been closed */
     OLLAMA_ATTEMPT_ABORTED           /* the client hung up meanwhile */
 } ollama_attempt_cause_e;
-
-
-typedef struct {
-    const unsigned char         *data;
-    size_t                       len;
-} ollama_text_t;
-
-
-typedef struct {
-    uint8_t                      version;
-    uint8_t                      type;          /* ollama_frame_type_e */
-    uint64_t                     seq;
-    const unsigned char         *payload;
-    size_t                       len;
-} ollama_frame_t;
 
 
 typedef struct {
@@ -389,47 +337,6 @@ int ollama_record_outbox_decode(const ollama_frame_t *f,
     ollama_record_outbox_t *r);
 int ollama_record_keystate_decode(const ollama_frame_t *f,
     ollama_record_keystate_t *r);
-
-
-/* size is that of the whole frame, header included; its number becomes 0 */
-
-void ollama_frame_seal(unsigned char *frame, ollama_frame_type_e type,
-    size_t size);
-void ollama_frame_number(unsigned char *frame, uint64_t seq);
-
-/* the whole size of a sealed frame that begins at frame */
-
-size_t ollama_frame_size(const unsigned char *frame);
-
-/* how many of len bytes of sealed frames are whole ones that fit into size */
-
-size_t ollama_frame_fit(const unsigned char *frames, size_t len, size_t size);
-
-
-/*
- * The next frame in buf, which holds len received bytes.  *used is how many
- * bytes of buf are done with after the call (and, for OLLAMA_FRAME_GOT, after
- * the frame has been looked at: its payload points into buf).
- *
- * A damaged header is skipped byte by byte to the next whole one.  With a
- * good header and a damaged payload its length is believed only if another
- * header stands behind it, so that bytes lost on the way cost one frame.
- */
-
-typedef enum {
-    OLLAMA_FRAME_GOT = 0,            /* a frame */
-    OLLAMA_FRAME_AGAIN,              /* more bytes are needed */
-    OLLAMA_FRAME_DAMAGED,            /* bytes were skipped: call again */
-    OLLAMA_FRAME_FOREIGN             /* a frame of another version, skipped */
-} ollama_frame_result_e;
-
-ollama_frame_result_e ollama_frame_next(const unsigned char *buf, size_t len,
-    size_t *used, ollama_frame_t *frame);
-
-
-/* the usual CRC-32 (as in zlib); crc is 0 to begin with */
-
-uint32_t ollama_crc32(uint32_t crc, const unsigned char *data, size_t len);
 
 
 #endif /* _OLLAMA_RECORD_H_INCLUDED_ */

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "crc32.h"
 #include "record.h"
 
 
