@@ -3,28 +3,64 @@
 #include "crc32.h"
 #include "frame.h"
 
-#include <string.h>
-
 
 static const unsigned char  ollama_frame_magic[4] = { 0xff, 'o', 'l', 'f' };
 
 
+static uint32_t ollama_frame_sum(const unsigned char *payload, size_t len,
+    unsigned int version);
+static void ollama_frame_write(unsigned char *frame, unsigned int version,
+    unsigned int type, size_t size, uint64_t seq);
+
+
 void
 ollama_frame_seal(unsigned char *frame, ollama_frame_type_e type, size_t size)
+{
+    unsigned int  version;
+
+    version = (type == OLLAMA_FRAME_BODY) ? 2 : 1;
+
+    ollama_frame_write(frame, version, type, size, 0);
+}
+
+
+void
+ollama_frame_downgrade(unsigned char *frame)
+{
+    ollama_frame_write(frame, 1, frame[5], ollama_frame_size(frame),
+                       ollama_get_n(frame + 16, 8));
+}
+
+
+static void
+ollama_frame_write(unsigned char *frame, unsigned int version,
+    unsigned int type, size_t size, uint64_t seq)
 {
     size_t  len;
 
     len = size - OLLAMA_FRAME_HEADER;
 
     memcpy(frame, ollama_frame_magic, 4);
-    frame[4] = OLLAMA_FRAME_VERSION;
+    frame[4] = (unsigned char) version;
     frame[5] = (unsigned char) type;
     ollama_put_n(frame + 6, 0, 2);
     ollama_put_n(frame + 8, len, 4);
-    ollama_put_n(frame + 12, ollama_crc32(0, frame + OLLAMA_FRAME_HEADER, len),
-                 4);
+    ollama_put_n(frame + 12, ollama_frame_sum(frame + OLLAMA_FRAME_HEADER,
+                                              len, version), 4);
 
-    ollama_frame_number(frame, 0);
+    ollama_frame_number(frame, seq);
+}
+
+
+static uint32_t
+ollama_frame_sum(const unsigned char *payload, size_t len,
+    unsigned int version)
+{
+    if (version > 1 && len > OLLAMA_FRAME_SUMMED) {
+        len = OLLAMA_FRAME_SUMMED;
+    }
+
+    return ollama_crc32(0, payload, len);
 }
 
 
@@ -138,13 +174,19 @@ ollama_frame_next(const unsigned char *buf, size_t len, size_t *used,
     frame->payload = p + OLLAMA_FRAME_HEADER;
     frame->len = size - OLLAMA_FRAME_HEADER;
 
+    if (frame->version == 0 || frame->version > OLLAMA_FRAME_VERSION) {
+
+        /* of what its checksum is nobody here knows */
+
+        *used = size;
+        return OLLAMA_FRAME_FOREIGN;
+    }
+
     if (ollama_get_n(p + 12, 4)
-        == ollama_crc32(0, frame->payload, frame->len))
+        == ollama_frame_sum(frame->payload, frame->len, frame->version))
     {
         *used = size;
-
-        return frame->version == OLLAMA_FRAME_VERSION ? OLLAMA_FRAME_GOT
-                                                      : OLLAMA_FRAME_FOREIGN;
+        return OLLAMA_FRAME_GOT;
     }
 
     next = p + size;

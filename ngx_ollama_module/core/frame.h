@@ -11,6 +11,13 @@
  *
  * All numbers are little endian.
  *
+ * Two versions.  In version 1 the payload's crc32 is that of the whole
+ * payload, in version 2 of its first 32 bytes at most: a body is long, and a
+ * unix socket loses nothing.  BODY is sealed as version 2 (what says whose it
+ * is and how long is in these bytes), all others as version 1.  Both are read.
+ * Who knows only version 1 says so, or nothing, in its HELLO or WELCOME
+ * (record.h), and is not sent the other: ollama_frame_downgrade().
+ *
  * Using it.  Nothing here allocates, locks, or keeps state.
  *
  *   - A frame is sealed with number 0; ollama_frame_number() puts the number
@@ -29,8 +36,9 @@
 #include <stdint.h>
 
 
-#define OLLAMA_FRAME_VERSION     1
+#define OLLAMA_FRAME_VERSION     2                    /* and all below it */
 #define OLLAMA_FRAME_HEADER      28
+#define OLLAMA_FRAME_SUMMED      32                   /* of a payload, v. 2 */
 #define OLLAMA_FRAME_MAX         (16 * 1024 * 1024)   /* payload, bytes */
 
 
@@ -72,6 +80,10 @@ void ollama_frame_seal(unsigned char *frame, ollama_frame_type_e type,
     size_t size);
 void ollama_frame_number(unsigned char *frame, uint64_t seq);
 
+/* makes a sealed frame one of version 1; its number stays */
+
+void ollama_frame_downgrade(unsigned char *frame);
+
 /* the whole size of a sealed frame that begins at frame */
 
 size_t ollama_frame_size(const unsigned char *frame);
@@ -95,7 +107,7 @@ typedef enum {
     OLLAMA_FRAME_GOT = 0,            /* a frame */
     OLLAMA_FRAME_AGAIN,              /* more bytes are needed */
     OLLAMA_FRAME_DAMAGED,            /* bytes were skipped: call again */
-    OLLAMA_FRAME_FOREIGN             /* a frame of another version, skipped */
+    OLLAMA_FRAME_FOREIGN             /* of a version nobody knows, skipped */
 } ollama_frame_result_e;
 
 ollama_frame_result_e ollama_frame_next(const unsigned char *buf, size_t len,

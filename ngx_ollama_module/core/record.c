@@ -19,6 +19,7 @@ ollama_record_hello_encode(unsigned char *buf, size_t size,
     ollama_write_n(&w, r->keys, 4);
     ollama_write_text(&w, &r->version, 64);
     ollama_write_text(&w, &r->server, 64);
+    ollama_write_n(&w, OLLAMA_FRAME_VERSION, 1);
 
     return ollama_write_end(&w, buf, OLLAMA_FRAME_HELLO);
 }
@@ -37,6 +38,7 @@ ollama_record_hello_decode(const ollama_frame_t *f, ollama_record_hello_t *r)
     r->keys = (uint32_t) ollama_read_n(&in, 4);
     ollama_read_text(&in, &r->version, 64);
     ollama_read_text(&in, &r->server, 64);
+    r->frames = (uint8_t) ollama_read_later(&in, 1, 1);
 
     return in.bad ? -1 : 0;
 }
@@ -110,6 +112,7 @@ ollama_record_welcome_encode(unsigned char *buf, size_t size,
     ollama_write_n(&w, r->seq, 8);
     ollama_write_n(&w, r->time, 8);
     ollama_write_text(&w, &r->version, 64);
+    ollama_write_n(&w, OLLAMA_FRAME_VERSION, 1);
 
     return ollama_write_end(&w, buf, OLLAMA_FRAME_WELCOME);
 }
@@ -127,6 +130,7 @@ ollama_record_welcome_decode(const ollama_frame_t *f,
     r->seq = ollama_read_n(&in, 8);
     r->time = ollama_read_n(&in, 8);
     ollama_read_text(&in, &r->version, 64);
+    r->frames = (uint8_t) ollama_read_later(&in, 1, 1);
 
     return in.bad ? -1 : 0;
 }

@@ -41,6 +41,24 @@
  * SHA-256, here as the number these digits spell (printf "%08x").  0 is
  * "no key".  No key's value is ever in a frame.
  *
+ * Old and new.  Both sides are updated one after the other, so each of them
+ * understands what the other one did before.  Fields are only ever appended,
+ * and values are never used again.  A decoder takes a payload that is longer
+ * than it knows, and one without the fields that came later (these have a
+ * value then).  HELLO and WELCOME say up to which version of frames (frame.h)
+ * their sender reads, by `frames`, which is 1 for all who do not say it.
+ *
+ *   - The daemon answers in version 1, and reads both.
+ *   - The module's HELLO, KEY and READY are of version 1.  Then it knows from
+ *     WELCOME.  For a daemon of version 1 it runs ollama_record_downgrade()
+ *     over what it has copied from its ring: all is recorded, but PROXY_STOPPED
+ *     and WORKER_GONE as UPSTREAM_GONE (the reason says it), and of more than
+ *     OLLAMA_RECORD_ATTEMPTS attempts only those that are told.
+ *
+ * A request is recorded once.  The daemon drops a second REQUEST of the same
+ * instance and id, whatever its number.  Its BODY may come before it, much
+ * later, or never, over any connection.
+ *
  * Using it.  Nothing here allocates, locks, or keeps state.
  *
  *   - Encoders write a whole sealed frame into the caller's buffer and
@@ -82,7 +100,7 @@ typedef enum {
 } ollama_record_certainty_e;
 
 
-/* how a request ended or, in RUNNING, where it is */
+/* how a request ended or, in RUNNING, where it is (READING .. ANSWERING) */
 
 typedef enum {
     OLLAMA_RECORD_DONE = 0,          /* the whole answer was passed on */
@@ -94,7 +112,10 @@ typedef enum {
     OLLAMA_RECORD_READING,           /* its body is on the way */
     OLLAMA_RECORD_WAITING,           /* for a slot */
     OLLAMA_RECORD_SENT,              /* the cloud has not answered yet */
-    OLLAMA_RECORD_ANSWERING          /* the answer is on the way */
+    OLLAMA_RECORD_ANSWERING,         /* the answer is on the way */
+
+    OLLAMA_RECORD_PROXY_STOPPED,     /* nginx ended meanwhile */
+    OLLAMA_RECORD_WORKER_GONE        /* its worker was killed meanwhile */
 } ollama_record_end_e;
 
 
@@ -106,7 +127,7 @@ typedef enum {
     OLLAMA_ATTEMPT_TIMEOUT,
     OLLAMA_ATTEMPT_CLOSED,           /* closed or garbage before the answer */
     OLLAMA_ATTEMPT_STALE,            /* a kept connection had been closed */
-    OLLAMA_ATTEMPT_ABORTED           /* the client hung up meanwhile */
+    OLLAMA_ATTEMPT_ABORTED           /* client, nginx or worker ended first */
 } ollama_attempt_cause_e;
 
 
@@ -117,6 +138,7 @@ typedef struct {
     uint32_t                     keys;          /* KEY frames that follow */
     ollama_text_t                version;       /* of the module, 64 */
     ollama_text_t                server;        /* "nginx/1.22.1", 64 */
+    uint8_t                      frames;        /* set by encode and decode */
 } ollama_record_hello_t;
 
 
@@ -136,6 +158,7 @@ typedef struct {
     uint64_t                     seq;           /* last number committed */
     uint64_t                     time;          /* time of day */
     ollama_text_t                version;       /* of the daemon, 64 */
+    uint8_t                      frames;        /* set by encode and decode */
 } ollama_record_welcome_t;
 
 
@@ -165,6 +188,11 @@ typedef struct {
 } ollama_record_attempt_t;
 
 
+/*
+ * Of more than OLLAMA_RECORD_ATTEMPTS attempts the first and the last half
+ * are told.
+ */
+
 typedef struct {
     uint64_t                     id;            /* unique in the instance */
     uint64_t                     time;          /* when it began */
@@ -187,7 +215,8 @@ typedef struct {
     uint8_t                      streamed;
     uint8_t                      has_body;      /* a BODY was written for it */
 
-    uint8_t                      nattempts;
+    uint8_t                      nattempts;     /* those told below */
+    uint16_t                     attempts_all;  /* 0: no more than these */
     ollama_record_attempt_t      attempts[OLLAMA_RECORD_ATTEMPTS];
 
     ollama_text_t                client;        /* address, 64 */
@@ -313,6 +342,32 @@ size_t ollama_record_keystate_encode(unsigned char *buf, size_t size,
 
 size_t ollama_record_body_begin(unsigned char *buf, size_t size,
     const ollama_record_body_t *r);
+
+/*
+ * The room for one more attempt, to be filled in; one in the middle gives way
+ * to it when there are too many.  Both numbers of attempts are kept right.
+ */
+
+ollama_record_attempt_t *ollama_record_attempt_add(ollama_record_request_t *r);
+
+/*
+ * What has become of a request whose worker does not say it any more: from the
+ * RUNNING frame at running (the first of len bytes; it may be torn) a whole
+ * REQUEST frame with that end.  The attempt that was under way is in it.
+ * Tokens are what was estimated, and PARTIAL; with no attempt under way none
+ * are due.  r is what was encoded: to book its tokens to r->key, say.  Its
+ * texts point into the RUNNING frame, reason may be NULL.
+ *
+ * Returns the frame's size; 0 if there is no whole RUNNING frame, or no room.
+ */
+
+size_t ollama_record_running_finish(unsigned char *buf, size_t size,
+    const unsigned char *running, size_t len, ollama_record_end_e end,
+    const char *reason, ollama_record_request_t *r);
+
+/* makes whole sealed frames such that a daemon of version 1 takes them */
+
+void ollama_record_downgrade(unsigned char *frames, size_t len);
 
 
 /* decoders: 0, or -1 for a payload that does not fit its type */

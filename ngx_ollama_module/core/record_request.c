@@ -3,11 +3,21 @@
 #include "record.h"
 
 
+/* where the end is in a frame of a request */
+
+#define OLLAMA_RECORD_END_AT  (OLLAMA_FRAME_HEADER + 79)
+
+
+static size_t ollama_record_request_write(unsigned char *buf, size_t size,
+    const ollama_record_request_t *r, ollama_frame_type_e type);
+static int ollama_record_end_runs(unsigned int end);
+
+
 static size_t
 ollama_record_request_write(unsigned char *buf, size_t size,
     const ollama_record_request_t *r, ollama_frame_type_e type)
 {
-    unsigned int     i;
+    unsigned int     i, all;
     ollama_writer_t  w;
 
     if (ollama_write_begin(&w, buf, size) != 0
@@ -51,6 +61,14 @@ ollama_record_request_write(unsigned char *buf, size_t size,
     ollama_write_text(&w, &r->upstream_id, 128);
     ollama_write_text(&w, &r->user_agent, 256);
     ollama_write_text(&w, &r->reason, 256);
+
+    all = r->attempts_all;
+
+    if (all < r->nattempts) {
+        all = r->nattempts;
+    }
+
+    ollama_write_n(&w, all, 2);
 
     return ollama_write_end(&w, buf, type);
 }
@@ -103,9 +121,8 @@ ollama_record_request_decode(const ollama_frame_t *f,
     if (in.bad
         || r->nattempts > OLLAMA_RECORD_ATTEMPTS
         || r->certainty > OLLAMA_RECORD_EXACT
-        || r->end > OLLAMA_RECORD_ANSWERING
-        || (r->end > OLLAMA_RECORD_STREAM_ERROR)
-           != (f->type == OLLAMA_FRAME_RUNNING))
+        || r->end > OLLAMA_RECORD_WORKER_GONE
+        || ollama_record_end_runs(r->end) != (f->type == OLLAMA_FRAME_RUNNING))
     {
         return -1;
     }
@@ -127,7 +144,129 @@ ollama_record_request_decode(const ollama_frame_t *f,
     ollama_read_text(&in, &r->user_agent, 256);
     ollama_read_text(&in, &r->reason, 256);
 
+    r->attempts_all = (uint16_t) ollama_read_later(&in, 2, r->nattempts);
+
+    if (r->attempts_all < r->nattempts) {
+        r->attempts_all = r->nattempts;
+    }
+
+    /* two clocks, each of them rounded */
+
+    if (r->queue != OLLAMA_RECORD_NO_TIME && r->total < r->queue) {
+        r->total = r->queue;
+    }
+
     return in.bad ? -1 : 0;
+}
+
+
+static int
+ollama_record_end_runs(unsigned int end)
+{
+    return end >= OLLAMA_RECORD_READING && end <= OLLAMA_RECORD_ANSWERING;
+}
+
+
+ollama_record_attempt_t *
+ollama_record_attempt_add(ollama_record_request_t *r)
+{
+    ollama_record_attempt_t  *half;
+
+    if (r->attempts_all < r->nattempts) {
+        r->attempts_all = r->nattempts;
+    }
+
+    if (r->attempts_all < UINT16_MAX) {
+        r->attempts_all++;
+    }
+
+    if (r->nattempts < OLLAMA_RECORD_ATTEMPTS) {
+        return &r->attempts[r->nattempts++];
+    }
+
+    half = &r->attempts[OLLAMA_RECORD_ATTEMPTS / 2];
+
+    memmove(half, half + 1, (OLLAMA_RECORD_ATTEMPTS / 2 - 1)
+                            * sizeof(ollama_record_attempt_t));
+
+    return &r->attempts[OLLAMA_RECORD_ATTEMPTS - 1];
+}
+
+
+size_t
+ollama_record_running_finish(unsigned char *buf, size_t size,
+    const unsigned char *running, size_t len, ollama_record_end_e end,
+    const char *reason, ollama_record_request_t *r)
+{
+    size_t                    used;
+    uint64_t                  before;
+    unsigned int              i;
+    ollama_frame_t            f;
+    ollama_record_attempt_t  *attempt;
+
+    if (ollama_frame_next(running, len, &used, &f) != OLLAMA_FRAME_GOT
+        || f.type != OLLAMA_FRAME_RUNNING
+        || ollama_record_request_decode(&f, r) != 0)
+    {
+        return 0;
+    }
+
+    if (r->end == OLLAMA_RECORD_SENT || r->end == OLLAMA_RECORD_ANSWERING) {
+
+        before = (r->queue == OLLAMA_RECORD_NO_TIME) ? 0 : r->queue;
+
+        for (i = 0; i < r->nattempts; i++) {
+            before += r->attempts[i].ms;
+        }
+
+        attempt = ollama_record_attempt_add(r);
+
+        attempt->key = r->key;
+        attempt->ms = (r->total > before) ? (uint32_t) (r->total - before) : 0;
+        attempt->status = r->status;
+        attempt->cause = r->status ? OLLAMA_ATTEMPT_ANSWERED
+                                   : OLLAMA_ATTEMPT_ABORTED;
+
+    } else {
+        r->prompt = 0;
+        r->completion = 0;
+        r->cached = 0;
+    }
+
+    r->certainty = (r->prompt || r->completion) ? OLLAMA_RECORD_PARTIAL
+                                                : OLLAMA_RECORD_NONE;
+    r->end = (uint8_t) end;
+
+    r->reason.data = (const unsigned char *) reason;
+    r->reason.len = reason ? strlen(reason) : 0;
+
+    return ollama_record_request_encode(buf, size, r);
+}
+
+
+void
+ollama_record_downgrade(unsigned char *frames, size_t len)
+{
+    size_t          n;
+    unsigned char  *p, *last;
+
+    last = frames + len;
+
+    for (p = frames; p < last; p += n) {
+        n = ollama_frame_size(p);
+
+        if (p[5] == OLLAMA_FRAME_REQUEST
+            && n > OLLAMA_RECORD_END_AT
+            && p[OLLAMA_RECORD_END_AT] > OLLAMA_RECORD_STREAM_ERROR)
+        {
+            p[OLLAMA_RECORD_END_AT] = OLLAMA_RECORD_UPSTREAM_GONE;
+
+        } else if (p[4] == 1) {
+            continue;
+        }
+
+        ollama_frame_downgrade(p);
+    }
 }
 
 

@@ -8,7 +8,8 @@
  * Checksums would shield everything behind them, so the input is also sealed:
  * as a frame that is damaged in one place and followed by a good one, which
  * must come out; and as a payload of each type for the decoders.  What these
- * accept must come out the same when it is encoded and decoded again.
+ * accept must come out the same when it is encoded and decoded again, also
+ * by a daemon of version 1; a request that runs must become one that ended.
  */
 
 #include <stdint.h>
@@ -80,6 +81,13 @@ damage(const uint8_t *data, size_t size)
         abort();
     }
 
+    buf[at] ^= data[3] | 1;
+    ollama_record_downgrade(buf, n);
+
+    if (buf[4] != 1 || read_stream(buf, n) != 2) {
+        abort();
+    }
+
     free(buf);
 }
 
@@ -118,7 +126,7 @@ read_stream(const uint8_t *data, size_t size)
         if (rc == OLLAMA_FRAME_GOT) {
 
             if (f.payload < part || f.payload + f.len != part + used
-                || f.version != OLLAMA_FRAME_VERSION)
+                || f.version == 0 || f.version > OLLAMA_FRAME_VERSION)
             {
                 abort();
             }
@@ -275,6 +283,28 @@ decode(const ollama_frame_t *f)
             || ollama_record_request_decode(&again, &request2) != 0
             || encode(again_buf, sizeof(again_buf), &request2) != n
             || memcmp(buf, again_buf, n) != 0)
+        {
+            abort();
+        }
+
+        if (f->type == OLLAMA_FRAME_RUNNING) {
+            n = ollama_record_running_finish(again_buf, sizeof(again_buf),
+                                             buf, n, OLLAMA_RECORD_WORKER_GONE,
+                                             "gone", &request2);
+
+            if (n == 0 || request2.end != OLLAMA_RECORD_WORKER_GONE) {
+                abort();
+            }
+
+            memcpy(buf, again_buf, n);
+        }
+
+        ollama_record_downgrade(buf, n);
+
+        if (ollama_frame_next(buf, n, &used, &again) != OLLAMA_FRAME_GOT
+            || again.version != 1
+            || ollama_record_request_decode(&again, &request2) != 0
+            || request2.end > OLLAMA_RECORD_STREAM_ERROR)
         {
             abort();
         }

@@ -18,6 +18,8 @@
  * daemon is printed as it comes, {"frame":"ack","seq":5}.  Members that are
  * left out have a default; a request's are those of record.h.  "clients",
  * "models" and "keys" of a row of requests let these names go round.
+ *
+ * "old":1 makes a hello, request or body what a module of version 1 sends.
  */
 
 #include "../../ngx_ollama_module/core/record.h"
@@ -112,7 +114,7 @@ static void print_frame(const ollama_frame_t *f) {
                "\",\"seq\":%" PRIu64,
                w.instance, w.seq);
         print_text("version", &w.version);
-        puts("}");
+        printf(",\"frames\":%u}\n", w.frames);
         return;
     case OLLAMA_FRAME_ACK:
         if (ollama_record_ack_decode(f, &a) != 0) break;
@@ -203,6 +205,13 @@ static unsigned char *room(size_t n) {
     return out + out_len;
 }
 
+/* Takes away the last bytes of a sealed frame: fields that came later. */
+static size_t without(unsigned char *frame, size_t n, size_t later) {
+    ollama_frame_seal(frame, (ollama_frame_type_e)frame[5], n - later);
+    ollama_frame_downgrade(frame);
+    return n - later;
+}
+
 static void flip(unsigned char *p) {
     *p ^= 0x55;
 }
@@ -263,8 +272,10 @@ static void do_hello(yajl_val v) {
         .server = text(v, "server", "frames/1"),
     };
 
-    room(OLLAMA_RECORD_MAX);
-    take(ollama_record_hello_encode(out + out_len, OLLAMA_RECORD_MAX, &h), 0);
+    unsigned char *frame = room(OLLAMA_RECORD_MAX);
+    size_t len = ollama_record_hello_encode(frame, OLLAMA_RECORD_MAX, &h);
+    if (num(v, "old", 0)) len = without(frame, len, 1);
+    take(len, 0);
     for (size_t i = 0; i < n; i++) {
         yajl_val k = keys->u.array.values[i];
         ollama_record_key_t r = {
@@ -303,6 +314,7 @@ static ollama_record_request_t request_of(yajl_val v) {
         .end = (uint8_t)num(v, "end", OLLAMA_RECORD_DONE),
         .streamed = (uint8_t)num(v, "streamed", 1),
         .has_body = (uint8_t)num(v, "has_body", 0),
+        .attempts_all = (uint16_t)num(v, "attempts_all", 0),
         .client = text(v, "client", "127.0.0.1"),
         .client_name = text(v, "client_name", ""),
         .method = text(v, "method", "POST"),
@@ -346,9 +358,10 @@ static void do_request(yajl_val v, int64_t end) {
                                            (int)(i % models));
         }
         if (keys) r.key = (uint32_t)(0x10000000 + i % keys);
-        room(OLLAMA_RECORD_MAX);
-        take(ollama_record_request_encode(out + out_len, OLLAMA_RECORD_MAX, &r),
-             seq);
+        unsigned char *frame = room(OLLAMA_RECORD_MAX);
+        size_t len = ollama_record_request_encode(frame, OLLAMA_RECORD_MAX, &r);
+        if (num(v, "old", 0)) len = without(frame, len, 2);
+        take(len, seq);
         seq++;
         r.id++;
         while (out_len > 1048576 && fd >= 0 && now_ms() < end) turn(50);
@@ -400,6 +413,7 @@ static void do_body(yajl_val v) {
         frame[at + len + i] = (unsigned char)x;
     }
     ollama_frame_seal(frame, OLLAMA_FRAME_BODY, at + len + fill);
+    if (num(v, "old", 0)) ollama_frame_downgrade(frame);
     take(at + len + fill, (uint64_t)num(v, "seq", 1));
 }
 

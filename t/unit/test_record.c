@@ -174,6 +174,7 @@ request_comes_back(void **state)
 static void
 running_comes_back(void **state)
 {
+    int                          runs;
     size_t                       n;
     unsigned int                 end;
     unsigned char                buf[OLLAMA_RECORD_MAX];
@@ -183,20 +184,19 @@ running_comes_back(void **state)
 
     (void) state;
 
-    for (end = 0; end <= OLLAMA_RECORD_ANSWERING + 1; end++) {
+    for (end = 0; end <= OLLAMA_RECORD_WORKER_GONE + 1; end++) {
         fill(&r);
         r.end = (uint8_t) end;
+        runs = end >= OLLAMA_RECORD_READING && end <= OLLAMA_RECORD_ANSWERING;
 
         n = ollama_record_running_encode(buf, sizeof(buf), &r);
         f = frame_of(buf, n);
         assert_int_equal(f.type, OLLAMA_FRAME_RUNNING);
-        assert_int_equal(ollama_record_request_decode(&f, &s),
-                         end >= OLLAMA_RECORD_READING
-                         && end <= OLLAMA_RECORD_ANSWERING ? 0 : -1);
+        assert_int_equal(ollama_record_request_decode(&f, &s), runs ? 0 : -1);
 
         f.type = OLLAMA_FRAME_REQUEST;
         assert_int_equal(ollama_record_request_decode(&f, &s),
-                         end <= OLLAMA_RECORD_STREAM_ERROR ? 0 : -1);
+                         !runs && end <= OLLAMA_RECORD_WORKER_GONE ? 0 : -1);
     }
 
     assert_int_equal(s.id, r.id);
@@ -267,13 +267,13 @@ other_records_come_back(void **state)
     ollama_record_key_t       key = { 1, 2, 3, 4, 1, TEXT("team-a"),
                                       TEXT("alice") }, key2;
     ollama_record_hello_t     hello = { 1, 2, 3, 4, TEXT("0.1"),
-                                        TEXT("nginx/1.22.1") }, hello2;
+                                        TEXT("nginx/1.22.1"), 0 }, hello2;
     ollama_record_usage_t     usage, usage2;
     ollama_record_outbox_t    outbox = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11,
                                          12 }, outbox2;
     ollama_record_penalty_t   pen = { 1, 2, 3, 4, 5, 429, 6, 7, TEXT("m"),
                                       TEXT("exhausted"), TEXT("why") }, pen2;
-    ollama_record_welcome_t   welcome = { 1, 2, 3, TEXT("0.1") }, welcome2;
+    ollama_record_welcome_t   welcome = { 1, 2, 3, TEXT("0.1"), 0 }, welcome2;
     ollama_record_keystate_t  ks = { 1, 2, 3, 4, 5, 6, 7, 1, TEXT("ok"),
                                      TEXT("r") }, ks2;
 
@@ -491,20 +491,26 @@ small_buffers_give_nothing(void **state)
 }
 
 
-/* a payload that ends early is refused; one with more behind it is not */
+/*
+ * A payload that ends early is refused; one with more behind it is not, nor
+ * one without what came later: the number of all attempts.
+ */
 
 static void
 payloads_of_other_sizes(void **state)
 {
-    size_t                   n;
-    unsigned char           *copy;
-    unsigned char            buf[OLLAMA_RECORD_MAX];
-    ollama_frame_t           f;
-    ollama_record_request_t  r;
+    size_t                     n;
+    unsigned char             *copy;
+    unsigned char              buf[OLLAMA_RECORD_MAX];
+    ollama_frame_t             f;
+    ollama_record_hello_t      hello = { .instance = 1 };
+    ollama_record_request_t    r;
+    ollama_record_welcome_t    welcome = { .instance = 1 };
 
     (void) state;
 
     fill(&r);
+    r.attempts_all = 30;
     n = ollama_record_request_encode(buf, sizeof(buf), &r)
         - OLLAMA_FRAME_HEADER;
 
@@ -514,19 +520,348 @@ payloads_of_other_sizes(void **state)
         copy = malloc(f.len ? f.len : 1);
         memcpy(copy, buf + OLLAMA_FRAME_HEADER, f.len);
         f.payload = copy;
-        assert_int_equal(ollama_record_request_decode(&f, &r), -1);
+        assert_int_equal(ollama_record_request_decode(&f, &r),
+                         f.len < n - 2 ? -1 : 0);
+
+        if (f.len >= n - 2) {
+            assert_int_equal(r.attempts_all, OLLAMA_RECORD_ATTEMPTS);
+        }
+
         free(copy);
     }
 
     f.payload = buf + OLLAMA_FRAME_HEADER;
     f.len = n + 10;
     assert_int_equal(ollama_record_request_decode(&f, &r), 0);
+    assert_int_equal(r.attempts_all, 30);
+
+    /* who does not say it reads version 1 */
+
+    n = ollama_record_hello_encode(buf, sizeof(buf), &hello);
+    f = frame_of(buf, n);
+    assert_int_equal(ollama_record_hello_decode(&f, &hello), 0);
+    assert_int_equal(hello.frames, OLLAMA_FRAME_VERSION);
+    f.len--;
+    assert_int_equal(ollama_record_hello_decode(&f, &hello), 0);
+    assert_int_equal(hello.frames, 1);
+    f.len--;
+    assert_int_equal(ollama_record_hello_decode(&f, &hello), -1);
+
+    n = ollama_record_welcome_encode(buf, sizeof(buf), &welcome);
+    f = frame_of(buf, n);
+    assert_int_equal(ollama_record_welcome_decode(&f, &welcome), 0);
+    assert_int_equal(welcome.frames, OLLAMA_FRAME_VERSION);
+    f.len--;
+    assert_int_equal(ollama_record_welcome_decode(&f, &welcome), 0);
+    assert_int_equal(welcome.frames, 1);
+    f.len--;
+    assert_int_equal(ollama_record_welcome_decode(&f, &welcome), -1);
+}
+
+
+/* the first and the last eight are kept, and all are counted */
+
+static void
+attempts_in_the_middle_go(void **state)
+{
+    size_t                   n;
+    unsigned int             i;
+    unsigned char            buf[OLLAMA_RECORD_MAX];
+    ollama_frame_t           f;
+    ollama_record_attempt_t  *attempt;
+    ollama_record_request_t  r, s;
+
+    (void) state;
+
+    fill(&r);
+    r.nattempts = 0;
+    r.attempts_all = 0;
+
+    for (i = 1; i <= 30; i++) {
+        attempt = ollama_record_attempt_add(&r);
+        memset(attempt, 0, sizeof(ollama_record_attempt_t));
+        attempt->key = i;
+
+        assert_int_equal(r.attempts_all, i);
+        assert_int_equal(r.nattempts, i < 16 ? i : 16);
+
+        n = ollama_record_request_encode(buf, sizeof(buf), &r);
+        f = frame_of(buf, n);
+        assert_int_equal(ollama_record_request_decode(&f, &s), 0);
+        assert_int_equal(s.attempts_all, i);
+        assert_int_equal(s.nattempts, r.nattempts);
+        assert_int_equal(s.attempts[s.nattempts - 1].key, i);
+    }
+
+    for (i = 0; i < 16; i++) {
+        assert_int_equal(s.attempts[i].key, i < 8 ? i + 1 : i + 15);
+    }
+
+    r.attempts_all = UINT16_MAX;
+    (void) ollama_record_attempt_add(&r);
+    assert_int_equal(r.attempts_all, UINT16_MAX);
+}
+
+
+/* what waits for a slot has waited no longer than it takes */
+
+static void
+total_is_not_less_than_queue(void **state)
+{
+    unsigned char            buf[OLLAMA_RECORD_MAX];
+    ollama_frame_t           f;
+    ollama_record_request_t  r, s;
+
+    (void) state;
+
+    fill(&r);
+    r.total = 299;
+    r.queue = 300;
+    f = frame_of(buf, ollama_record_request_encode(buf, sizeof(buf), &r));
+    assert_int_equal(ollama_record_request_decode(&f, &s), 0);
+    assert_int_equal(s.total, 300);
+    assert_int_equal(s.queue, 300);
+
+    r.queue = OLLAMA_RECORD_NO_TIME;
+    f = frame_of(buf, ollama_record_request_encode(buf, sizeof(buf), &r));
+    assert_int_equal(ollama_record_request_decode(&f, &s), 0);
+    assert_int_equal(s.total, 299);
+}
+
+
+/* a RUNNING frame of a worker that is gone becomes a record */
+
+static void
+running_is_finished(void **state)
+{
+    size_t                   n, len;
+    unsigned int             end;
+    unsigned char            running[OLLAMA_RECORD_MAX + 100];
+    unsigned char            buf[OLLAMA_RECORD_MAX];
+    ollama_frame_t           f;
+    ollama_record_request_t  r, s, t;
+
+    (void) state;
+
+    for (end = OLLAMA_RECORD_READING; end <= OLLAMA_RECORD_ANSWERING; end++) {
+        fill(&r);
+        r.end = (uint8_t) end;
+        r.certainty = OLLAMA_RECORD_ESTIMATED;
+        r.nattempts = 2;
+        r.attempts_all = 0;
+        r.attempts[0].ms = 100;
+        r.attempts[1].ms = 50;
+        r.queue = 30;
+        r.total = 1000;
+        r.status = (end == OLLAMA_RECORD_ANSWERING) ? 200 : 0;
+        r.reason.len = 0;
+
+        len = ollama_record_running_encode(running, sizeof(running), &r);
+        memset(running + len, 0x55, 100);
+
+        n = ollama_record_running_finish(buf, sizeof(buf), running, len + 100,
+                                         OLLAMA_RECORD_WORKER_GONE,
+                                         "its worker was killed", &s);
+        f = frame_of(buf, n);
+        assert_int_equal(f.type, OLLAMA_FRAME_REQUEST);
+        assert_int_equal(ollama_record_request_decode(&f, &t), 0);
+
+        assert_int_equal(t.end, OLLAMA_RECORD_WORKER_GONE);
+        assert_int_equal(t.id, r.id);
+        assert_int_equal(t.time, r.time);
+        assert_int_equal(t.key, r.key);
+        assert_int_equal(t.bytes_in, r.bytes_in);
+        assert_int_equal(t.total, 1000);
+        text_is(&t.model, "gpt-oss:120b");
+        text_is(&t.client_name, "alice");
+        text_is(&t.reason, "its worker was killed");
+
+        if (end == OLLAMA_RECORD_READING || end == OLLAMA_RECORD_WAITING) {
+            assert_int_equal(t.certainty, OLLAMA_RECORD_NONE);
+            assert_int_equal(t.prompt + t.completion + t.cached, 0);
+            assert_int_equal(t.nattempts, 2);
+            assert_int_equal(t.attempts_all, 2);
+
+        } else {
+            assert_int_equal(t.certainty, OLLAMA_RECORD_PARTIAL);
+            assert_int_equal(t.prompt, 1);
+            assert_int_equal(t.completion, 2);
+            assert_int_equal(t.nattempts, 3);
+            assert_int_equal(t.attempts_all, 3);
+            assert_int_equal(t.attempts[2].key, r.key);
+            assert_int_equal(t.attempts[2].ms, 1000 - 30 - 150);
+            assert_int_equal(t.attempts[2].status, r.status);
+            assert_int_equal(t.attempts[2].cause,
+                             r.status ? OLLAMA_ATTEMPT_ANSWERED
+                                      : OLLAMA_ATTEMPT_ABORTED);
+        }
+
+        /* what the caller books is what is recorded */
+
+        assert_int_equal(s.key, t.key);
+        assert_int_equal(s.prompt, t.prompt);
+        assert_int_equal(s.completion, t.completion);
+        text_is(&s.model, "gpt-oss:120b");
+    }
+
+    /* torn, cut, of another type, no room, nothing */
+
+    n = ollama_record_running_finish(buf, n - 1, running, len,
+                                     OLLAMA_RECORD_WORKER_GONE,
+                                     "its worker was killed", &s);
+    assert_int_equal(n, 0);
+
+    for (n = 0; n < len; n++) {
+        assert_int_equal(ollama_record_running_finish(buf, sizeof(buf),
+                             running, n, OLLAMA_RECORD_WORKER_GONE, NULL, &s),
+                         0);
+
+        running[n] ^= 0x10;
+        assert_int_equal(ollama_record_running_finish(buf, sizeof(buf),
+                             running, len, OLLAMA_RECORD_WORKER_GONE, NULL,
+                             &s),
+                         0);
+        running[n] ^= 0x10;
+    }
+
+    assert_true(ollama_record_running_finish(buf, sizeof(buf), running, len,
+                    OLLAMA_RECORD_PROXY_STOPPED, NULL, &s) > 0);
+
+    r.end = OLLAMA_RECORD_DONE;
+    len = ollama_record_request_encode(running, sizeof(running), &r);
+    assert_int_equal(ollama_record_running_finish(buf, sizeof(buf), running,
+                         len, OLLAMA_RECORD_WORKER_GONE, NULL, &s), 0);
+}
+
+
+/* of a body its first bytes are summed up, the rest is believed */
+
+static void
+versions_of_frames(void **state)
+{
+    size_t                   at, i, n, used;
+    unsigned char            buf[1024];
+    ollama_frame_t           f;
+    ollama_record_ack_t      ack = { 1 };
+    ollama_record_body_t     body = { 1, 2, 40, 0, { NULL, 40 } };
+    ollama_record_request_t  r;
+
+    (void) state;
+
+    n = ollama_record_ack_encode(buf, sizeof(buf), &ack);
+    f = frame_of(buf, n);
+    assert_int_equal(f.version, 1);
+
+    fill(&r);
+    n = ollama_record_request_encode(buf, sizeof(buf), &r);
+    f = frame_of(buf, n);
+    assert_int_equal(f.version, 1);
+
+    at = ollama_record_body_begin(buf, sizeof(buf), &body);
+    memset(buf + at, 'x', 40);
+    n = at + 40;
+    ollama_frame_seal(buf, OLLAMA_FRAME_BODY, n);
+    ollama_frame_number(buf, 77);
+    f = frame_of(buf, n);
+    assert_int_equal(f.version, 2);
+
+    for (i = 0; i < n; i++) {
+        buf[i] ^= 1;
+        assert_int_equal(ollama_frame_next(buf, n, &used, &f)
+                         == OLLAMA_FRAME_GOT,
+                         i >= OLLAMA_FRAME_HEADER + OLLAMA_FRAME_SUMMED);
+        buf[i] ^= 1;
+    }
+
+    ollama_frame_downgrade(buf);
+    f = frame_of(buf, n);
+    assert_int_equal(f.version, 1);
+    assert_int_equal(f.type, OLLAMA_FRAME_BODY);
+    assert_int_equal(f.seq, 77);
+    assert_int_equal(ollama_record_body_decode(&f, &body), 0);
+    assert_int_equal(body.id, 1);
+
+    for (i = 0; i < n; i++) {
+        buf[i] ^= 1;
+        assert_int_not_equal(ollama_frame_next(buf, n, &used, &f),
+                             OLLAMA_FRAME_GOT);
+        buf[i] ^= 1;
+    }
+}
+
+
+/* what a daemon of version 1 is sent: it knows five ends, and sums up all */
+
+static void
+downgraded_for_an_old_daemon(void **state)
+{
+    size_t                   at, len, n, pos;
+    uint32_t                 crc;
+    unsigned int             end, frames;
+    unsigned char            buf[16384];
+    ollama_frame_t           f;
+    ollama_record_body_t     body = { 1, 2, 100, 0, { NULL, 100 } };
+    ollama_record_request_t  r, s;
+    ollama_record_penalty_t  pen = { .key = 5 };
+
+    (void) state;
+
+    fill(&r);
+    len = 0;
+
+    for (end = 0; end <= OLLAMA_RECORD_WORKER_GONE; end++) {
+        r.end = (uint8_t) end;
+        n = ollama_record_request_encode(buf + len, sizeof(buf) - len, &r);
+        ollama_frame_number(buf + len, 100 + end);
+        len += n;
+    }
+
+    n = ollama_record_penalty_encode(buf + len, sizeof(buf) - len, &pen);
+    ollama_frame_number(buf + len, 200);
+    len += n;
+
+    at = ollama_record_body_begin(buf + len, sizeof(buf) - len, &body);
+    memset(buf + len + at, 'x', 100);
+    ollama_frame_seal(buf + len, OLLAMA_FRAME_BODY, at + 100);
+    ollama_frame_number(buf + len, 201);
+    len += at + 100;
+
+    ollama_record_downgrade(buf, len);
+    ollama_record_downgrade(buf, len);              /* once is enough */
+
+    frames = 0;
+
+    for (pos = 0; pos < len; pos += n) {
+        n = ollama_frame_size(buf + pos);
+        f = frame_of(buf + pos, n);
+        frames++;
+
+        crc = ollama_crc32(0, f.payload, f.len);
+        assert_int_equal(f.version, 1);
+        assert_int_equal(buf[pos + 12], crc & 0xff);
+        assert_int_equal(buf[pos + 15], crc >> 24);
+
+        if (f.type != OLLAMA_FRAME_REQUEST) {
+            continue;
+        }
+
+        end = (unsigned int) f.seq - 100;
+
+        assert_int_equal(ollama_record_request_decode(&f, &s), 0);
+        assert_int_equal(s.end, end <= OLLAMA_RECORD_STREAM_ERROR
+                                ? end : OLLAMA_RECORD_UPSTREAM_GONE);
+        text_is(&s.reason, "caf\xc3\xa9");
+    }
+
+    assert_int_equal(frames, OLLAMA_RECORD_WORKER_GONE + 3);
+
+    ollama_record_downgrade(buf, 0);
 }
 
 
 #define FRAMES  5
 
-/* five frames in a row, their ends in ends[] */
+/* five frames in a row, all of them summed up whole, their ends in ends[] */
 
 static size_t
 stream(unsigned char *buf, size_t size, size_t *ends)
@@ -543,6 +878,7 @@ stream(unsigned char *buf, size_t size, size_t *ends)
             at = ollama_record_body_begin(buf + n, size - n, &body);
             memset(buf + n + at, 0xff, 40);
             ollama_frame_seal(buf + n, OLLAMA_FRAME_BODY, at + 40);
+            ollama_frame_downgrade(buf + n);
             at += 40;
 
         } else {
@@ -797,6 +1133,11 @@ main(void)
         cmocka_unit_test(texts_are_bounded),
         cmocka_unit_test(small_buffers_give_nothing),
         cmocka_unit_test(payloads_of_other_sizes),
+        cmocka_unit_test(attempts_in_the_middle_go),
+        cmocka_unit_test(total_is_not_less_than_queue),
+        cmocka_unit_test(running_is_finished),
+        cmocka_unit_test(versions_of_frames),
+        cmocka_unit_test(downgraded_for_an_old_daemon),
         cmocka_unit_test(stream_in_pieces),
         cmocka_unit_test(one_wrong_byte),
         cmocka_unit_test(bytes_lost_or_added),
