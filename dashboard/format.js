@@ -66,3 +66,7 @@ export function bytes(n) {
 }
 
 export const plural = (n, word, many = `${word}s`) => `${num(n)} ${n === 1 ? word : many}`;
+
+// Of many attempts the first and the last TOLD are told: how many are not.
+export const TOLD = 8;
+export const untold = (q) => (q.attempts_total ?? 0) - q.attempts.length;

@@ -2,7 +2,7 @@
 // new one as it comes.
 
 import { $, h, show, state, text, throttle } from "./dom.js";
-import { clock, full, ms, num, plural } from "./format.js";
+import { clock, full, ms, num, plural, TOLD, untold } from "./format.js";
 import { all } from "./keys.js";
 import { live, unlessPaused } from "./live.js";
 import { get } from "./net.js";
@@ -39,7 +39,7 @@ function filter() {
 
 const filtered = () => Object.values(filter()).some(Boolean);
 
-const broken = (q) => q.end === "upstream_gone" || q.end === "stream_error";
+const broken = (q) => ["upstream_gone", "stream_error", "proxy_stopped", "worker_gone"].includes(q.end);
 
 function status(q, wanted) {
   if (wanted === "error") return broken(q) || (q.status >= 400 && q.end !== "client_gone");
@@ -68,6 +68,8 @@ function outcome(q) {
   if (q.end === "client_gone") return ["warn", "client hung up"];
   if (q.end === "upstream_gone") return ["bad", "cut off"];
   if (q.end === "stream_error") return ["bad", "error in the stream"];
+  if (q.end === "proxy_stopped") return ["bad", "nginx was stopped"];
+  if (q.end === "worker_gone") return ["bad", "worker killed"];
   if (q.status >= 500 || q.status === 0) return ["bad", ""];
   if (q.status >= 400) return ["warn", ""];
   return ["ok", ""];
@@ -78,6 +80,7 @@ export function attempts(q) {
   const tried = q.attempts.slice(0, -1).map((a) =>
     [h("span", { class: "try", title: `${a.key}: ${a.status ?? a.cause} after ${ms(a.ms)}` },
       `${a.status ?? a.cause} on ${a.key}`), ", then "]);
+  if (untold(q) > 0) tried.splice(TOLD, 0, [`${num(untold(q))} more, then `]);
   return [...tried.flat(), h("span", { class: "key-name" }, q.key ?? "–")];
 }
 

@@ -3,7 +3,7 @@
 
 import { $, h, text } from "./dom.js";
 import { bodyView, unmark } from "./body.js";
-import { bytes, decimal, ms, num } from "./format.js";
+import { bytes, decimal, ms, num, TOLD, untold } from "./format.js";
 
 const RATE_MS = 100; // what streams for less than this says nothing of a speed
 const dialog = $("request");
@@ -67,7 +67,9 @@ const wide = (words, value) => h("div", { class: "wide" }, h("dt", {}, words), h
 const sure = { exact: "exact, as the cloud said", partial: "partial: it broke off before the count",
   estimated: "estimated: nobody said", none: "none are due" };
 const ends = { client_gone: "the client hung up", upstream_gone: "the cloud hung up",
-  stream_error: "an error inside the stream" };
+  stream_error: "an error inside the stream", proxy_stopped: "nginx was stopped",
+  worker_gone: "its nginx worker was killed" };
+const broken = ["upstream_gone", "stream_error", "proxy_stopped", "worker_gone"];
 
 // "200, answered", "429, refused by the proxy itself"
 function outcome(q) {
@@ -77,7 +79,7 @@ function outcome(q) {
   return `${q.status || "no status"}, ${words}`;
 }
 
-const trouble = (q) => failed(q) || q.end === "upstream_gone" || q.end === "stream_error";
+const trouble = (q) => failed(q) || broken.includes(q.end);
 
 function why(q) {
   if (!q.reason) return null;
@@ -160,15 +162,27 @@ function facts(q) {
     q.upstream_id ? wide("X-Request-Id of the cloud", h("code", {}, q.upstream_id)) : null);
 }
 
+// Of many the first and the last ones, and how many there were between them.
+function attempts(q) {
+  const missing = untold(q);
+  const all = q.attempts.map((a, i) =>
+    h("li", { class: i === q.attempts.length - 1 && q.status < 400 ? "ok" : "warn" },
+      h("b", {}, a.key ?? "–"), ` ${a.status ?? a.cause} `, h("span", { class: "muted" }, `after ${ms(a.ms)}`)));
+  if (missing <= 0) return [h("ol", { class: "attempts" }, all)];
+
+  const last = h("ol", { class: "attempts", start: String(TOLD + missing + 1) }, all.slice(TOLD));
+  last.style.counterReset = `n ${TOLD + missing}`;
+  return [h("ol", { class: "attempts" }, all.slice(0, TOLD)),
+    h("p", { class: "muted" }, `… ${num(missing)} more …`), last];
+}
+
 export function openRequest(q) {
   current = q;
   unmark();
   text(title, `Request ${num(q.id)}`);
   text(asked, `${q.method} ${q.endpoint}`);
   inside.replaceChildren(...[why(q), facts(q), h("h3", {}, `Time: ${ms(q.total_ms)}`), times(q),
-    q.attempts.length ? [h("h3", {}, "Attempts"), h("ol", { class: "attempts" }, q.attempts.map((a, i) =>
-      h("li", { class: i === q.attempts.length - 1 && q.status < 400 ? "ok" : "warn" },
-        h("b", {}, a.key ?? "–"), ` ${a.status ?? a.cause} `, h("span", { class: "muted" }, `after ${ms(a.ms)}`))))] : null,
+    q.attempts.length ? [h("h3", {}, "Attempts"), ...attempts(q)] : null,
     bodyView(q)].flat().filter(Boolean));
   steps();
   if (!dialog.open) {

@@ -27,7 +27,7 @@ const age = (row) => row.request.total_ms + Date.now() - row.heard;
 function serving(q) {
   const last = q.attempts.at(-1);
 
-  if (q.key) return attempts({ ...q, attempts: [...q.attempts, {}] });
+  if (q.key) return attempts({ ...q, attempts: [...q.attempts, {}], attempts_total: q.attempts_total + 1 });
   return last ? [h("span", { class: "try" }, `${last.status ?? last.cause} on ${last.key}`)] : [];
 }
 

@@ -331,13 +331,13 @@ static void stats_events(struct http_request *q) {
 
 static const char *const certainties[] = {"none", "estimated", "partial",
                                           "exact"};
-static const char *const ends[] = {"done", "local", "client_gone",
-                                   "upstream_gone", "stream_error"};
 
-/* "fingerprint:status:ms:cause ..." as it lies in the store */
-static void attempts(struct json *j, const struct state *state, const char *s) {
+/* "fingerprint:status:ms:cause ..." as it lies in the store; returns how many
+ * there were in all, told or not. */
+static int attempts(struct json *j, const struct state *state, const char *s,
+                    int all) {
     unsigned key, status, ms, cause;
-    int n;
+    int n, told = 0;
 
     json_member(j, "attempts");
     json_begin(j, '[');
@@ -346,8 +346,10 @@ static void attempts(struct json *j, const struct state *state, const char *s) {
         field_attempt(j, state, key, status, ms, cause);
         s += n;
         if (*s == ' ') s++;
+        told++;
     }
     json_end(j, ']');
+    return told > all ? told : all;
 }
 
 void api_query(struct json *j, const struct state *state,
@@ -370,7 +372,7 @@ void api_query(struct json *j, const struct state *state,
     field_key(j, r->key, r->key_name);
     field_maybe(j, "key_index", r->key_index);
     field_number(j, "status", r->status);
-    field_text(j, "end", r->end >= 0 && r->end < 5 ? ends[r->end] : "unknown");
+    field_text(j, "end", field_end((unsigned)r->end));
     field_text(j, "reason", r->reason);
     field_number(j, "prompt_tokens", r->prompt);
     field_number(j, "completion_tokens", r->completion);
@@ -387,7 +389,9 @@ void api_query(struct json *j, const struct state *state,
     field_maybe(j, "total_ms", r->total);
     field_number(j, "bytes_in", r->bytes_in);
     field_number(j, "bytes_out", r->bytes_out);
-    attempts(j, state, r->attempts ? r->attempts : "");
+    field_number(j, "attempts_total",
+                 attempts(j, state, r->attempts ? r->attempts : "",
+                          r->attempts_all));
     field_text(j, "upstream_id", r->upstream_id);
     field_text(j, "user_agent", r->user_agent);
     json_member(j, "body");
@@ -732,6 +736,7 @@ static void health_store(struct json *j, const struct writer_status *w) {
     field_number(j, "requests", w->requests);
     field_number(j, "bodies", w->bodies);
     field_number(j, "malformed", w->malformed);
+    field_number(j, "repeated", w->repeated);
     json_end(j, '}');
 }
 

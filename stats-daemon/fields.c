@@ -36,6 +36,19 @@ const char *field_cause(unsigned cause) {
     return cause < sizeof(causes) / sizeof(*causes) ? causes[cause] : "unknown";
 }
 
+const char *field_end(unsigned end) {
+    switch (end) {
+    case OLLAMA_RECORD_DONE: return "done";
+    case OLLAMA_RECORD_LOCAL: return "local";
+    case OLLAMA_RECORD_CLIENT_GONE: return "client_gone";
+    case OLLAMA_RECORD_UPSTREAM_GONE: return "upstream_gone";
+    case OLLAMA_RECORD_STREAM_ERROR: return "stream_error";
+    case OLLAMA_RECORD_PROXY_STOPPED: return "proxy_stopped";
+    case OLLAMA_RECORD_WORKER_GONE: return "worker_gone";
+    default: return "unknown";
+    }
+}
+
 void field_attempt(struct json *j, const struct state *state, uint32_t key,
                    unsigned status, unsigned ms, unsigned cause) {
     const struct state_key *k = state_find_key(state, key);

@@ -27,4 +27,7 @@ void field_attempt(struct json *j, const struct state *state, uint32_t key,
                    unsigned status, unsigned ms, unsigned cause);
 const char *field_cause(unsigned cause);
 
+/* How a request ended, in a word. */
+const char *field_end(unsigned end);
+
 #endif

@@ -147,6 +147,15 @@ static const char *got_hello(struct conn *c, const ollama_frame_t *f) {
     state_copy(p->server, sizeof(p->server), &h.server);
     log_msg(LOG_INFO, "proxy %016" PRIx64 " (%s, pid %u) is connected",
             h.instance, p->server, p->pid);
+    if (h.frames < OLLAMA_FRAME_VERSION && p->frames_told != h.frames) {
+        p->frames_told = h.frames;
+        log_msg(LOG_NOTICE,
+                "proxy %016" PRIx64 ": its module is older than this "
+                "ollama-statsd (it speaks version %d, not %d): all that it "
+                "sends is recorded, but requests that it loses when nginx or "
+                "a worker ends are not among it",
+                h.instance, h.frames, OLLAMA_FRAME_VERSION);
+    }
     return NULL;
 }
 
@@ -263,7 +272,7 @@ static void note_foreign(struct conn *c, int version) {
     c->told_foreign = 1;
     log_msg(LOG_ERROR,
             "ingest: the proxy sends frames of version %d, this ollama-statsd "
-            "knows version %d: restart the older of the two",
+            "knows them up to version %d: restart the older of the two",
             version, OLLAMA_FRAME_VERSION);
 }
 

@@ -17,9 +17,19 @@
 #define TOKEN_KINDS 3
 #define BUCKETS_MAX 16
 
-enum outcome { OK, CLIENT_GONE, RATE_LIMITED, CLIENT_ERROR, UPSTREAM_ERROR };
-static const char *const outcomes[] = {"ok", "client_gone", "rate_limited",
-                                       "client_error", "upstream_error"};
+enum outcome {
+    OK,
+    CLIENT_GONE,
+    RATE_LIMITED,
+    CLIENT_ERROR,
+    UPSTREAM_ERROR,
+    PROXY_STOPPED,
+    WORKER_GONE
+};
+static const char *const outcomes[] = {
+    "ok",           "client_gone",    "rate_limited",
+    "client_error", "upstream_error", "proxy_stopped",
+    "worker_gone"};
 static const char *const certainties[] = {"none", "estimated", "partial",
                                           "exact"};
 
@@ -66,8 +76,8 @@ static struct {
     /* noted, not yet committed; the writer's own */
     struct sample {
         uint32_t key, first, total;
-        uint16_t status;
-        uint8_t certainty, end, attempts;
+        uint16_t status, attempts;
+        uint8_t certainty, end;
         uint64_t prompt, completion, cached, in, out;
         int model;
     } * pending;
@@ -129,7 +139,7 @@ void metrics_note(const ollama_record_request_t *q) {
     s->status = q->status;
     s->certainty = q->certainty;
     s->end = q->end;
-    s->attempts = q->nattempts;
+    s->attempts = q->attempts_all;
     s->prompt = q->prompt;
     s->completion = q->completion;
     s->cached = q->cached;
@@ -156,6 +166,8 @@ static void observe(struct histogram *h, const double *le, int n, double v) {
 
 static enum outcome outcome_of(const struct sample *s) {
     if (s->end == OLLAMA_RECORD_CLIENT_GONE) return CLIENT_GONE;
+    if (s->end == OLLAMA_RECORD_PROXY_STOPPED) return PROXY_STOPPED;
+    if (s->end == OLLAMA_RECORD_WORKER_GONE) return WORKER_GONE;
     if (s->status == 429) return RATE_LIMITED;
     if (s->status >= 500 || s->end == OLLAMA_RECORD_UPSTREAM_GONE ||
         s->end == OLLAMA_RECORD_STREAM_ERROR)

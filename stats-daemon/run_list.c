@@ -20,7 +20,7 @@ void run_list_row(struct run_list *l, const ollama_frame_t *f) {
     l->len += sizeof(len) + len;
     l->n++;
 
-    uint64_t shape[4] = {r.id, r.end, r.key, r.nattempts};
+    uint64_t shape[4] = {r.id, r.end, r.key, r.attempts_all};
     l->shape = l->shape * 31 + hash_bytes(shape, sizeof(shape));
     l->progress = (l->progress + r.completion) * 31 + l->shape;
 }

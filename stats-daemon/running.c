@@ -108,6 +108,7 @@ static void put(struct json *j, const struct state *s, const struct row *row) {
         field_attempt(j, s, r->attempts[i].key, r->attempts[i].status,
                       r->attempts[i].ms, r->attempts[i].cause);
     json_end(j, ']');
+    field_number(j, "attempts_total", r->attempts_all);
     field_wire(j, "user_agent", &r->user_agent);
     json_end(j, '}');
 }

@@ -70,6 +70,10 @@ $(BUILD)/dashboard/chart.js: $(wildcard $(STATSD_CHART))
 $(BUILD)/frames: $(STATSD_OBJ)/tool_frames.o $(STATSD_CORE)
 	$(STATSD_Q)$(CC) $(CFLAGS) $(STATSD_SAN) $(LDFLAGS) $^ -o $@ -lyajl
 
+# runs SQL on a file, in tests
+$(BUILD)/sql: $(STATSD_OBJ)/tool_sql.o
+	$(STATSD_Q)$(CC) $(CFLAGS) $(STATSD_SAN) $(LDFLAGS) $^ -o $@ -lsqlite3
+
 # fills a ledger, sends frames as fast as they are taken, prints query plans
 $(BUILD)/ingest_bench: $(STATSD_OBJ)/bench_ingest_bench.o $(STATSD_PARTS) \
                        $(STATSD_CORE)

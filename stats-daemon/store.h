@@ -48,7 +48,7 @@
 #include <stdint.h>
 
 #define STORE_FILE       "usage.db"
-#define STORE_SCHEMA     2
+#define STORE_SCHEMA     3
 #define STORE_READ_MAX   2000
 #define STORE_NAMES_FREE 1000
 #define STORE_NAMES_MAX  20000
@@ -61,6 +61,7 @@ enum store_result {
     STORE_DAMAGED,  /* the file is no database any more */
     STORE_BUSY,     /* took too long, or somebody else holds a lock */
     STORE_NONE,     /* there is no such thing */
+    STORE_AGAIN,    /* there is such a thing already: left out */
     STORE_ERROR     /* anything else */
 };
 
@@ -77,6 +78,7 @@ const char *store_word(enum store_result r); /* "full", "read-only", ... */
 /* ---- the writing side ---- */
 
 enum store_result store_begin(struct store *s);
+/* STORE_AGAIN for one that is there already, by its instance and id. */
 enum store_result store_request(struct store *s, uint64_t instance,
                                 const ollama_record_request_t *r);
 enum store_result store_body(struct store *s, uint64_t instance,
@@ -158,7 +160,7 @@ enum store_result store_minutes(struct store *s, enum store_kind kind,
 /* Requests.  A request is of one of eight kinds, by how it ended and whether
  * it was tried more than once; kinds are asked for as a set of bits, 1 << kind.
  */
-#define STORE_KIND_BROKEN  1 /* cut off, or an error inside the stream */
+#define STORE_KIND_BROKEN  1 /* cut off by whomever, or an error inside */
 #define STORE_KIND_GONE    2 /* the client hung up */
 #define STORE_KIND_RETRIED 4
 #define STORE_KINDS_ANY    0xff
@@ -181,6 +183,7 @@ struct store_row {
     uint32_t key;
     int key_index;
     int status, certainty, end, streamed;
+    int attempts_all; /* of which the first and the last are in attempts */
     int64_t prompt, completion, cached, bytes_in, bytes_out;
     int64_t queue, connect, first_token, total; /* -1: did not come to it */
     int64_t body_size, body_time;               /* -1: there is none */

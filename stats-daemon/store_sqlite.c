@@ -160,6 +160,10 @@ static const char *const migrations[STORE_SCHEMA] = {
 
     /* filter by a client's name */
     "CREATE INDEX IF NOT EXISTS client_name ON client(name);",
+
+    /* more attempts than are told (NULL: none); a request's record by its id */
+    "ALTER TABLE request ADD COLUMN attempts_all INTEGER;"
+    "CREATE INDEX IF NOT EXISTS request_rid ON request(instance, rid);",
 };
 
 #define ADD_COUNTS                                           \
@@ -172,8 +176,10 @@ static const char *const migrations[STORE_SCHEMA] = {
 
 static const char *const write_sql[WRITE_STATEMENTS] = {
     [WRITE_REQUEST] =
-        "INSERT INTO request VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,"
-        "?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26)",
+        "INSERT INTO request SELECT ?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,"
+        "?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27"
+        " WHERE NOT EXISTS (SELECT 1 FROM request"
+        " WHERE instance = ?4 AND rid = ?5)",
     [WRITE_BODY] =
         "INSERT INTO body(instance, rid, time, size, stored, truncated)"
         " VALUES(?1,?2,?3,?4,?5,?6) ON CONFLICT(instance, rid) DO NOTHING",
@@ -287,6 +293,7 @@ const char *store_word(enum store_result r) {
     case STORE_DAMAGED: return "damaged";
     case STORE_BUSY: return "busy";
     case STORE_NONE: return "none";
+    case STORE_AGAIN: return "there already";
     case STORE_ERROR: break;
     }
     return "error";
@@ -700,7 +707,9 @@ static enum store_result client_id(struct store *s, const ollama_text_t *addr,
 
 static int is_broken(const ollama_record_request_t *q) {
     return q->end == OLLAMA_RECORD_UPSTREAM_GONE ||
-           q->end == OLLAMA_RECORD_STREAM_ERROR;
+           q->end == OLLAMA_RECORD_STREAM_ERROR ||
+           q->end == OLLAMA_RECORD_PROXY_STOPPED ||
+           q->end == OLLAMA_RECORD_WORKER_GONE;
 }
 
 static int is_error(const ollama_record_request_t *q) {
@@ -893,9 +902,15 @@ enum store_result store_request(struct store *s, uint64_t instance,
         bind_text(st, 26, &q->client);
     else
         sqlite3_bind_null(st, 26);
+    if (q->attempts_all > q->nattempts)
+        sqlite3_bind_int(st, 27, q->attempts_all);
+    else
+        sqlite3_bind_null(st, 27);
 
     r = run(s, st);
     if (r != STORE_OK) return r;
+
+    if (sqlite3_changes(s->db) == 0) return STORE_AGAIN;
 
     p->last = s->next_id++;
 

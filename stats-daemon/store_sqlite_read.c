@@ -17,7 +17,7 @@
     " r.reason, k.fingerprint, k.position, o.status % 1000, r.certainty, r.ending," \
     " r.streamed, r.prompt, r.completion, r.cached, r.bytes_in, r.bytes_out,"       \
     " r.queue, r.connect, r.first_token, r.total, b.size, b.time,"                  \
-    " b.truncated FROM request r"                                                   \
+    " b.truncated, r.attempts_all FROM request r"                                   \
     " CROSS JOIN combo o ON o.id = r.combo"                                         \
     " CROSS JOIN series s ON s.id = o.series"                                       \
     " CROSS JOIN model m ON m.id = s.model"                                         \
@@ -374,6 +374,7 @@ static void give_row(sqlite3_stmt *st, store_row_cb *cb, void *arg) {
         .body_size = or_minus(st, 30),
         .body_time = or_minus(st, 31),
         .body_truncated = (int)number(st, 32),
+        .attempts_all = (int)number(st, 33),
     };
     cb(arg, &row);
 }

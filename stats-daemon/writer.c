@@ -184,7 +184,7 @@ static void note_cloud(struct writer_status *s,
 }
 
 struct tally {
-    int64_t frames, requests, bodies, malformed;
+    int64_t frames, requests, bodies, malformed, repeated;
 };
 
 static enum store_result write_body(struct writer *w, const struct entry *e,
@@ -204,6 +204,23 @@ static enum store_result write_body(struct writer *w, const struct entry *e,
     return store_body(w->store, e->instance, b, stored);
 }
 
+static enum store_result write_request(struct writer *w, const struct entry *e,
+                                       const ollama_record_request_t *q,
+                                       struct tally *t,
+                                       struct writer_status *cloud) {
+    enum store_result r = store_request(w->store, e->instance, q);
+
+    if (r == STORE_AGAIN) {
+        t->repeated++;
+        return STORE_OK;
+    }
+    if (r != STORE_OK) return r;
+    t->requests++;
+    metrics_note(q);
+    note_cloud(cloud, q);
+    return STORE_OK;
+}
+
 static enum store_result write_entry(struct writer *w, const struct entry *e,
                                      const unsigned char *payload,
                                      struct tally *t,
@@ -220,10 +237,7 @@ static enum store_result write_entry(struct writer *w, const struct entry *e,
     switch (e->type) {
     case OLLAMA_FRAME_REQUEST:
         if (ollama_record_request_decode(&f, &r.request) != 0) break;
-        t->requests++;
-        metrics_note(&r.request);
-        note_cloud(cloud, &r.request);
-        return store_request(w->store, e->instance, &r.request);
+        return write_request(w, e, &r.request, t, cloud);
     case OLLAMA_FRAME_BODY:
         if (ollama_record_body_decode(&f, &r.body) != 0) break;
         t->bodies++;
@@ -301,6 +315,7 @@ static enum store_result write_batch(struct writer *w, size_t *at, int max,
     w->status.requests += t.requests;
     w->status.bodies += t.bodies;
     w->status.malformed += t.malformed;
+    w->status.repeated += t.repeated;
     w->work_left = w->work.len - pos;
     w->work_frames -= t.frames;
     for (size_t i = 0; i < numbers.n; i++)

@@ -66,7 +66,7 @@ struct writer_status {
     int64_t busy_ms;      /* how long the batch at hand takes already */
     int64_t queued_bytes; /* not yet committed */
     int64_t queued_frames;
-    int64_t batches, frames, requests, bodies, malformed;
+    int64_t batches, frames, requests, bodies, malformed, repeated;
     int64_t disk_free, disk_size; /* bytes, of the data folder */
     struct store_sizes sizes;
     /* what real traffic says of the cloud: times of day, 0: never */

@@ -33,7 +33,7 @@ is($s->health->{cloud}{status}, 'unknown', 'nothing is known of the cloud');
 my $now = int(time() * 1000);
 my $hostile = "<script>alert(\"x\")</script>&\\\x{1f600}";
 
-$f->request(seq => 1, id => 77, time => $now, prompt => 100, completion => 20,
+$f->request(seq => 1, id => 7000, time => $now, prompt => 100, completion => 20,
             cached => 60, bytes_in => 1234, bytes_out => 5678,
             key => '00000b0b', queue => 5, connect => 6, first_token => 700,
             total => 8000, status => 200, certainty => 3, streamed => 1,
@@ -44,7 +44,7 @@ $f->request(seq => 1, id => 77, time => $now, prompt => 100, completion => 20,
             attempts => [ { key => 'a1b2c3d4', status => 429, ms => 12 },
                           { key => '00000001', cause => 1, ms => 3000 },
                           { key => '00000b0b', status => 200, ms => 4988 } ]);
-$f->body(seq => 2, id => 77, time => $now, data => "{\"model\":\"caf\x{e9}\"}",
+$f->body(seq => 2, id => 7000, time => $now, data => "{\"model\":\"caf\x{e9}\"}",
          size => 2_000_000, truncated => 1);
 ok($f->acked(2), 'a request and its body');
 
@@ -71,6 +71,7 @@ is_deeply($q, {
           ms => 3000, cause => 'connect' },
         { key => 'team-b', key_fingerprint => '00000b0b', status => 200,
           ms => 4988, cause => 'answered' } ],
+    attempts_total => 3,
 }, 'a request with all its fields');
 
 is_deeply($s->json('/queries/1'), $q, 'and by its id');
@@ -92,7 +93,7 @@ like($body->{body}, qr/^\x1f\x8b/, '.. as it lies on the disk');
 
 my @files = glob $s->dir . '/requests/*/*.json.gz';
 is(scalar @files, 1, 'one file');
-like($files[0], qr!/\d{4}-\d\d-\d\d/[0-9a-f]{16}-4d\.json\.gz$!,
+like($files[0], qr!/\d{4}-\d\d-\d\d/[0-9a-f]{16}-1b58\.json\.gz$!,
      '.. with a name of numbers');
 
 is($s->get('/queries/1', method => 'HEAD')->{body}, '', 'HEAD has no body');
@@ -122,12 +123,13 @@ for my $i (0 .. 59) {
                 key => $i % 2 ? 'a1b2c3d4' : '00000b0b', prompt => $i);
 }
 
-# ends: 2 the client hung up, 3 cut off, 4 an error inside the stream
+# ends: 2 the client hung up, 3 cut off, 4 an error inside the stream,
+# 9 nginx was stopped, 10 its worker was killed
 
 $f->request(seq => ++$seq, %$_) for
     { end => 2, status => 499 }, { end => 2, status => 200 },
     { end => 3, status => 200 }, { end => 4, status => 200 },
-    { end => 3, status => 502 },
+    { end => 3, status => 502 }, { end => 9, status => 0 }, { end => 10 },
     map { { status => $_, key => 'a1b2c3d4', attempts => [
             { key => '00000b0b', status => 429 },
             { key => 'a1b2c3d4', status => $_ } ] } } 200, 503;
@@ -139,7 +141,14 @@ sub is_error {
     my ($q) = @_;
 
     return 0 if $q->{end} eq 'client_gone';
-    return $q->{status} >= 400 || $q->{end} =~ /^(upstream_gone|stream_error)$/;
+    return $q->{status} >= 400 || is_broken($q);
+}
+
+
+sub is_broken {
+    my ($q) = @_;
+
+    return $q->{end} =~ /^(upstream_gone|stream_error|proxy_stopped|worker_gone)$/;
 }
 
 
@@ -147,7 +156,7 @@ sub ids { return map { $_->{id} } @{ $s->json('/queries?' . $_[0]) } }
 
 my @all = ids('limit=500');
 is_deeply(\@all, [ sort { $b <=> $a } @all ], 'newest first');
-is(scalar @all, 70, 'all of them');
+is(scalar @all, 72, 'all of them');
 is(scalar ids(''), 50, '50 if nothing is said');
 is_deeply([ ids('limit=3&offset=2') ], [ @all[2 .. 4] ], 'limit and offset');
 is_deeply([ ids("before=$all[9]&limit=2") ], [ @all[10, 11] ], 'before an id');
@@ -176,7 +185,7 @@ my %filters = (
     'status=error' => \&is_error,
     'status=error&key=team-a' => sub { ($_[0]{key} // '') eq 'team-a'
                                        && is_error($_[0]) },
-    'status=broken' => sub { $_[0]{end} =~ /^(upstream_gone|stream_error)$/ },
+    'status=broken' => \&is_broken,
     'status=client_gone' => sub { $_[0]{end} eq 'client_gone' },
     'status=499' => sub { $_[0]{status} == 499 },
     'status=2xx' => sub { $_[0]{status} =~ /^2/ },

@@ -292,31 +292,48 @@ sub older {
     my $s = Statsd->start;
     my $f = $s->frames;
 
-    $f->request(seq => 1, client_name => 'anna');
+    $f->request(seq => 1, client_name => 'anna', attempts => [
+                { key => 'a1b2c3d4', status => 429 },
+                { key => 'a1b2c3d4', status => 200 } ]);
     $f->acked(1);
     $s->stop;
-    version($s, 1);
+
+    sql($s, 'DROP INDEX request_rid; DROP INDEX client_name;'
+            . ' ALTER TABLE request DROP COLUMN attempts_all;'
+            . ' PRAGMA user_version = 1');
+
     $s->launch;
-    is($s->json('/queries?client=anna')->[0]{client_name}, 'anna',
-       'an older file: its rows are there');
+    my $row = $s->json('/queries?client=anna')->[0];
+    is($row->{client_name}, 'anna', 'an older file: its rows are there');
+    is($row->{attempts_total}, 2, '.. with the attempts that are told');
+
+    $f->connect;
+    $f->request(seq => 1, client_name => 'anna');
+    $f->request(seq => 2, id => 1, client_name => 'anna');
+    $f->request(seq => 3, client_name => 'berta', attempts_all => 40,
+                attempts => [ map { { key => 'a1b2c3d4', status => 429 } }
+                                  1 .. 16 ]);
+    $f->acked(3);
+    is(scalar @{ $s->json('/queries?client=anna') }, 1,
+       '.. and know what was recorded');
+    $row = $s->json('/queries?client=berta')->[0];
+    is($row->{attempts_total}, 40, '.. beside rows with more');
+    is(scalar @{ $row->{attempts} }, 16, '.. than are told');
+
     $s->stop;
-    is(version($s), 2, '.. and it is up to date');
+    is(sql($s, 'PRAGMA user_version'), 3, '.. and it is up to date');
     clean($s);
 }
 
 
-# user_version, big endian at byte 60 of the file
+sub sql {
+    my ($s, $statements) = @_;
+    my ($code, $said) = Process::run([ Statsd::tool('sql'),
+                                       $s->dir . '/usage.db', $statements ]);
 
-sub version {
-    my ($s, $value) = @_;
+    die "$statements: $said\n" if $code;
 
-    open my $file, '+<:raw', $s->dir . '/usage.db' or die;
-    seek $file, 60, 0;
-    print $file pack 'N', $value if defined $value;
-    seek $file, 60, 0;
-    read $file, my $bytes, 4;
-
-    return unpack 'N', $bytes;
+    return $said =~ s/\n\z//r;
 }
 
 

@@ -31,6 +31,9 @@ request(key => '00000b0b', model => 'm1', status => 404, certainty => 0);
 request(key => '00000b0b', model => 'm1', end => 2, certainty => 2,
         prompt => 5);
 request(key => '00000b0b', model => 'm1', end => 3);
+request(key => '00000b0b', model => 'm1', end => 9, status => 0,
+        certainty => 0, attempts_all => 20);
+request(key => '00000b0b', model => 'm1', end => 10, certainty => 0);
 $f->acked($seq);
 
 $f->do('outbox', size => 1000, used => 10, last_seq => $seq, lag => 1500,
@@ -55,7 +58,8 @@ is($m->{$r . '{key="b\\"\\\\\\n",model="m\\"1\\\\",outcome="upstream_error"}'}, 
 my %outcome;
 /outcome="(\w+)"/ and $outcome{$1} += $m->{$_} for keys %$m;
 is_deeply(\%outcome, { ok => 2, rate_limited => 1, upstream_error => 2,
-                       client_error => 1, client_gone => 1 }, 'all outcomes');
+                       client_error => 1, client_gone => 1,
+                       proxy_stopped => 1, worker_gone => 1 }, 'all outcomes');
 
 is($m->{'ollama_proxy_prompt_tokens_total{key="team-a",model="m1"}'}, 101,
    'prompt tokens');
@@ -65,8 +69,8 @@ is($m->{'ollama_proxy_cached_tokens_total{key="team-a",model="m1"}'}, 60,
    'cached tokens');
 is($m->{'ollama_proxy_answers_total{certainty="exact"}'}, 3, 'exact answers');
 is($m->{'ollama_proxy_answers_total{certainty="partial"}'}, 1, 'partial ones');
-is($m->{'ollama_proxy_upstream_attempts_total'}, 2, 'attempts');
-is($m->{'ollama_proxy_upstream_retries_total'}, 1, 'retries');
+is($m->{'ollama_proxy_upstream_attempts_total'}, 22, 'attempts');
+is($m->{'ollama_proxy_upstream_retries_total'}, 20, 'retries');
 
 my $h = 'ollama_proxy_first_token_seconds';
 is($m->{qq(${h}_bucket{model="m1",le="0.05"})}, 0, 'first token: no sooner');

@@ -86,8 +86,8 @@ $f->connect;
 my $slowest = 0;
 
 for my $round (1 .. 40) {
-    $f->request(seq => $seq + 1, count => 2000, clients => 20, models => 5,
-                prompt => 1);
+    $f->request(seq => $seq + 1, id => 100_000 + $seq, count => 2000,
+                clients => 20, models => 5, prompt => 1);
     $seq += 2000;
 
     my $answer = $s->get('/queries');
