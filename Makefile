@@ -75,6 +75,7 @@ MODULE = $(BUILD)/ngx_ollama_module.so
 NGINX  = $(if $(SOURCE),$(BUILD)/nginx)
 
 MODULE_FILES = config $(wildcard ngx_ollama_module/*.[ch] \
+                                 ngx_ollama_module/pool/*.[ch] \
                                  ngx_ollama_module/core/*.[ch])
 
 QUIET    = $(if $(V),,-s)

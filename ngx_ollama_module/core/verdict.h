@@ -24,8 +24,10 @@
  *   5xx (not 501, 505); HTML in     none                         OTHER_KEY_
  *     place of 401, 402, 403, 429;                               ONCE
  *     400 "Internal Server Error"
- *   no connection, silence, EOF or  none                         OTHER_KEY_
- *     reset before the headers                                   ONCE
+ *   no connection, silence          none                         OTHER_KEY_
+ *                                                                ONCE
+ *   EOF or reset after the request  BEHIND KEY                   NEXT_KEY
+ *     was sent, before the headers
  *   stale keepalive connection      none                         SAME_KEY
  *   anything else                   none                         RETURN
  *
@@ -42,6 +44,9 @@
  * would wait for a whole window too much: within OLLAMA_WINDOW_GRACE seconds of
  * a window's beginning its end is not believed, and the penalty lasts for
  * OLLAMA_WINDOW_RECHECK seconds.
+ *
+ * BEHIND is no penalty and has no deadline here: the key goes after the others
+ * for a while, which the pool measures.
  *
  * level is the key's place on its ladder: 0 at first, the verdict's level is to
  * be kept with the key, and 0 again after an answer that "proves".
@@ -73,7 +78,8 @@ typedef enum {
     OLLAMA_KEY_SLOTS,
     OLLAMA_KEY_PAUSED,
     OLLAMA_KEY_INVALID,
-    OLLAMA_KEY_MODEL_BLOCKED
+    OLLAMA_KEY_MODEL_BLOCKED,
+    OLLAMA_KEY_BEHIND
 } ollama_key_effect_e;
 
 

@@ -1,0 +1,527 @@
+
+/*
+ * A lease: a key is taken, moved to another one, given back.
+ */
+
+#include "key.h"
+
+
+static void ngx_http_ollama_lease_serve(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_lease_t *lease, ngx_http_ollama_key_t *key);
+static ngx_int_t ngx_http_ollama_lease_try(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_lease_t *lease);
+
+
+/* in place of a node, for a key that counts for nothing */
+
+static ngx_http_ollama_node_t  ngx_http_ollama_no_node;
+
+
+void
+ngx_http_ollama_lease_want(ngx_http_ollama_lease_t *lease, ngx_str_t *model,
+    uint64_t tokens)
+{
+    lease->model = *model;
+    lease->tokens = tokens;
+    lease->hash = model->len ? ngx_crc32_short(model->data, model->len) : 0;
+}
+
+
+ngx_int_t
+ngx_http_ollama_lease_take(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_lease_t *lease)
+{
+    ngx_int_t  rc;
+
+    ngx_http_ollama_pool_lock(pool);
+
+    rc = ngx_http_ollama_lease_try(pool, lease);
+
+    ngx_http_ollama_pool_unlock(pool);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_ollama_lease_try(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_lease_t *lease)
+{
+    ngx_int_t                rc;
+    ngx_http_ollama_key_t   *key;
+    ngx_http_ollama_want_t   want;
+
+    ngx_http_ollama_want(pool->sh, lease, &want);
+
+    key = ngx_http_ollama_select(pool->sh, &want);
+
+    if (key == NULL) {
+
+        rc = ngx_http_ollama_select_refuse(pool->sh, &want, lease);
+
+        if (!lease->dry) {
+            return rc;
+        }
+
+        lease->would_refuse = 1;
+
+        key = ngx_http_ollama_select_dry(pool->sh, &want);
+
+        if (key == NULL) {
+            return rc;
+        }
+    }
+
+    ngx_http_ollama_lease_serve(pool, lease, key);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_ollama_lease_wait(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_lease_t *lease, ngx_uint_t line, ngx_uint_t max)
+{
+    ngx_int_t                  rc;
+    ngx_http_ollama_want_t     want;
+    ngx_http_ollama_node_t    *node;
+    ngx_http_ollama_shared_t  *sh;
+
+    sh = pool->sh;
+
+    if (line >= NGX_HTTP_OLLAMA_QUEUES) {
+        line = NGX_HTTP_OLLAMA_QUEUES - 1;
+    }
+
+    ngx_http_ollama_pool_lock(pool);
+
+    if (sh->nwaiting && !ngx_queue_empty(&sh->fresh) && !lease->dry) {
+
+        /* those who came before have not all been looked at yet */
+
+        ngx_http_ollama_want(sh, lease, &want);
+        rc = ngx_http_ollama_select_refuse(sh, &want, lease);
+
+    } else {
+        rc = ngx_http_ollama_lease_try(pool, lease);
+    }
+
+    if (rc != NGX_AGAIN) {
+        goto done;
+    }
+
+    if (sh->waiting[line] >= max) {
+        rc = NGX_BUSY;
+        goto done;
+    }
+
+    node = ngx_http_ollama_lease_node(pool, lease);
+
+    if (node == NULL) {
+        rc = NGX_BUSY;
+        goto done;
+    }
+
+    /* a request that waits uses no slot */
+
+    ngx_http_ollama_node_give_back(sh, node);
+
+    lease->key = 0;
+    ngx_str_null(&lease->authorization);
+
+    node->tokens = lease->tokens;
+    node->ntried = (uint8_t) lease->ntried;
+    ngx_memcpy(node->tried, lease->tried, sizeof(node->tried));
+
+    node->hash = lease->hash;
+    node->line = (uint8_t) line;
+    node->model = (uint8_t) ngx_http_ollama_model_get(sh, lease->hash,
+                                                      &lease->model);
+
+    ngx_http_ollama_queue_join(sh, node);
+
+done:
+
+    ngx_http_ollama_pool_unlock(pool);
+
+    return rc;
+}
+
+
+void
+ngx_http_ollama_lease_any(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_lease_t *lease)
+{
+    ngx_http_ollama_key_t   *key;
+    ngx_http_ollama_node_t  *node;
+
+    ngx_http_ollama_pool_lock(pool);
+
+    node = lease->node ? ngx_http_ollama_lease_node(pool, lease) : NULL;
+
+    if (node) {
+        ngx_http_ollama_node_give_back(pool->sh, node);
+    }
+
+    key = ngx_http_ollama_select_any(pool->sh);
+
+    if (key == NULL) {
+        lease->key = 0;
+        lease->name.len = 0;
+        ngx_str_null(&lease->authorization);
+        goto done;
+    }
+
+    node = ngx_http_ollama_lease_node(pool, lease);
+
+    if (node) {
+        node->key = key;
+        node->pinned = 1;
+        key->pins++;
+    }
+
+    key->last_used = ngx_time();
+
+    ngx_http_ollama_lease_grant(lease, key);
+
+done:
+
+    ngx_http_ollama_pool_unlock(pool);
+}
+
+
+void
+ngx_http_ollama_lease_skip(ngx_http_ollama_lease_t *lease)
+{
+    ngx_uint_t  i;
+
+    if (lease->key == 0) {
+        return;
+    }
+
+    for (i = 0; i < lease->ntried; i++) {
+        if (lease->tried[i] == lease->key) {
+            return;
+        }
+    }
+
+    if (lease->ntried < NGX_HTTP_OLLAMA_MAX_TRIES) {
+        lease->tried[lease->ntried++] = lease->key;
+    }
+}
+
+
+void
+ngx_http_ollama_lease_settle(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_lease_t *lease, uint64_t tokens, uint64_t answered)
+{
+    int64_t                    usual;
+    ngx_http_ollama_key_t     *key;
+    ngx_http_ollama_node_t    *node;
+    ngx_http_ollama_usual_t   *model;
+    ngx_http_ollama_shared_t  *sh;
+
+    if (lease->node == NULL) {
+        return;
+    }
+
+    sh = pool->sh;
+
+    ngx_http_ollama_pool_lock(pool);
+
+    node = lease->node;
+
+    if (node == &ngx_http_ollama_no_node) {
+        node = NULL;
+        key = ngx_http_ollama_key_by_number(sh, lease->key);
+
+    } else {
+        key = node->pinned ? NULL : node->key;
+    }
+
+    if (key) {
+        key->requests++;
+        key->last_used = ngx_time();
+
+        if (tokens) {
+            ollama_window_add(&key->window, ngx_time(), tokens);
+        }
+
+        if (node == NULL) {
+            ngx_http_ollama_key_place(sh, key);
+        }
+    }
+
+    if (answered) {
+        model = &sh->usuals[lease->hash % NGX_HTTP_OLLAMA_USUALS];
+        usual = ngx_min(answered, NGX_MAX_INT32_VALUE);
+
+        if (model->hash != lease->hash || model->usual == 0) {
+            model->hash = lease->hash;
+            model->usual = (uint32_t) usual;
+
+        } else {
+            model->usual = (uint32_t) (model->usual
+                                       + (usual - (int64_t) model->usual) / 8);
+        }
+    }
+
+    if (node) {
+        ngx_http_ollama_node_give_back(sh, node);
+        ngx_http_ollama_node_free(sh, node);
+    }
+
+    ngx_http_ollama_pool_unlock(pool);
+
+    lease->node = NULL;
+    ngx_str_null(&lease->authorization);
+}
+
+
+time_t
+ngx_http_ollama_lease_when(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_lease_t *lease)
+{
+    ngx_http_ollama_want_t   want;
+    ngx_http_ollama_lease_t  again;
+
+    again.retry = 0;
+
+    ngx_http_ollama_pool_lock(pool);
+
+    ngx_http_ollama_want(pool->sh, lease, &want);
+    want.ntried = 0;
+
+    if (ngx_http_ollama_select(pool->sh, &want)) {
+        again.retry = ngx_time() + 1;
+
+    } else {
+        (void) ngx_http_ollama_select_refuse(pool->sh, &want, &again);
+    }
+
+    ngx_http_ollama_pool_unlock(pool);
+
+    return again.retry;
+}
+
+
+static void
+ngx_http_ollama_lease_serve(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_lease_t *lease, ngx_http_ollama_key_t *key)
+{
+    ngx_http_ollama_node_t  *node;
+
+    node = ngx_http_ollama_lease_node(pool, lease);
+
+    if (node) {
+        ngx_http_ollama_node_give_back(pool->sh, node);
+        node->tokens = lease->tokens;
+        ngx_http_ollama_node_take(pool->sh, node, key);
+
+    } else {
+        key->last_used = ngx_time();
+    }
+
+    ngx_http_ollama_lease_grant(lease, key);
+}
+
+
+void
+ngx_http_ollama_lease_grant(ngx_http_ollama_lease_t *lease,
+    ngx_http_ollama_key_t *key)
+{
+    if (lease->node == NULL) {
+        lease->node = &ngx_http_ollama_no_node;
+    }
+
+    lease->key = key->number;
+    lease->authorization = key->authorization;
+
+    lease->name.data = lease->text;
+    lease->name.len = key->name_len;
+    ngx_memcpy(lease->text, key->name, key->name_len);
+}
+
+
+/* the key that it holds and is judged for; under the lock */
+
+ngx_http_ollama_key_t *
+ngx_http_ollama_lease_key(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_lease_t *lease, ngx_http_ollama_node_t **node)
+{
+    *node = lease->node;
+
+    if (*node == NULL) {
+        return NULL;
+    }
+
+    if (*node == &ngx_http_ollama_no_node) {
+        *node = NULL;
+        return ngx_http_ollama_key_by_number(pool->sh, lease->key);
+    }
+
+    if ((*node)->pinned || (*node)->waiting || (*node)->handed) {
+        return NULL;
+    }
+
+    return (*node)->key;
+}
+
+
+/* the same without the lock: what a node holds is changed by its owner alone */
+
+ngx_http_ollama_key_t *
+ngx_http_ollama_lease_peek(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_lease_t *lease)
+{
+    ngx_http_ollama_key_t   *key;
+    ngx_http_ollama_node_t  *node;
+
+    if (lease->node != &ngx_http_ollama_no_node) {
+        return ngx_http_ollama_lease_key(pool, lease, &node);
+    }
+
+    ngx_shmtx_lock(&pool->shpool->mutex);
+
+    key = ngx_http_ollama_lease_key(pool, lease, &node);
+
+    ngx_shmtx_unlock(&pool->shpool->mutex);
+
+    return key;
+}
+
+
+ngx_http_ollama_node_t *
+ngx_http_ollama_lease_node(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_lease_t *lease)
+{
+    ngx_queue_t               *q;
+    ngx_http_ollama_node_t    *node;
+    ngx_http_ollama_shared_t  *sh;
+
+    if (lease->node && lease->node != &ngx_http_ollama_no_node) {
+        return lease->node;
+    }
+
+    sh = pool->sh;
+
+    if (pool->process == NULL) {
+        return NULL;
+    }
+
+    if (ngx_queue_empty(&sh->free_nodes)
+        && ngx_http_ollama_nodes_add(pool) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    q = ngx_queue_head(&sh->free_nodes);
+    ngx_queue_remove(q);
+
+    node = ngx_queue_data(q, ngx_http_ollama_node_t, queue);
+
+    ngx_memzero(node, sizeof(ngx_http_ollama_node_t));
+
+    node->process = pool->process;
+    node->lease = lease;
+
+    ngx_queue_insert_tail(&pool->process->leases, &node->queue);
+
+    lease->node = node;
+
+    return node;
+}
+
+
+/* a page of them */
+
+ngx_int_t
+ngx_http_ollama_nodes_add(ngx_http_ollama_pool_t *pool)
+{
+    ngx_uint_t               i;
+    ngx_http_ollama_node_t  *node;
+
+    node = ngx_slab_alloc_locked(pool->shpool, ngx_pagesize);
+
+    if (node == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < ngx_pagesize / sizeof(ngx_http_ollama_node_t); i++) {
+        ngx_queue_insert_tail(&pool->sh->free_nodes, &node[i].queue);
+    }
+
+    return NGX_OK;
+}
+
+
+/* of no key, out of every queue */
+
+void
+ngx_http_ollama_node_free(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_node_t *node)
+{
+    ngx_queue_remove(&node->queue);
+    ngx_queue_insert_head(&sh->free_nodes, &node->queue);
+}
+
+
+void
+ngx_http_ollama_node_take(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_node_t *node, ngx_http_ollama_key_t *key)
+{
+    node->key = key;
+
+    if (key->half_open && !key->probed) {
+        node->probe = 1;
+        key->probed = 1;
+    }
+
+    key->in_flight++;
+    key->reserved += node->tokens;
+    key->last_used = ngx_time();
+    key->account->in_flight++;
+
+    sh->in_flight++;
+
+    ngx_http_ollama_account_place(sh, key->account);
+    ngx_http_ollama_key_place(sh, key);
+}
+
+
+void
+ngx_http_ollama_node_give_back(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_node_t *node)
+{
+    ngx_http_ollama_key_t  *key;
+
+    ngx_http_ollama_queue_leave(sh, node);
+
+    key = node->key;
+
+    if (key == NULL) {
+        return;
+    }
+
+    node->key = NULL;
+
+    if (node->pinned) {
+        node->pinned = 0;
+        key->pins--;
+        return;
+    }
+
+    if (node->probe) {
+        node->probe = 0;
+        key->probed = 0;
+    }
+
+    key->in_flight--;
+    key->reserved -= node->tokens;
+    key->account->in_flight--;
+
+    sh->in_flight--;
+
+    ngx_http_ollama_account_place(sh, key->account);
+    ngx_http_ollama_key_place(sh, key);
+}

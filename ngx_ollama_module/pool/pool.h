@@ -1,0 +1,331 @@
+
+/*
+ * The pool of keys: leases and snapshots are all that others see of it.
+ *
+ * A pool lives in shared memory, so that every worker, of the old
+ * configuration as of the new one during a reload, looks at the same keys.
+ * ngx_http_ollama_pool_t is a process's handle of one.  What a key, an account
+ * or a node of the pool looks like is nobody's business outside this folder.
+ *
+ * Lease.  A request has one, embedded in its context and zeroed.  It says what
+ * is wanted (..._want()), and is then
+ *
+ *     taken       ..._take(): a key that can serve it now, the one with the
+ *                 least load; called again, it moves to another key, and keeps
+ *                 the one it has if there is no other
+ *     waited for  ..._wait(): the same, or a place in the queue
+ *     judged      ..._judge(): what an answer says of the key, applied
+ *     settled     ..._settle(): tokens booked, slot and reservation given
+ *                 back; also the end of waiting.  Any number of times
+ *
+ * key, name and authorization are copies, or point to what stays until the
+ * lease is settled.  key is 0 when there is none.  A lease that is refused says
+ * with which status, why and when to come again (retry: seconds since 1970, 0:
+ * nobody knows).  A request that has to be served although there is no memory
+ * for its lease gets a key all the same, and counts for nothing.
+ *
+ * Hand-off.  Whoever frees a slot (a lease settled, a penalty's end, a key
+ * proven, a higher limit, a reset, a reload) hands it, under the lock that is
+ * held anyway, to the first waiter whom that key may serve.  The owner only
+ * notices: ..._pool_news() is true, without a lock, when there is something for
+ * this process, and ..._pool_served() then gives the leases that have got a
+ * key (NGX_OK) or have lost all hope (NGX_DECLINED), one by one.  What a worker
+ * does not notice within a second goes on to the next.  So a waiter never asks,
+ * and one that came later never passes one whom the same key might serve.
+ *
+ * Snapshots.  Keys are shown by copies, made under the lock some at a time and
+ * formatted outside.  ..._pool_list() gives all of them in the list's order,
+ * ..._pool_changes() those that have changed since they were given last (there
+ * is one reader: the sender).
+ *
+ * State is identified by the SHA-256 of the key, never by its place: editing
+ * the list moves no history.  The first four bytes of it are the key's number
+ * (as in records), printed as eight hex digits its fingerprint.
+ *
+ * What is under the lock does not grow with the keys or the waiters, but at
+ * start and reload.  Times are seconds since 1970 (ngx_time()) unless they are
+ * called ms; tokens are 64-bit.
+ *
+ * A list that cannot be taken is refused as a whole: ..._pool_commit() makes the
+ * new one valid when nginx has decided for the new configuration, and what was
+ * prepared for one that failed is given up with its cycle.
+ */
+
+
+#ifndef _NGX_HTTP_OLLAMA_POOL_H_INCLUDED_
+#define _NGX_HTTP_OLLAMA_POOL_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "core/config.h"
+#include "core/record.h"
+#include "core/verdict.h"
+
+
+#define NGX_HTTP_OLLAMA_MAX_TRIES   16
+#define NGX_HTTP_OLLAMA_REASON_LEN  64      /* with NUL */
+#define NGX_HTTP_OLLAMA_QUEUES      16      /* upstreams with one of their own */
+#define NGX_HTTP_OLLAMA_MODEL_LEN   256
+
+
+typedef struct ngx_http_ollama_pool_s  ngx_http_ollama_pool_t;
+
+
+typedef struct {
+
+    /* wanted */
+
+    ngx_str_t                        model;
+    uint32_t                         hash;      /* of the model's name */
+    uint64_t                         tokens;    /* to reserve */
+    unsigned                         dry:1;     /* never refuse, never wait */
+
+    uint32_t                         tried[NGX_HTTP_OLLAMA_MAX_TRIES];
+    ngx_uint_t                       ntried;    /* keys, by number: not again */
+
+    /* granted */
+
+    uint32_t                         key;       /* number, 0: none */
+    ngx_str_t                        name;
+    ngx_str_t                        authorization;     /* "Bearer <key>" */
+    unsigned                         would_refuse:1;    /* a dry run's */
+
+    /* refused */
+
+    ngx_uint_t                       status;    /* 429 or 503 */
+    time_t                           retry;
+    u_char                           reason[NGX_HTTP_OLLAMA_REASON_LEN];
+
+    /* the pool's own */
+
+    void                            *node;
+    u_char                           text[OLLAMA_CONFIG_NAME_MAX];
+} ngx_http_ollama_lease_t;
+
+
+typedef enum {
+    NGX_HTTP_OLLAMA_KEY_HEALTHY = 0,        /* numbers are in records */
+    NGX_HTTP_OLLAMA_KEY_PAUSED,
+    NGX_HTTP_OLLAMA_KEY_SLOTS,
+    NGX_HTTP_OLLAMA_KEY_EXHAUSTED,
+    NGX_HTTP_OLLAMA_KEY_INVALID,
+    NGX_HTTP_OLLAMA_KEY_PENALIZED
+} ngx_http_ollama_key_state_e;
+
+
+/* the rate-limit headers last seen, -1 for one that was not there */
+
+typedef struct {
+    time_t                           seen;      /* 0: never */
+    int32_t                          max_concurrent;
+    int32_t                          active;
+    int32_t                          queue_limit;
+    int32_t                          queued;
+    int32_t                          retry_after;
+} ngx_http_ollama_ratelimit_t;
+
+
+/* what is held against a key: in general, or (model) with one model */
+
+typedef struct {
+    uint32_t                         key;
+    time_t                           until;     /* 0: nothing any more */
+    ngx_http_ollama_key_state_e      state;
+    ngx_uint_t                       http;      /* status that caused it */
+    ngx_uint_t                       level;     /* of the ladder */
+    ngx_uint_t                       learned;   /* slots, 0: unknown */
+    const char                      *status;    /* in words */
+    u_char                           reason[NGX_HTTP_OLLAMA_REASON_LEN];
+    size_t                           model_len;
+    u_char                           model[NGX_HTTP_OLLAMA_MODEL_LEN];
+} ngx_http_ollama_penalty_t;
+
+
+typedef struct {
+    uint32_t                         number;
+    ngx_uint_t                       index;     /* in the list */
+    u_char                           fingerprint[8];
+    size_t                           name_len;
+    u_char                           name[OLLAMA_CONFIG_NAME_MAX];
+
+    ngx_http_ollama_key_state_e      state;
+    const char                      *state_name;    /* "healthy", .. */
+    const char                      *status;        /* for people */
+    u_char                           reason[NGX_HTTP_OLLAMA_REASON_LEN];
+    time_t                           until;     /* 0: no penalty */
+    ngx_uint_t                       http;
+    ngx_uint_t                       level;
+
+    uint64_t                         usage;     /* tokens, two hours */
+    uint64_t                         reserved;
+    uint64_t                         requests;
+    ngx_uint_t                       in_flight;
+    ngx_uint_t                       slots;     /* of its account, 0: unknown */
+    ngx_uint_t                       weight;
+
+    ngx_http_ollama_ratelimit_t      ratelimit;
+
+    ngx_uint_t                       nblocks;   /* models it may not serve */
+
+    unsigned                         enabled:1;
+    unsigned                         eligible:1;    /* as selection has it */
+} ngx_http_ollama_snapshot_t;
+
+
+typedef struct {
+    ngx_uint_t                       keys;
+    ngx_uint_t                       waiting;
+    ngx_uint_t                       in_flight;
+    ngx_uint_t                       processes;
+} ngx_http_ollama_totals_t;
+
+
+/* where a walk through the list is; zeroed to begin with */
+
+typedef struct {
+    ngx_uint_t                       next;
+    ngx_uint_t                       generation;
+} ngx_http_ollama_cursor_t;
+
+
+/* told, outside of the lock, by the process that changed it */
+
+typedef void (*ngx_http_ollama_changed_pt)(void *data,
+    ngx_http_ollama_penalty_t *penalty);
+
+
+/* the configuration's side */
+
+ngx_http_ollama_pool_t *ngx_http_ollama_pool_create(ngx_conf_t *cf,
+    ngx_str_t *name, size_t size);
+void ngx_http_ollama_pool_set_list(ngx_http_ollama_pool_t *pool,
+    ollama_config_t *config);
+void ngx_http_ollama_pool_set_changed(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_changed_pt changed, void *data);
+void ngx_http_ollama_pool_commit(ngx_http_ollama_pool_t *pool);
+
+void ngx_http_ollama_pool_init_process(ngx_http_ollama_pool_t *pool,
+    ngx_log_t *log);
+void ngx_http_ollama_pool_exit_process(ngx_http_ollama_pool_t *pool);
+
+
+/* leases */
+
+void ngx_http_ollama_lease_want(ngx_http_ollama_lease_t *lease,
+    ngx_str_t *model, uint64_t tokens);
+
+/*
+ * NGX_OK: it has a key.  NGX_AGAIN: a key may serve it, but has no slot free
+ * now, or is free again at lease->retry.  NGX_DECLINED: none will before
+ * lease->retry.
+ */
+
+ngx_int_t ngx_http_ollama_lease_take(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_lease_t *lease);
+
+/*
+ * NGX_OK and NGX_DECLINED as above; NGX_AGAIN: it waits now, and holds nothing;
+ * NGX_BUSY: max waiters are there, of this queue (0 to NGX_HTTP_OLLAMA_QUEUES
+ * - 1).
+ */
+
+ngx_int_t ngx_http_ollama_lease_wait(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_lease_t *lease, ngx_uint_t queue, ngx_uint_t max);
+
+/* any key, slots or not, for what costs nothing; none if there is none */
+
+void ngx_http_ollama_lease_any(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_lease_t *lease);
+
+/* its key will not be taken again for this request */
+
+void ngx_http_ollama_lease_skip(ngx_http_ollama_lease_t *lease);
+
+/*
+ * Completes the answer by what the pool knows (level), judges it, and applies
+ * the verdict to key, account or (key, model).
+ */
+
+void ngx_http_ollama_lease_judge(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_lease_t *lease, ollama_answer_t *answer,
+    ollama_verdict_t *verdict);
+void ngx_http_ollama_lease_ratelimit(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_lease_t *lease, ngx_http_ollama_ratelimit_t *rl);
+
+/*
+ * tokens are what was used, answered what a reservation for this model shall
+ * be learned from (0: nothing)
+ */
+
+void ngx_http_ollama_lease_settle(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_lease_t *lease, uint64_t tokens, uint64_t answered);
+
+/* when a request like this one may be served, tried keys included; 0: never */
+
+time_t ngx_http_ollama_lease_when(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_lease_t *lease);
+
+/* tokens that an answer of this model usually has, a guess without a lock */
+
+uint64_t ngx_http_ollama_pool_usual(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_lease_t *lease);
+
+
+/* this process's waiters: NULL when there is no more news */
+
+ngx_uint_t ngx_http_ollama_pool_news(ngx_http_ollama_pool_t *pool);
+ngx_http_ollama_lease_t *ngx_http_ollama_pool_served(
+    ngx_http_ollama_pool_t *pool, ngx_int_t *rc);
+
+
+/* snapshots: how many were written to out, 0 at the end */
+
+void ngx_http_ollama_pool_totals(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_totals_t *totals);
+ngx_uint_t ngx_http_ollama_pool_list(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_cursor_t *cursor, ngx_http_ollama_snapshot_t *out,
+    ngx_uint_t max);
+ngx_uint_t ngx_http_ollama_pool_changes(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_snapshot_t *out, ngx_uint_t max);
+
+/* models that a key may not serve: those from the from-th on */
+
+ngx_uint_t ngx_http_ollama_pool_blocks(ngx_http_ollama_pool_t *pool,
+    uint32_t key, ngx_uint_t from, ngx_http_ollama_penalty_t *out,
+    ngx_uint_t max);
+
+/*
+ * The key that text names: a fingerprint (8 hex digits), else a name, else a
+ * position in the list.  NGX_DECLINED: there is none.
+ */
+
+ngx_int_t ngx_http_ollama_pool_find(ngx_http_ollama_pool_t *pool,
+    ngx_str_t *text, uint32_t *key);
+
+
+/* a person said so; NGX_DECLINED: there is no such key any more */
+
+ngx_int_t ngx_http_ollama_pool_reset(ngx_http_ollama_pool_t *pool,
+    uint32_t key);
+ngx_int_t ngx_http_ollama_pool_penalize(ngx_http_ollama_pool_t *pool,
+    uint32_t key, time_t seconds);
+
+
+/* the daemon's memory of what was before this pool was made */
+
+ngx_uint_t ngx_http_ollama_pool_restored(ngx_http_ollama_pool_t *pool);
+void ngx_http_ollama_pool_restore_usage(ngx_http_ollama_pool_t *pool,
+    ollama_record_usage_t *usage);
+void ngx_http_ollama_pool_restore_penalty(ngx_http_ollama_pool_t *pool,
+    ollama_record_penalty_t *penalty);
+void ngx_http_ollama_pool_restore_done(ngx_http_ollama_pool_t *pool);
+
+/* tokens that a request has used whose worker died */
+
+void ngx_http_ollama_pool_book(ngx_http_ollama_pool_t *pool, uint32_t key,
+    uint64_t tokens);
+
+
+#endif /* _NGX_HTTP_OLLAMA_POOL_H_INCLUDED_ */
