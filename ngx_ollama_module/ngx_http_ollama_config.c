@@ -1,5 +1,5 @@
 
-#include "ngx_http_ollama.h"
+#include "ngx_http_ollama_config.h"
 #include "core/envfile.h"
 
 
@@ -9,9 +9,17 @@ static void ngx_http_ollama_free_config(void *data);
 static ngx_int_t ngx_http_ollama_load_env(ngx_conf_t *cf,
     ngx_http_ollama_main_conf_t *omcf, ollama_envfile_t *env);
 static ngx_int_t ngx_http_ollama_set_access(ngx_conf_t *cf,
-    ngx_http_ollama_main_conf_t *omcf, ollama_envfile_t *env);
+    ngx_http_ollama_main_conf_t *omcf, ollama_config_t *config,
+    ollama_envfile_t *env);
 static const char *ngx_http_ollama_getenv(ollama_envfile_t *env,
     const char *name);
+
+
+static ngx_str_t  ngx_http_ollama_environment[] = {
+    ngx_string("PROXY_AUTH_TOKEN"),
+    ngx_string("ALLOW_UNAUTHENTICATED_ACCESS"),
+    ngx_null_string
+};
 
 
 char *
@@ -56,7 +64,7 @@ ngx_http_ollama_load_config(ngx_conf_t *cf, ngx_http_ollama_main_conf_t *omcf)
 
     cln->handler = ngx_http_ollama_free_config;
 
-    omcf->keys->config = config;
+    ngx_http_ollama_pool_set_list(omcf->pool, config);
 
     ngx_memzero(&env, sizeof(ollama_envfile_t));
 
@@ -66,7 +74,7 @@ ngx_http_ollama_load_config(ngx_conf_t *cf, ngx_http_ollama_main_conf_t *omcf)
         return NGX_CONF_ERROR;
     }
 
-    rc = ngx_http_ollama_set_access(cf, omcf, &env);
+    rc = ngx_http_ollama_set_access(cf, omcf, config, &env);
 
     ollama_envfile_free(&env);
 
@@ -213,13 +221,13 @@ ngx_http_ollama_load_env(ngx_conf_t *cf, ngx_http_ollama_main_conf_t *omcf,
 
 static ngx_int_t
 ngx_http_ollama_set_access(ngx_conf_t *cf, ngx_http_ollama_main_conf_t *omcf,
-    ollama_envfile_t *env)
+    ollama_config_t *config, ollama_envfile_t *env)
 {
     int          open;
     size_t       len;
     const char  *value;
 
-    open = omcf->keys->config->allow_unauthenticated;
+    open = config->allow_unauthenticated;
 
     value = ngx_http_ollama_getenv(env, "ALLOW_UNAUTHENTICATED_ACCESS");
 
@@ -237,7 +245,7 @@ ngx_http_ollama_set_access(ngx_conf_t *cf, ngx_http_ollama_main_conf_t *omcf,
     value = ngx_http_ollama_getenv(env, "PROXY_AUTH_TOKEN");
 
     if (value == NULL) {
-        value = omcf->keys->config->auth_token;
+        value = config->auth_token;
     }
 
     if (value) {
@@ -290,4 +298,50 @@ ngx_http_ollama_getenv(ollama_envfile_t *env, const char *name)
     value = ollama_envfile_get(env, name);
 
     return (value && value[0]) ? value : NULL;
+}
+
+
+/*
+ * nginx gives its workers, and the binary that takes over, the variables that
+ * "env" names and no others.  Without these a new master would find no token,
+ * or that of .env instead of the one that was in force.
+ */
+
+ngx_int_t
+ngx_http_ollama_keep_environment(ngx_conf_t *cf)
+{
+    ngx_str_t        *name, *var;
+    ngx_uint_t        i;
+    ngx_core_conf_t  *ccf;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cf->cycle->conf_ctx,
+                                           ngx_core_module);
+
+    for (name = ngx_http_ollama_environment; name->len; name++) {
+
+        var = ccf->env.elts;
+
+        for (i = 0; i < ccf->env.nelts; i++) {
+            if (var[i].len >= name->len
+                && ngx_strncmp(var[i].data, name->data, name->len) == 0
+                && (var[i].data[name->len] == '='
+                    || var[i].data[name->len] == '\0'))
+            {
+                break;
+            }
+        }
+
+        if (i < ccf->env.nelts) {
+            continue;
+        }
+
+        var = ngx_array_push(&ccf->env);
+        if (var == NULL) {
+            return NGX_ERROR;
+        }
+
+        *var = *name;
+    }
+
+    return NGX_OK;
 }

@@ -4,31 +4,28 @@
  * Answered from the pool itself, hence true whatever becomes of the daemon.
  */
 
-#include "ngx_http_ollama.h"
-#include "core/json.h"
+#include "ngx_http_ollama_health.h"
+#include "ngx_http_ollama_access.h"
+#include "ngx_http_ollama_respond.h"
+#include "ngx_http_ollama_status.h"
+#include "ngx_http_ollama_wait.h"
 
 
 #define NGX_HTTP_OLLAMA_PAUSE      900
 #define NGX_HTTP_OLLAMA_PAUSE_MAX  (31 * 86400)
 
-#define NGX_HTTP_OLLAMA_KEY_SIZE   (1024 + 6 * OLLAMA_CONFIG_NAME_MAX)
+
+#define ngx_http_ollama_uri_is(r, text)                                       \
+    ((r)->uri.len == sizeof(text) - 1                                         \
+     && ngx_strncmp((r)->uri.data, text, sizeof(text) - 1) == 0)
 
 
-static ngx_int_t ngx_http_ollama_not_allowed(ngx_http_request_t *r,
-    const char *methods);
-static ngx_int_t ngx_http_ollama_health_keys(ngx_http_request_t *r,
-    ngx_http_ollama_keys_t *keys);
-static ngx_int_t ngx_http_ollama_ratelimits(ngx_http_request_t *r,
-    ngx_http_ollama_keys_t *keys);
+static ngx_int_t ngx_http_ollama_health_bare(ngx_http_request_t *r,
+    ngx_http_ollama_ctx_t *ctx);
 static ngx_int_t ngx_http_ollama_key_action(ngx_http_request_t *r,
-    ngx_http_ollama_keys_t *keys, u_char *p, u_char *last);
+    ngx_http_ollama_pool_t *pool, u_char *p, u_char *last);
 static ngx_int_t ngx_http_ollama_pause_seconds(ngx_http_request_t *r,
     time_t *seconds);
-
-static size_t ngx_http_ollama_key_size(ngx_http_ollama_key_t *key);
-static void ngx_http_ollama_key_json(ollama_json_t *json,
-    ngx_http_ollama_key_t *key, time_t now);
-static const char *ngx_http_ollama_key_status(ngx_http_ollama_key_t *key);
 
 
 static const char  ngx_http_ollama_health_type[] = "application/json";
@@ -39,11 +36,11 @@ static ngx_str_t  ngx_http_ollama_no_store = ngx_string("no-store");
 ngx_int_t
 ngx_http_ollama_health_handler(ngx_http_request_t *r)
 {
-    u_char                       *p, *last;
-    ngx_int_t                     rc;
-    ngx_http_ollama_ctx_t        *ctx;
-    ngx_http_ollama_keys_t       *keys;
-    ngx_http_ollama_loc_conf_t   *olcf;
+    ngx_int_t                rc;
+    ngx_str_t                out;
+    ngx_uint_t               keys, ratelimits;
+    ngx_http_ollama_ctx_t   *ctx;
+    ngx_http_ollama_pool_t  *pool;
 
     ctx = ngx_http_ollama_create_ctx(r);
     if (ctx == NULL) {
@@ -56,19 +53,18 @@ ngx_http_ollama_health_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    keys = ctx->conf->keys;
+    pool = ctx->conf->pool;
 
-    p = r->uri.data;
-    last = p + r->uri.len;
-
-    if (r->uri.len > 13 && ngx_strncmp(p, "/health/keys/", 13) == 0) {
-        return ngx_http_ollama_key_action(r, keys, p + 13, last);
+    if (r->uri.len > 13 && ngx_strncmp(r->uri.data, "/health/keys/", 13) == 0)
+    {
+        return ngx_http_ollama_key_action(r, pool, r->uri.data + 13,
+                                          r->uri.data + r->uri.len);
     }
 
-    if (!(r->uri.len == 7 && ngx_strncmp(p, "/health", 7) == 0)
-        && !(r->uri.len == 12 && ngx_strncmp(p, "/health/keys", 12) == 0)
-        && !(r->uri.len == 11 && ngx_strncmp(p, "/ratelimits", 11) == 0))
-    {
+    keys = ngx_http_ollama_uri_is(r, "/health/keys");
+    ratelimits = ngx_http_ollama_uri_is(r, "/ratelimits");
+
+    if (!keys && !ratelimits && !ngx_http_ollama_uri_is(r, "/health")) {
         return ngx_http_ollama_error(r, NGX_HTTP_NOT_FOUND, 0,
                                      "path \"%V\" not found", &r->unparsed_uri);
     }
@@ -84,19 +80,32 @@ ngx_http_ollama_health_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (r->uri.len == 12 && ngx_strncmp(p, "/health/keys", 12) == 0) {
-        return ngx_http_ollama_health_keys(r, keys);
+    if (!keys && !ratelimits) {
+        return ngx_http_ollama_health_bare(r, ctx);
     }
 
-    if (r->uri.len == 11 && ngx_strncmp(p, "/ratelimits", 11) == 0) {
-        return ngx_http_ollama_ratelimits(r, keys);
+    rc = keys ? ngx_http_ollama_status_keys(r, pool, &out)
+              : ngx_http_ollama_status_ratelimits(r, pool, &out);
+
+    if (rc != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /*
-     * A bare /health says that nginx serves, and nothing else.  Who shows the
-     * token is told what the daemon knows; where no token is needed, who asks
-     * with any argument.
-     */
+    return ngx_http_ollama_send(r, NGX_HTTP_OK, ngx_http_ollama_health_type,
+                                out.data, out.len);
+}
+
+
+/*
+ * A bare /health says that nginx serves, and nothing else.  Who shows the
+ * token is told what the daemon knows; where no token is needed, who asks
+ * with any argument.
+ */
+
+static ngx_int_t
+ngx_http_ollama_health_bare(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
+{
+    ngx_http_ollama_loc_conf_t  *olcf;
 
     olcf = ngx_http_get_module_loc_conf(r, ngx_http_ollama_module);
 
@@ -111,354 +120,32 @@ ngx_http_ollama_health_handler(ngx_http_request_t *r)
 }
 
 
-static ngx_int_t
-ngx_http_ollama_not_allowed(ngx_http_request_t *r, const char *methods)
-{
-    ngx_str_t  value;
-
-    value.data = (u_char *) methods;
-    value.len = ngx_strlen(methods);
-
-    if (ngx_http_ollama_add_header(r, "Allow", &value) == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return ngx_http_ollama_error(r, NGX_HTTP_NOT_ALLOWED, 0,
-                                 "method not allowed, use %s", methods);
-}
-
-
-static ngx_int_t
-ngx_http_ollama_health_keys(ngx_http_request_t *r,
-    ngx_http_ollama_keys_t *keys)
-{
-    char                     name[sizeof("key_") + NGX_INT_T_LEN];
-    time_t                   now;
-    u_char                  *p;
-    size_t                   size;
-    ngx_uint_t               i, n;
-    ollama_json_t            json;
-    ngx_http_ollama_pool_t  *pool;
-
-    pool = keys->pool;
-    now = ngx_time();
-    n = 0;
-
-    /* the memory is taken without the lock, and once more if it was too few */
-
-    for ( ;; ) {
-
-        size = 64;
-
-        ngx_http_ollama_keys_lock(keys);
-
-        for (i = 0; i < pool->nkeys; i++) {
-            size += ngx_http_ollama_key_size(pool->keys[i]);
-        }
-
-        ngx_http_ollama_keys_unlock(keys);
-
-        p = ngx_palloc(r->pool, size);
-        if (p == NULL) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        ollama_json_init(&json, p, size);
-
-        ngx_http_ollama_keys_lock(keys);
-        ngx_http_ollama_keys_refresh(keys, now);
-
-        ollama_json_open(&json, '{');
-
-        for (i = 0; i < pool->nkeys; i++) {
-            *ngx_sprintf((u_char *) name, "key_%ui", i) = '\0';
-
-            ollama_json_key(&json, name);
-            ngx_http_ollama_key_json(&json, pool->keys[i], now);
-        }
-
-        ollama_json_close(&json, '}');
-
-        ngx_http_ollama_keys_unlock(keys);
-
-        if (!json.overflow) {
-            break;
-        }
-
-        (void) ngx_pfree(r->pool, p);
-
-        if (++n == 10) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-    }
-
-    return ngx_http_ollama_send(r, NGX_HTTP_OK, ngx_http_ollama_health_type,
-                                p, ollama_json_len(&json));
-}
-
-
-static size_t
-ngx_http_ollama_key_size(ngx_http_ollama_key_t *key)
-{
-    size_t                    size;
-    ngx_queue_t              *q;
-    ngx_http_ollama_block_t  *block;
-
-    size = NGX_HTTP_OLLAMA_KEY_SIZE;
-
-    for (q = ngx_queue_head(&key->blocks);
-         q != ngx_queue_sentinel(&key->blocks);
-         q = ngx_queue_next(q))
-    {
-        block = ngx_queue_data(q, ngx_http_ollama_block_t, queue);
-        size += 128 + 6 * block->len;
-    }
-
-    return size;
-}
-
-
-static void
-ngx_http_ollama_key_json(ollama_json_t *json, ngx_http_ollama_key_t *key,
-    time_t now)
-{
-    ngx_queue_t              *q;
-    ngx_http_ollama_block_t  *block;
-
-    ollama_json_open(json, '{');
-
-    ollama_json_key(json, "name");
-    ollama_json_string(json, key->name.data, key->name.len);
-    ollama_json_key(json, "fingerprint");
-    ollama_json_string(json, key->fingerprint, sizeof(key->fingerprint));
-
-    ollama_json_key(json, "status");
-    ollama_json_text(json, ngx_http_ollama_key_status(key));
-    ollama_json_key(json, "state");
-    ollama_json_text(json, ngx_http_ollama_key_state_name(key));
-    ollama_json_key(json, "reason");
-
-    if (key->reason[0]) {
-        ollama_json_text(json, (char *) key->reason);
-
-    } else {
-        ollama_json_null(json);
-    }
-
-    ollama_json_key(json, "penalty_active");
-    ollama_json_bool(json, key->until > now);
-    ollama_json_key(json, "expires_in");
-    ollama_json_int(json, (key->until > now) ? key->until - now : 0);
-    ollama_json_key(json, "backoff_level");
-    ollama_json_uint(json, key->level);
-
-    ollama_json_key(json, "usage_2h");
-    ollama_json_uint(json, ollama_window_sum(&key->window, now));
-    ollama_json_key(json, "reserved");
-    ollama_json_uint(json, key->reserved);
-    ollama_json_key(json, "requests");
-    ollama_json_uint(json, key->requests);
-
-    ollama_json_key(json, "in_flight");
-    ollama_json_uint(json, key->in_flight);
-    ollama_json_key(json, "max_concurrent");
-
-    if (ngx_http_ollama_key_slots(key)) {
-        ollama_json_uint(json, ngx_http_ollama_key_slots(key));
-
-    } else {
-        ollama_json_null(json);
-    }
-
-    ollama_json_key(json, "weight");
-    ollama_json_uint(json, key->weight);
-    ollama_json_key(json, "enabled");
-    ollama_json_bool(json, key->enabled);
-
-    ollama_json_key(json, "blocked_models");
-    ollama_json_open(json, '[');
-
-    for (q = ngx_queue_head(&key->blocks);
-         q != ngx_queue_sentinel(&key->blocks);
-         q = ngx_queue_next(q))
-    {
-        block = ngx_queue_data(q, ngx_http_ollama_block_t, queue);
-
-        if (block->until <= now) {
-            continue;
-        }
-
-        ollama_json_open(json, '{');
-        ollama_json_key(json, "model");
-        ollama_json_string(json, block->model, block->len);
-        ollama_json_key(json, "status");
-        ollama_json_uint(json, block->status);
-        ollama_json_key(json, "expires_in");
-        ollama_json_int(json, block->until - now);
-        ollama_json_close(json, '}');
-    }
-
-    ollama_json_close(json, ']');
-
-    ollama_json_key(json, "eligible");
-    ollama_json_bool(json, ngx_http_ollama_key_eligible(key));
-
-    ollama_json_close(json, '}');
-}
-
-
-static const char *
-ngx_http_ollama_key_status(ngx_http_ollama_key_t *key)
-{
-    if (!key->enabled) {
-        return "switched off in the configuration";
-    }
-
-    if (key->until == 0) {
-
-        if (key->half_open) {
-            return "back from a pause, one request tries it out";
-        }
-
-        return key->account->full ? "busy, all slots are taken" : "healthy";
-    }
-
-    switch (key->state) {
-
-    case NGX_HTTP_OLLAMA_KEY_PAUSED:
-        return "paused, the cloud asked to slow down";
-
-    case NGX_HTTP_OLLAMA_KEY_SLOTS:
-        return "paused, too many requests at once";
-
-    case NGX_HTTP_OLLAMA_KEY_EXHAUSTED:
-        return "its quota is used up";
-
-    case NGX_HTTP_OLLAMA_KEY_INVALID:
-        return "the cloud does not accept it";
-
-    default: /* NGX_HTTP_OLLAMA_KEY_PENALIZED */
-        return "paused by an operator";
-    }
-}
-
-
-static ngx_int_t
-ngx_http_ollama_ratelimits(ngx_http_request_t *r,
-    ngx_http_ollama_keys_t *keys)
-{
-    u_char                       *p, stamp[sizeof("1970-01-01T00:00:00Z")];
-    size_t                        size;
-    ngx_tm_t                      tm;
-    ngx_uint_t                    i, j, nkeys;
-    ollama_json_t                 json;
-    ngx_http_ollama_key_t        *key;
-    ngx_http_ollama_pool_t       *pool;
-    ngx_http_ollama_ratelimit_t  *rl;
-
-    char     name[sizeof("key_") + NGX_INT_T_LEN];
-    int32_t  values[5];
-
-    static const char  *names[] = { "max_concurrent", "active", "queue_limit",
-                                    "queued", "retry_after" };
-
-    pool = keys->pool;
-    nkeys = pool->nkeys;
-
-    size = 64 + nkeys * NGX_HTTP_OLLAMA_KEY_SIZE;
-
-    p = ngx_palloc(r->pool, size);
-    if (p == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    ollama_json_init(&json, p, size);
-    ollama_json_open(&json, '{');
-
-    ngx_http_ollama_keys_lock(keys);
-
-    for (i = 0; i < ngx_min(nkeys, pool->nkeys); i++) {
-        key = pool->keys[i];
-        rl = &key->ratelimit;
-
-        *ngx_sprintf((u_char *) name, "key_%ui", i) = '\0';
-
-        ollama_json_key(&json, name);
-        ollama_json_open(&json, '{');
-        ollama_json_key(&json, "name");
-        ollama_json_string(&json, key->name.data, key->name.len);
-        ollama_json_key(&json, "fingerprint");
-        ollama_json_string(&json, key->fingerprint, sizeof(key->fingerprint));
-        ollama_json_key(&json, "seen");
-
-        if (rl->seen == 0) {
-            ollama_json_null(&json);
-            ollama_json_close(&json, '}');
-            continue;
-        }
-
-        ngx_gmtime(rl->seen, &tm);
-
-        *ngx_sprintf(stamp, "%4d-%02d-%02dT%02d:%02d:%02dZ", tm.ngx_tm_year,
-                     tm.ngx_tm_mon, tm.ngx_tm_mday, tm.ngx_tm_hour,
-                     tm.ngx_tm_min, tm.ngx_tm_sec) = '\0';
-
-        ollama_json_text(&json, (char *) stamp);
-
-        values[0] = rl->max_concurrent;
-        values[1] = rl->active;
-        values[2] = rl->queue_limit;
-        values[3] = rl->queued;
-        values[4] = rl->retry_after;
-
-        for (j = 0; j < 5; j++) {
-            ollama_json_key(&json, names[j]);
-
-            if (values[j] >= 0) {
-                ollama_json_int(&json, values[j]);
-
-            } else {
-                ollama_json_null(&json);
-            }
-        }
-
-        ollama_json_close(&json, '}');
-    }
-
-    ngx_http_ollama_keys_unlock(keys);
-
-    ollama_json_close(&json, '}');
-
-    return ngx_http_ollama_send(r, NGX_HTTP_OK, ngx_http_ollama_health_type,
-                                p, ollama_json_len(&json));
-}
-
-
-/* POST /health/keys/{n}/reset, /health/keys/{n}/penalize[?seconds=] */
+/* POST /health/keys/{key}/reset, /health/keys/{key}/penalize[?seconds=] */
 
 static ngx_int_t
 ngx_http_ollama_key_action(ngx_http_request_t *r,
-    ngx_http_ollama_keys_t *keys, u_char *p, u_char *last)
+    ngx_http_ollama_pool_t *pool, u_char *p, u_char *last)
 {
-    u_char                 *slash, *out;
-    time_t                  seconds;
-    ngx_int_t               rc, n;
-    ngx_str_t               action;
-    ollama_json_t           json;
-    ngx_http_ollama_key_t  *key;
+    u_char      *slash;
+    time_t       seconds;
+    uint32_t     key;
+    ngx_int_t    rc;
+    ngx_str_t    name, action, out;
+    ngx_uint_t   reset;
 
-    slash = ngx_strlchr(p, last, '/');
+    for (slash = last; slash > p && slash[-1] != '/'; slash--) { /* void */ }
 
-    if (slash == NULL) {
-        return ngx_http_ollama_error(r, NGX_HTTP_NOT_FOUND, 0,
-                                     "path \"%V\" not found", &r->unparsed_uri);
-    }
+    action.data = slash;
+    action.len = last - slash;
 
-    action.data = slash + 1;
-    action.len = last - action.data;
+    name.data = p;
+    name.len = (slash > p) ? slash - 1 - p : 0;
 
-    if (!(action.len == 5 && ngx_strncmp(action.data, "reset", 5) == 0)
-        && !(action.len == 8 && ngx_strncmp(action.data, "penalize", 8) == 0))
+    reset = action.len == 5 && ngx_strncmp(action.data, "reset", 5) == 0;
+
+    if (name.len == 0
+        || (!reset && !(action.len == 8
+                        && ngx_strncmp(action.data, "penalize", 8) == 0)))
     {
         return ngx_http_ollama_error(r, NGX_HTTP_NOT_FOUND, 0,
                                      "path \"%V\" not found", &r->unparsed_uri);
@@ -473,16 +160,9 @@ ngx_http_ollama_key_action(ngx_http_request_t *r,
                                      "a page of another site may not do this");
     }
 
-    n = ngx_atoi(p, slash - p);
-
-    if (n == NGX_ERROR) {
-        return ngx_http_ollama_error(r, NGX_HTTP_NOT_FOUND, 0,
-                         "the number of a key is expected, from 0 on");
-    }
-
     seconds = NGX_HTTP_OLLAMA_PAUSE;
 
-    if (action.len == 8) {
+    if (!reset) {
         rc = ngx_http_ollama_pause_seconds(r, &seconds);
 
         if (rc != NGX_OK) {
@@ -490,39 +170,32 @@ ngx_http_ollama_key_action(ngx_http_request_t *r,
         }
     }
 
-    out = ngx_palloc(r->pool, 64 * 1024);
-    if (out == NULL) {
+    rc = ngx_http_ollama_pool_find(pool, &name, &key);
+
+    if (rc == NGX_OK) {
+        rc = reset ? ngx_http_ollama_pool_reset(pool, key)
+                   : ngx_http_ollama_pool_penalize(pool, key, seconds);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_ollama_status_key(r, pool, key, &out);
+    }
+
+    if (rc == NGX_DECLINED) {
+        return ngx_http_ollama_error(r, NGX_HTTP_NOT_FOUND, 0,
+                         "there is no key \"%V\": a fingerprint, a name or "
+                         "a position in the list, from 0 on, is expected",
+                         &name);
+    }
+
+    if (rc != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ollama_json_init(&json, out, 64 * 1024);
-
-    ngx_http_ollama_keys_lock(keys);
-    ngx_http_ollama_keys_refresh(keys, ngx_time());
-
-    if ((ngx_uint_t) n >= keys->pool->nkeys) {
-        ngx_http_ollama_keys_unlock(keys);
-        return ngx_http_ollama_error(r, NGX_HTTP_NOT_FOUND, 0,
-                                     "there is no key_%i", n);
-    }
-
-    key = keys->pool->keys[n];
-
-    if (action.len == 5) {
-        ngx_http_ollama_keys_reset(keys, key);
-
-    } else {
-        ngx_http_ollama_keys_penalize(keys, key, seconds);
-    }
-
-    ngx_http_ollama_key_json(&json, key, ngx_time());
-
-    ngx_http_ollama_keys_unlock(keys);
-
-    ngx_http_ollama_queue_kick();
+    ngx_http_ollama_wait_kick();
 
     return ngx_http_ollama_send(r, NGX_HTTP_OK, ngx_http_ollama_health_type,
-                                out, ollama_json_len(&json));
+                                out.data, out.len);
 }
 
 

@@ -1,19 +1,14 @@
 
-/*
- * What a local Ollama answers by itself: clients ask it before their first
- * request, and the cloud would answer something else, or nothing.
- */
-
-#include "ngx_http_ollama.h"
+#include "ngx_http_ollama_local.h"
+#include "ngx_http_ollama_access.h"
+#include "ngx_http_ollama_respond.h"
 #include "core/json.h"
 
 
 static ngx_int_t ngx_http_ollama_root(ngx_http_request_t *r);
 static ngx_int_t ngx_http_ollama_version(ngx_http_request_t *r);
-static ngx_int_t ngx_http_ollama_preload(ngx_http_ollama_ctx_t *ctx);
 static ngx_int_t ngx_http_ollama_count_tokens(ngx_http_ollama_ctx_t *ctx);
 static ngx_int_t ngx_http_ollama_preflight(ngx_http_request_t *r);
-static ngx_int_t ngx_http_ollama_done(ngx_http_request_t *r, ngx_int_t rc);
 
 static const char  ngx_http_ollama_json[] = "application/json; charset=utf-8";
 
@@ -30,17 +25,6 @@ ngx_http_ollama_local(ngx_http_ollama_ctx_t *ctx)
     ngx_http_request_t  *r;
 
     r = ctx->request;
-
-    if (ctx->state == NGX_HTTP_OLLAMA_READ) {
-
-        if (ctx->route->kind == OLLAMA_ROUTE_INFERENCE
-            && ctx->route->family == OLLAMA_FAMILY_NATIVE)
-        {
-            return ngx_http_ollama_preload(ctx);
-        }
-
-        return NGX_DECLINED;
-    }
 
     if (ctx->route->local == OLLAMA_LOCAL_COUNT_TOKENS) {
         return ngx_http_ollama_count_tokens(ctx);
@@ -104,7 +88,7 @@ ngx_http_ollama_root(ngx_http_request_t *r)
     ngx_str_t        *accept, location;
     ngx_table_elt_t  *h;
 
-    accept = ngx_http_ollama_find_header(r, "accept", sizeof("accept") - 1);
+    accept = ngx_http_ollama_header_in(r, "accept");
 
     if (accept && ngx_strlcasestrn(accept->data, accept->data + accept->len,
                                    (u_char *) "text/html", 9 - 1))
@@ -161,7 +145,7 @@ ngx_http_ollama_version(ngx_http_request_t *r)
  * 0 to have it unloaded.  In the cloud there is nothing to load.
  */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_ollama_preload(ngx_http_ollama_ctx_t *ctx)
 {
     u_char              *p, stamp[sizeof("1970-01-01T00:00:00.000000000Z")];
@@ -174,21 +158,25 @@ ngx_http_ollama_preload(ngx_http_ollama_ctx_t *ctx)
 
     r = ctx->request;
 
-    if (!ctx->body_valid || ctx->model_sent.len == 0) {
+    if (ctx->route->kind != OLLAMA_ROUTE_INFERENCE
+        || ctx->route->family != OLLAMA_FAMILY_NATIVE
+        || !ctx->body.valid
+        || ctx->body.model_sent.len == 0)
+    {
         return NGX_DECLINED;
     }
 
     if (ngx_strcmp(ctx->route->name, "chat") == 0) {
         chat = 1;
 
-        if (!ctx->messages_empty) {
+        if (!ctx->body.messages_empty) {
             return NGX_DECLINED;
         }
 
     } else if (ngx_strcmp(ctx->route->name, "generate") == 0) {
         chat = 0;
 
-        if (!ctx->prompt_empty) {
+        if (!ctx->body.prompt_empty) {
             return NGX_DECLINED;
         }
 
@@ -196,11 +184,7 @@ ngx_http_ollama_preload(ngx_http_ollama_ctx_t *ctx)
         return NGX_DECLINED;
     }
 
-    /* before it is sent: afterwards there may be no request any more */
-
-    ctx->state = NGX_HTTP_OLLAMA_REFUSED;
-
-    size = 6 * ctx->model_sent.len + 256;
+    size = 6 * ctx->body.model_sent.len + 256;
 
     p = ngx_pnalloc(r->pool, size);
     if (p == NULL) {
@@ -218,7 +202,7 @@ ngx_http_ollama_preload(ngx_http_ollama_ctx_t *ctx)
     ollama_json_init(&json, p, size);
     ollama_json_open(&json, '{');
     ollama_json_key(&json, "model");
-    ollama_json_string(&json, ctx->model_sent.data, ctx->model_sent.len);
+    ollama_json_string(&json, ctx->body.model_sent.data, ctx->body.model_sent.len);
     ollama_json_key(&json, "created_at");
     ollama_json_text(&json, (char *) stamp);
 
@@ -239,15 +223,15 @@ ngx_http_ollama_preload(ngx_http_ollama_ctx_t *ctx)
     ollama_json_key(&json, "done");
     ollama_json_bool(&json, 1);
     ollama_json_key(&json, "done_reason");
-    ollama_json_text(&json, ctx->keep_alive_zero ? "unload" : "load");
+    ollama_json_text(&json, ctx->body.keep_alive_zero ? "unload" : "load");
     ollama_json_close(&json, '}');
 
-    if (ctx->streaming) {
+    if (ctx->body.streaming) {
         ollama_json_raw(&json, "\n", 1);
     }
 
     return ngx_http_ollama_send(r, NGX_HTTP_OK,
-                                ctx->streaming ? "application/x-ndjson"
+                                ctx->body.streaming ? "application/x-ndjson"
                                                : ngx_http_ollama_json,
                                 p, ollama_json_len(&json));
 }
@@ -293,7 +277,7 @@ ngx_http_ollama_preflight(ngx_http_request_t *r)
 {
     ngx_str_t  *origin, value;
 
-    origin = ngx_http_ollama_find_header(r, "origin", sizeof("origin") - 1);
+    origin = ngx_http_ollama_header_in(r, "origin");
 
     if (origin && !ngx_http_ollama_origin_allowed(r, origin)) {
         return ngx_http_ollama_error(r, NGX_HTTP_FORBIDDEN, 0,
@@ -338,74 +322,4 @@ ngx_http_ollama_preflight(ngx_http_request_t *r)
     }
 
     return ngx_http_ollama_send(r, NGX_HTTP_NO_CONTENT, NULL, NULL, 0);
-}
-
-
-ngx_int_t
-ngx_http_ollama_send(ngx_http_request_t *r, ngx_uint_t status,
-    const char *type, u_char *data, size_t len)
-{
-    ngx_int_t    rc;
-    ngx_buf_t   *b;
-    ngx_chain_t  out;
-
-    r->headers_out.status = status;
-
-    if (status == NGX_HTTP_NO_CONTENT) {
-        r->header_only = 1;
-
-    } else {
-        r->headers_out.content_length_n = len;
-    }
-
-    if (type) {
-        r->headers_out.content_type.data = (u_char *) type;
-        r->headers_out.content_type.len = ngx_strlen(type);
-        r->headers_out.content_type_len = r->headers_out.content_type.len;
-        r->headers_out.content_type_lowcase = NULL;
-    }
-
-    rc = ngx_http_send_header(r);
-
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
-        return ngx_http_ollama_done(r, rc);
-    }
-
-    b = ngx_calloc_buf(r->pool);
-    if (b == NULL) {
-        return ngx_http_ollama_done(r, NGX_ERROR);
-    }
-
-    if (len) {
-        b->memory = 1;
-        b->pos = data;
-        b->last = data + len;
-    }
-
-    b->last_buf = 1;
-    b->last_in_chain = 1;
-
-    out.buf = b;
-    out.next = NULL;
-
-    return ngx_http_ollama_done(r, ngx_http_output_filter(r, &out));
-}
-
-
-/* a content handler returns it, a phase handler has to finalize itself */
-
-static ngx_int_t
-ngx_http_ollama_done(ngx_http_request_t *r, ngx_int_t rc)
-{
-    ngx_http_ollama_loc_conf_t  *olcf;
-
-    olcf = ngx_http_get_module_loc_conf(r, ngx_http_ollama_module);
-
-    if (olcf->health) {
-        return rc;
-    }
-
-    ngx_http_finalize_request(r, rc);
-
-    return NGX_DONE;
 }

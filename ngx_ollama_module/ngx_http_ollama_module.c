@@ -1,21 +1,24 @@
 
-#include "ngx_http_ollama.h"
+#include "ngx_http_ollama_access.h"
+#include "ngx_http_ollama_balancer.h"
+#include "ngx_http_ollama_config.h"
+#include "ngx_http_ollama_health.h"
+#include "ngx_http_ollama_outbox.h"
+#include "ngx_http_ollama_request.h"
+#include "ngx_http_ollama_running.h"
+#include "ngx_http_ollama_sender.h"
+#include "ngx_http_ollama_status.h"
+#include "ngx_http_ollama_uri.h"
+#include "ngx_http_ollama_variables.h"
+#include "ngx_http_ollama_wait.h"
 
 
-static ngx_int_t ngx_http_ollama_authorization_variable(
-    ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_ollama_conf_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_ollama_ctx_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_ollama_attempts_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data);
-
-static ngx_int_t ngx_http_ollama_add_variables(ngx_conf_t *cf);
 static ngx_int_t ngx_http_ollama_init(ngx_conf_t *cf);
 static ngx_int_t ngx_http_ollama_check_upstreams(ngx_conf_t *cf);
 static void *ngx_http_ollama_create_main_conf(ngx_conf_t *cf);
 static char *ngx_http_ollama_init_main_conf(ngx_conf_t *cf, void *conf);
+static ngx_int_t ngx_http_ollama_add_outbox(ngx_conf_t *cf,
+    ngx_http_ollama_main_conf_t *omcf);
 static void *ngx_http_ollama_create_srv_conf(ngx_conf_t *cf);
 static char *ngx_http_ollama_merge_srv_conf(ngx_conf_t *cf, void *parent,
     void *child);
@@ -40,8 +43,23 @@ static char *ngx_http_ollama_bodies(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_ollama_origins(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_ollama_client_variable(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_ollama_status(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_ollama_health(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static ngx_http_ollama_target_t *ngx_http_ollama_add_target(ngx_conf_t *cf,
+    ngx_http_ollama_main_conf_t *omcf);
+
+
+static ngx_conf_enum_t  ngx_http_ollama_log_levels[] = {
+    { ngx_string("info"), NGX_LOG_INFO },
+    { ngx_string("notice"), NGX_LOG_NOTICE },
+    { ngx_string("warn"), NGX_LOG_WARN },
+    { ngx_string("error"), NGX_LOG_ERR },
+    { ngx_null_string, 0 }
+};
 
 
 static ngx_command_t  ngx_http_ollama_commands[] = {
@@ -82,7 +100,7 @@ static ngx_command_t  ngx_http_ollama_commands[] = {
       NULL },
 
     { ngx_string("ollama_keys"),
-      NGX_HTTP_UPS_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
+      NGX_HTTP_UPS_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE12,
       ngx_http_ollama_keys,
       NGX_HTTP_SRV_CONF_OFFSET,
       0,
@@ -91,8 +109,15 @@ static ngx_command_t  ngx_http_ollama_commands[] = {
     { ngx_string("ollama_queue"),
       NGX_HTTP_UPS_CONF|NGX_CONF_TAKE12,
       ngx_http_ollama_queue,
-      NGX_HTTP_MAIN_CONF_OFFSET,
+      NGX_HTTP_SRV_CONF_OFFSET,
       0,
+      NULL },
+
+    { ngx_string("ollama_dry_run"),
+      NGX_HTTP_UPS_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      offsetof(ngx_http_ollama_srv_conf_t, dry_run),
       NULL },
 
     { ngx_string("ollama_normalize_uri"),
@@ -151,6 +176,27 @@ static ngx_command_t  ngx_http_ollama_commands[] = {
       offsetof(ngx_http_ollama_loc_conf_t, version),
       NULL },
 
+    { ngx_string("ollama_client"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_ollama_client_variable,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ollama_log_level"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ollama_loc_conf_t, log_level),
+      &ngx_http_ollama_log_levels },
+
+    { ngx_string("ollama_status"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
+      ngx_http_ollama_status,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("ollama_health"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
       ngx_http_ollama_health,
@@ -193,161 +239,6 @@ ngx_module_t  ngx_http_ollama_module = {
 };
 
 
-static ngx_http_variable_t  ngx_http_ollama_vars[] = {
-
-    { ngx_string("ollama_authorization"), NULL,
-      ngx_http_ollama_authorization_variable, 0,
-      NGX_HTTP_VAR_NOCACHEABLE|NGX_HTTP_VAR_NOHASH, 0 },
-
-    { ngx_string("ollama_upstream"), NULL, ngx_http_ollama_conf_variable,
-      offsetof(ngx_http_ollama_loc_conf_t, upstream), 0, 0 },
-
-    { ngx_string("ollama_host"), NULL, ngx_http_ollama_conf_variable,
-      offsetof(ngx_http_ollama_loc_conf_t, host), 0, 0 },
-
-    { ngx_string("ollama_key"), NULL, ngx_http_ollama_ctx_variable,
-      offsetof(ngx_http_ollama_ctx_t, key_name),
-      NGX_HTTP_VAR_NOCACHEABLE, 0 },
-
-    { ngx_string("ollama_model"), NULL, ngx_http_ollama_ctx_variable,
-      offsetof(ngx_http_ollama_ctx_t, want)
-      + offsetof(ngx_http_ollama_want_t, model),
-      NGX_HTTP_VAR_NOCACHEABLE, 0 },
-
-    { ngx_string("ollama_attempts"), NULL, ngx_http_ollama_attempts_variable,
-      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
-
-      ngx_http_null_variable
-};
-
-
-static ngx_int_t
-ngx_http_ollama_authorization_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data)
-{
-    ngx_http_ollama_ctx_t  *ctx;
-
-    ctx = ngx_http_ollama_get_ctx(r);
-
-    if (ctx) {
-        ctx->authorized = 1;
-    }
-
-    if (ctx == NULL || ctx->key == NULL) {
-        v->not_found = 1;
-        return NGX_OK;
-    }
-
-    v->data = ctx->key->authorization.data;
-    v->len = ctx->key->authorization.len;
-    v->valid = 1;
-    v->no_cacheable = 0;
-    v->not_found = 0;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_ollama_conf_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data)
-{
-    ngx_str_t                   *s;
-    ngx_http_ollama_loc_conf_t  *olcf;
-
-    olcf = ngx_http_get_module_loc_conf(r, ngx_http_ollama_module);
-
-    s = (ngx_str_t *) ((char *) olcf + data);
-
-    v->data = s->data;
-    v->len = s->len;
-    v->valid = 1;
-    v->no_cacheable = 0;
-    v->not_found = 0;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_ollama_ctx_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data)
-{
-    ngx_str_t              *s;
-    ngx_http_ollama_ctx_t  *ctx;
-
-    ctx = ngx_http_ollama_get_ctx(r);
-
-    if (ctx == NULL) {
-        v->not_found = 1;
-        return NGX_OK;
-    }
-
-    s = (ngx_str_t *) ((char *) ctx + data);
-
-    if (s->len == 0) {
-        v->not_found = 1;
-        return NGX_OK;
-    }
-
-    v->data = s->data;
-    v->len = s->len;
-    v->valid = 1;
-    v->no_cacheable = 0;
-    v->not_found = 0;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_ollama_attempts_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data)
-{
-    u_char                 *p;
-    ngx_http_ollama_ctx_t  *ctx;
-
-    ctx = ngx_http_ollama_get_ctx(r);
-
-    if (ctx == NULL || ctx->nattempts == 0) {
-        v->not_found = 1;
-        return NGX_OK;
-    }
-
-    p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    v->data = p;
-    v->len = ngx_sprintf(p, "%ui", ctx->nattempts) - p;
-    v->valid = 1;
-    v->no_cacheable = 0;
-    v->not_found = 0;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_ollama_add_variables(ngx_conf_t *cf)
-{
-    ngx_http_variable_t  *var, *v;
-
-    for (v = ngx_http_ollama_vars; v->name.len; v++) {
-        var = ngx_http_add_variable(cf, &v->name, v->flags);
-        if (var == NULL) {
-            return NGX_ERROR;
-        }
-
-        var->get_handler = v->get_handler;
-        var->data = v->data;
-    }
-
-    return NGX_OK;
-}
-
-
 static ngx_int_t
 ngx_http_ollama_init(ngx_conf_t *cf)
 {
@@ -367,6 +258,13 @@ ngx_http_ollama_init(ngx_conf_t *cf)
 
     *h = ngx_http_ollama_uri_handler;
 
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_REWRITE_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_ollama_rewrite_handler;
+
     h = ngx_array_push(&cmcf->phases[NGX_HTTP_ACCESS_PHASE].handlers);
     if (h == NULL) {
         return NGX_ERROR;
@@ -385,46 +283,87 @@ ngx_http_ollama_init(ngx_conf_t *cf)
 }
 
 
-/* a name that is no upstream would be looked for in the DNS, request by request */
+/*
+ * Which upstreams have keys.  A name that is none would be looked for in the
+ * DNS, request by request.
+ */
 
 static ngx_int_t
 ngx_http_ollama_check_upstreams(ngx_conf_t *cf)
 {
-    ngx_str_t                       *name;
     ngx_uint_t                       i, j;
+    ngx_http_ollama_target_t       **target;
+    ngx_http_ollama_srv_conf_t      *oscf, *keys;
     ngx_http_ollama_main_conf_t     *omcf;
     ngx_http_upstream_srv_conf_t   **uscfp;
     ngx_http_upstream_main_conf_t   *umcf;
 
     omcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_ollama_module);
-
-    if (omcf->upstreams == NULL) {
-        return NGX_OK;
-    }
-
     umcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_upstream_module);
 
     uscfp = umcf->upstreams.elts;
-    name = omcf->upstreams->elts;
+    target = omcf->targets->elts;
+    keys = NULL;
 
-    for (i = 0; i < omcf->upstreams->nelts; i++) {
+    for (j = 0; j < umcf->upstreams.nelts; j++) {
+
+        if (uscfp[j]->srv_conf == NULL) {
+            continue;
+        }
+
+        oscf = ngx_http_conf_upstream_srv_conf(uscfp[j],
+                                               ngx_http_ollama_module);
+
+        if (oscf->tries == 0) {
+            continue;
+        }
+
+        ngx_conf_init_uint_value(oscf->queue, 512);
+        ngx_conf_init_msec_value(oscf->queue_timeout, 60000);
+        ngx_conf_init_value(oscf->dry_run, 0);
+
+        oscf->index = omcf->queues++ % NGX_HTTP_OLLAMA_QUEUES;
+
+        if (keys == NULL) {
+            keys = oscf;
+        }
+    }
+
+    for (i = 0; i < omcf->targets->nelts; i++) {
 
         for (j = 0; j < umcf->upstreams.nelts; j++) {
-            if (uscfp[j]->host.len == name[i].len
-                && ngx_strncasecmp(uscfp[j]->host.data, name[i].data,
-                                   name[i].len)
+            if (uscfp[j]->host.len == target[i]->name.len
+                && ngx_strncasecmp(uscfp[j]->host.data, target[i]->name.data,
+                                   target[i]->name.len)
                    == 0)
             {
                 break;
             }
         }
 
-        if (j == umcf->upstreams.nelts) {
-            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "there is no \"upstream %V { }\", which "
-                          "\"ollama_upstream\" names", &name[i]);
-            return NGX_ERROR;
+        if (j < umcf->upstreams.nelts) {
+
+            if (uscfp[j]->srv_conf) {
+                oscf = ngx_http_conf_upstream_srv_conf(uscfp[j],
+                                                      ngx_http_ollama_module);
+                target[i]->keys = oscf->tries ? oscf : NULL;
+            }
+
+            continue;
         }
+
+        if (target[i] == &omcf->target) {
+
+            /* nobody has asked for it: proxy_pass names another one */
+
+            target[i]->keys = keys;
+            continue;
+        }
+
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "there is no \"upstream %V { }\", which "
+                      "\"ollama_upstream\" names", &target[i]->name);
+        return NGX_ERROR;
     }
 
     return NGX_OK;
@@ -434,6 +373,7 @@ ngx_http_ollama_check_upstreams(ngx_conf_t *cf)
 static void *
 ngx_http_ollama_create_main_conf(ngx_conf_t *cf)
 {
+    ngx_http_ollama_target_t    **target;
     ngx_http_ollama_main_conf_t  *omcf;
 
     omcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_ollama_main_conf_t));
@@ -444,18 +384,37 @@ ngx_http_ollama_create_main_conf(ngx_conf_t *cf)
     /*
      * set by ngx_pcalloc():
      *
-     *     omcf->shm_zone = NULL;
-     *     omcf->keys = NULL;
+     *     omcf->pool = NULL;
      *     omcf->outbox = NULL;
+     *     omcf->running = NULL;
+     *     omcf->zone = { 0, NULL };
      *     omcf->config = { 0, NULL };
      *     omcf->env_file = { 0, NULL };
      *     omcf->token = { 0, NULL };
+     *     omcf->statsd.sockaddr = NULL;
      *     omcf->open = 0;
      *     omcf->origins = NULL;
+     *     omcf->queues = 0;
      */
 
-    omcf->queue = NGX_CONF_UNSET_UINT;
-    omcf->queue_timeout = NGX_CONF_UNSET_MSEC;
+    omcf->end = ngx_http_ollama_request_end;
+
+    omcf->targets = ngx_array_create(cf->pool, 4,
+                                     sizeof(ngx_http_ollama_target_t *));
+    if (omcf->targets == NULL) {
+        return NULL;
+    }
+
+    target = ngx_array_push(omcf->targets);
+    if (target == NULL) {
+        return NULL;
+    }
+
+    *target = &omcf->target;
+
+    ngx_str_set(&omcf->target.url, "https://ollama_cloud");
+    ngx_str_set(&omcf->target.name, "ollama_cloud");
+    ngx_str_set(&omcf->target.host, "ollama.com");
 
     return omcf;
 }
@@ -466,14 +425,11 @@ ngx_http_ollama_init_main_conf(ngx_conf_t *cf, void *conf)
 {
     ngx_http_ollama_main_conf_t  *omcf = conf;
 
-    ngx_conf_init_uint_value(omcf->queue, 512);
-    ngx_conf_init_msec_value(omcf->queue_timeout, 60000);
-
-    if (omcf->shm_zone == NULL && omcf->config.len == 0) {
+    if (omcf->pool == NULL && omcf->config.len == 0) {
         return NGX_CONF_OK;
     }
 
-    if (omcf->shm_zone == NULL) {
+    if (omcf->pool == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"ollama_config\" needs \"ollama_zone\", "
                            "for example \"ollama_zone ollama 8m;\"");
@@ -487,13 +443,56 @@ ngx_http_ollama_init_main_conf(ngx_conf_t *cf, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    if (omcf->outbox) {
-        omcf->outbox->keys = omcf->keys;
-        omcf->keys->changed = ngx_http_ollama_outbox_penalty;
-        omcf->keys->data = omcf->outbox;
+    if (omcf->statsd.sockaddr
+        && ngx_http_ollama_add_outbox(cf, omcf) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_ollama_keep_environment(cf) != NGX_OK) {
+        return NGX_CONF_ERROR;
     }
 
     return ngx_http_ollama_load_config(cf, omcf);
+}
+
+
+/* zones of its own, whose names are derived: none can be taken twice */
+
+static ngx_int_t
+ngx_http_ollama_add_outbox(ngx_conf_t *cf, ngx_http_ollama_main_conf_t *omcf)
+{
+    ngx_str_t  name;
+
+    name.data = ngx_pnalloc(cf->pool, omcf->zone.len + sizeof("_running"));
+    if (name.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    name.len = ngx_sprintf(name.data, "%V_outbox", &omcf->zone) - name.data;
+
+    omcf->outbox = ngx_http_ollama_outbox_create(cf, &name,
+                                                 omcf->outbox_size);
+    if (omcf->outbox == NULL) {
+        return NGX_ERROR;
+    }
+
+    name.data = ngx_pnalloc(cf->pool, omcf->zone.len + sizeof("_running"));
+    if (name.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    name.len = ngx_sprintf(name.data, "%V_running", &omcf->zone) - name.data;
+
+    omcf->running = ngx_http_ollama_running_create(cf, &name);
+    if (omcf->running == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_ollama_pool_set_changed(omcf->pool,
+                                     ngx_http_ollama_outbox_penalty,
+                                     omcf->outbox);
+    return NGX_OK;
 }
 
 
@@ -508,6 +507,9 @@ ngx_http_ollama_create_srv_conf(ngx_conf_t *cf)
     }
 
     conf->normalize_uri = NGX_CONF_UNSET;
+    conf->queue = NGX_CONF_UNSET_UINT;
+    conf->queue_timeout = NGX_CONF_UNSET_MSEC;
+    conf->dry_run = NGX_CONF_UNSET;
 
     return conf;
 }
@@ -540,8 +542,8 @@ ngx_http_ollama_create_loc_conf(ngx_conf_t *cf)
      *
      *     conf->health = 0;
      *     conf->details = { 0, NULL };
-     *     conf->upstream = { 0, NULL };
-     *     conf->host = { 0, NULL };
+     *     conf->status = 0;
+     *     conf->target = NULL;
      *     conf->version = { 0, NULL };
      */
 
@@ -549,7 +551,9 @@ ngx_http_ollama_create_loc_conf(ngx_conf_t *cf)
     conf->access = NGX_CONF_UNSET;
     conf->headers = NGX_CONF_UNSET;
     conf->no_log = NGX_CONF_UNSET;
+    conf->log_level = NGX_CONF_UNSET_UINT;
     conf->bodies = NGX_CONF_UNSET_SIZE;
+    conf->client = NGX_CONF_UNSET;
 
     return conf;
 }
@@ -570,24 +574,23 @@ ngx_http_ollama_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_size_value(conf->bodies, prev->bodies, 1024 * 1024);
     ngx_conf_merge_str_value(conf->version, prev->version, "0.33.3");
 
-    if (conf->upstream.data == NULL) {
-        conf->upstream = prev->upstream;
-        conf->host = prev->host;
+    ngx_conf_merge_uint_value(conf->log_level, prev->log_level, NGX_LOG_WARN);
+    ngx_conf_merge_value(conf->client, prev->client, NGX_CONF_UNSET);
+
+    omcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_ollama_module);
+
+    if (conf->target == NULL) {
+        conf->target = prev->target ? prev->target : &omcf->target;
     }
 
-    if (conf->upstream.data == NULL) {
-        ngx_str_set(&conf->upstream, "https://ollama_cloud");
-        ngx_str_set(&conf->host, "ollama.com");
-    }
+    if (conf->enable || conf->health || conf->status || conf->access) {
 
-    if (conf->enable || conf->health || conf->access) {
-        omcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_ollama_module);
-
-        if (omcf->shm_zone == NULL) {
+        if (omcf->pool == NULL) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"ollama\", \"ollama_access\" and "
-                               "\"ollama_health\" need \"ollama_zone\" and "
-                               "\"ollama_config\" on the http level");
+                               "\"ollama\", \"ollama_access\", "
+                               "\"ollama_health\" and \"ollama_status\" "
+                               "need \"ollama_zone\" and \"ollama_config\" "
+                               "on the http level");
             return NGX_CONF_ERROR;
         }
     }
@@ -603,8 +606,8 @@ ngx_http_ollama_init_module(ngx_cycle_t *cycle)
 
     omcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_ollama_module);
 
-    if (omcf && omcf->keys && omcf->keys->pool) {
-        ngx_http_ollama_keys_commit(omcf->keys);
+    if (omcf && omcf->pool) {
+        ngx_http_ollama_pool_commit(omcf->pool);
     }
 
     return NGX_OK;
@@ -625,15 +628,16 @@ ngx_http_ollama_init_process(ngx_cycle_t *cycle)
 
     omcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_ollama_module);
 
-    if (omcf && omcf->keys && omcf->keys->pool) {
-        ngx_http_ollama_keys_init_process(omcf->keys, cycle->log);
-        ngx_http_ollama_queue_init_process(omcf->keys);
+    if (omcf == NULL || omcf->pool == NULL) {
+        return NGX_OK;
+    }
 
-        if (omcf->outbox) {
-            ngx_http_ollama_running_init_process(omcf->outbox->running,
-                                                 cycle->log);
-            ngx_http_ollama_sender_init_process(omcf->outbox, cycle);
-        }
+    ngx_http_ollama_pool_init_process(omcf->pool, cycle->log);
+    ngx_http_ollama_wait_init_process(omcf->pool);
+
+    if (omcf->outbox) {
+        ngx_http_ollama_running_init_process(omcf->running, cycle->log);
+        ngx_http_ollama_sender_init_process(omcf, cycle);
     }
 
     return NGX_OK;
@@ -643,6 +647,7 @@ ngx_http_ollama_init_process(ngx_cycle_t *cycle)
 static void
 ngx_http_ollama_exit_process(ngx_cycle_t *cycle)
 {
+    ngx_http_ollama_ctx_t        *ctx;
     ngx_http_ollama_main_conf_t  *omcf;
 
     if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
@@ -652,11 +657,29 @@ ngx_http_ollama_exit_process(ngx_cycle_t *cycle)
 
     omcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_ollama_module);
 
-    if (omcf && omcf->keys && omcf->keys->pool) {
+    if (omcf == NULL || omcf->pool == NULL) {
+        return;
+    }
+
+    if (omcf->outbox) {
+
+        /* a fast shutdown waits for nobody: what runs is put on record */
+
+        for ( ;; ) {
+            ctx = ngx_http_ollama_running_first();
+
+            if (ctx == NULL) {
+                break;
+            }
+
+            ngx_http_ollama_request_stop(ctx);
+        }
+
         ngx_http_ollama_running_exit_process();
         ngx_http_ollama_sender_exit_process();
-        ngx_http_ollama_keys_exit_process(omcf->keys);
     }
+
+    ngx_http_ollama_pool_exit_process(omcf->pool);
 }
 
 
@@ -668,7 +691,7 @@ ngx_http_ollama_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ssize_t     size;
     ngx_str_t  *value;
 
-    if (omcf->shm_zone) {
+    if (omcf->pool) {
         return "is duplicate";
     }
 
@@ -690,22 +713,12 @@ ngx_http_ollama_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    omcf->keys = ngx_pcalloc(cf->pool, sizeof(ngx_http_ollama_keys_t));
-    if (omcf->keys == NULL) {
+    omcf->zone = value[1];
+
+    omcf->pool = ngx_http_ollama_pool_create(cf, &value[1], size);
+    if (omcf->pool == NULL) {
         return NGX_CONF_ERROR;
     }
-
-    omcf->shm_zone = ngx_shared_memory_add(cf, &value[1], size,
-                                           &ngx_http_ollama_module);
-    if (omcf->shm_zone == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    omcf->shm_zone->init = ngx_http_ollama_keys_init_zone;
-    omcf->shm_zone->data = omcf->keys;
-
-    omcf->keys->shm_zone = omcf->shm_zone;
-    omcf->keys->process = NGX_HTTP_OLLAMA_PROCESSES;
 
     return NGX_CONF_OK;
 }
@@ -717,7 +730,8 @@ ngx_http_ollama_keys(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_ollama_srv_conf_t  *oscf = conf;
 
     ngx_int_t                      n;
-    ngx_str_t                     *value;
+    ngx_str_t                     *value, time;
+    ngx_uint_t                     i;
     ngx_http_upstream_srv_conf_t  *uscf;
     ngx_http_ollama_main_conf_t   *omcf;
 
@@ -727,7 +741,7 @@ ngx_http_ollama_keys(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     omcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_ollama_module);
 
-    if (omcf->shm_zone == NULL) {
+    if (omcf->pool == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"ollama_keys\" needs \"ollama_zone\" before it, "
                            "on the http level");
@@ -735,29 +749,51 @@ ngx_http_ollama_keys(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     oscf->tries = 4;
+    oscf->tries_time = 15000;
 
     value = cf->args->elts;
 
-    if (cf->args->nelts == 2) {
+    for (i = 1; i < cf->args->nelts; i++) {
 
-        if (ngx_strncmp(value[1].data, "tries=", 6) != 0) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid parameter \"%V\", "
-                               "expected \"tries=number\"", &value[1]);
-            return NGX_CONF_ERROR;
+        if (ngx_strncmp(value[i].data, "tries=", 6) == 0) {
+            n = ngx_atoi(value[i].data + 6, value[i].len - 6);
+
+            if (n < 1 || n > NGX_HTTP_OLLAMA_MAX_TRIES) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "invalid value \"%V\", it must be between "
+                                   "1 and %d", &value[i],
+                                   NGX_HTTP_OLLAMA_MAX_TRIES);
+                return NGX_CONF_ERROR;
+            }
+
+            oscf->tries = n;
+            continue;
         }
 
-        n = ngx_atoi(value[1].data + 6, value[1].len - 6);
+        if (ngx_strncmp(value[i].data, "tries_time=", 11) == 0) {
+            time.data = value[i].data + 11;
+            time.len = value[i].len - 11;
 
-        if (n < 1 || n > NGX_HTTP_OLLAMA_MAX_TRIES) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid value \"%V\", it must be between "
-                               "1 and %d", &value[1],
-                               NGX_HTTP_OLLAMA_MAX_TRIES);
-            return NGX_CONF_ERROR;
+            oscf->tries_time = ngx_parse_time(&time, 0);
+
+            if (oscf->tries_time == (ngx_msec_t) NGX_ERROR
+                || oscf->tries_time == 0)
+            {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "invalid value \"%V\", expected a time, "
+                                   "for example \"tries_time=15s\"",
+                                   &value[i]);
+                return NGX_CONF_ERROR;
+            }
+
+            continue;
         }
 
-        oscf->tries = n;
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\", expected "
+                           "\"tries=number\" or \"tries_time=time\"",
+                           &value[i]);
+        return NGX_CONF_ERROR;
     }
 
     uscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_upstream_module);
@@ -775,12 +811,12 @@ ngx_http_ollama_keys(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 static char *
 ngx_http_ollama_queue(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_ollama_main_conf_t  *omcf = conf;
+    ngx_http_ollama_srv_conf_t  *oscf = conf;
 
     ngx_int_t   n;
     ngx_str_t  *value, s;
 
-    if (omcf->queue != NGX_CONF_UNSET_UINT) {
+    if (oscf->queue != NGX_CONF_UNSET_UINT) {
         return "is duplicate";
     }
 
@@ -794,7 +830,7 @@ ngx_http_ollama_queue(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    omcf->queue = n;
+    oscf->queue = n;
 
     if (cf->args->nelts == 3) {
 
@@ -808,9 +844,9 @@ ngx_http_ollama_queue(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         s.data = value[2].data + 8;
         s.len = value[2].len - 8;
 
-        omcf->queue_timeout = ngx_parse_time(&s, 0);
+        oscf->queue_timeout = ngx_parse_time(&s, 0);
 
-        if (omcf->queue_timeout == (ngx_msec_t) NGX_ERROR) {
+        if (oscf->queue_timeout == (ngx_msec_t) NGX_ERROR) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid time \"%V\"", &s);
             return NGX_CONF_ERROR;
@@ -827,10 +863,11 @@ ngx_http_ollama_upstream(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_ollama_loc_conf_t  *olcf = conf;
 
     u_char                       *p, *last;
-    ngx_str_t                    *value, *s;
+    ngx_str_t                    *value;
+    ngx_http_ollama_target_t     *target;
     ngx_http_ollama_main_conf_t  *omcf;
 
-    if (olcf->upstream.data) {
+    if (olcf->target) {
         return "is duplicate";
     }
 
@@ -858,26 +895,19 @@ ngx_http_ollama_upstream(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    olcf->upstream = value[1];
-
-    olcf->host.data = p;
-    olcf->host.len = last - p;
-
     omcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_ollama_module);
 
-    if (omcf->upstreams == NULL) {
-        omcf->upstreams = ngx_array_create(cf->pool, 4, sizeof(ngx_str_t));
-        if (omcf->upstreams == NULL) {
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    s = ngx_array_push(omcf->upstreams);
-    if (s == NULL) {
+    target = ngx_http_ollama_add_target(cf, omcf);
+    if (target == NULL) {
         return NGX_CONF_ERROR;
     }
 
-    *s = olcf->host;
+    olcf->target = target;
+
+    target->url = value[1];
+    target->name.data = p;
+    target->name.len = last - p;
+    target->host = target->name;
 
     if (cf->args->nelts == 2) {
         return NGX_CONF_OK;
@@ -890,10 +920,31 @@ ngx_http_ollama_upstream(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    olcf->host.data = value[2].data + 5;
-    olcf->host.len = value[2].len - 5;
+    target->host.data = value[2].data + 5;
+    target->host.len = value[2].len - 5;
 
     return NGX_CONF_OK;
+}
+
+
+static ngx_http_ollama_target_t *
+ngx_http_ollama_add_target(ngx_conf_t *cf, ngx_http_ollama_main_conf_t *omcf)
+{
+    ngx_http_ollama_target_t  *target, **p;
+
+    target = ngx_pcalloc(cf->pool, sizeof(ngx_http_ollama_target_t));
+    if (target == NULL) {
+        return NULL;
+    }
+
+    p = ngx_array_push(omcf->targets);
+    if (p == NULL) {
+        return NULL;
+    }
+
+    *p = target;
+
+    return target;
 }
 
 
@@ -902,12 +953,11 @@ ngx_http_ollama_statsd(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_ollama_main_conf_t  *omcf = conf;
 
-    ssize_t                    size;
-    ngx_str_t                 *value, name, s;
-    ngx_url_t                  url;
-    ngx_http_ollama_outbox_t  *outbox;
+    ssize_t     size;
+    ngx_str_t  *value, s;
+    ngx_url_t   url;
 
-    if (omcf->outbox) {
+    if (omcf->statsd.sockaddr) {
         return "is duplicate";
     }
 
@@ -954,30 +1004,8 @@ ngx_http_ollama_statsd(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
-    outbox = ngx_pcalloc(cf->pool, sizeof(ngx_http_ollama_outbox_t));
-    if (outbox == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    outbox->addr = url.addrs[0];
-
-    ngx_str_set(&name, "ollama_outbox");
-
-    outbox->shm_zone = ngx_shared_memory_add(cf, &name, size,
-                                             &ngx_http_ollama_module);
-    if (outbox->shm_zone == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    outbox->shm_zone->init = ngx_http_ollama_outbox_init_zone;
-    outbox->shm_zone->data = outbox;
-
-    outbox->running = ngx_http_ollama_running_create(cf);
-    if (outbox->running == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    omcf->outbox = outbox;
+    omcf->statsd = url.addrs[0];
+    omcf->outbox_size = size;
 
     return NGX_CONF_OK;
 }
@@ -1041,6 +1069,73 @@ ngx_http_ollama_origins(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         *s = value[i];
     }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_ollama_client_variable(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_ollama_loc_conf_t  *olcf = conf;
+
+    ngx_str_t  *value;
+
+    if (olcf->client != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (value[1].len < 2 || value[1].data[0] != '$') {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid variable \"%V\", expected its name with "
+                           "a \"$\", for example \"$remote_user\"",
+                           &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    value[1].data++;
+    value[1].len--;
+
+    olcf->client = ngx_http_get_variable_index(cf, &value[1]);
+
+    return (olcf->client == NGX_ERROR) ? NGX_CONF_ERROR : NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_ollama_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_ollama_loc_conf_t  *olcf = conf;
+
+    ngx_str_t                 *value;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (olcf->status) {
+        return "is duplicate";
+    }
+
+    olcf->status = NGX_HTTP_OLLAMA_STATUS_JSON;
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts == 2) {
+
+        if (ngx_strcmp(value[1].data, "format=prometheus") == 0) {
+            olcf->status = NGX_HTTP_OLLAMA_STATUS_PROMETHEUS;
+
+        } else if (ngx_strcmp(value[1].data, "format=json") != 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\", expected "
+                               "\"format=json\" or \"format=prometheus\"",
+                               &value[1]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_http_ollama_status_handler;
 
     return NGX_CONF_OK;
 }

@@ -1,11 +1,57 @@
 
 #include "ngx_http_ollama_outbox.h"
+#include "core/ring.h"
 
 
+typedef struct {
+    uint64_t                         instance;
+    uint64_t                         started;       /* ms since 1970 */
+    ngx_atomic_t                     requests;      /* ids given out */
+    ngx_pid_t                        sender;        /* 0: nobody */
+    ngx_uint_t                       frames;        /* the daemon reads */
+    ollama_ring_t                    ring;          /* and its data */
+} ngx_http_ollama_outbox_shm_t;
+
+
+struct ngx_http_ollama_outbox_s {
+    ngx_shm_zone_t                  *shm_zone;
+    ngx_slab_pool_t                 *shpool;
+    ngx_http_ollama_outbox_shm_t    *sh;
+};
+
+
+static ngx_int_t ngx_http_ollama_outbox_init_zone(ngx_shm_zone_t *shm_zone,
+    void *data);
 static uint64_t ngx_http_ollama_outbox_random(void);
+static ngx_int_t ngx_http_ollama_outbox_commit(
+    ngx_http_ollama_outbox_t *outbox, u_char *frame, size_t len,
+    uint64_t time, ngx_uint_t body, u_char *mark);
 
 
-ngx_int_t
+ngx_http_ollama_outbox_t *
+ngx_http_ollama_outbox_create(ngx_conf_t *cf, ngx_str_t *zone, size_t size)
+{
+    ngx_http_ollama_outbox_t  *outbox;
+
+    outbox = ngx_pcalloc(cf->pool, sizeof(ngx_http_ollama_outbox_t));
+    if (outbox == NULL) {
+        return NULL;
+    }
+
+    outbox->shm_zone = ngx_shared_memory_add(cf, zone, size,
+                                             &ngx_http_ollama_module);
+    if (outbox->shm_zone == NULL) {
+        return NULL;
+    }
+
+    outbox->shm_zone->init = ngx_http_ollama_outbox_init_zone;
+    outbox->shm_zone->data = outbox;
+
+    return outbox;
+}
+
+
+static ngx_int_t
 ngx_http_ollama_outbox_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 {
     ngx_http_ollama_outbox_t  *outbox = shm_zone->data;
@@ -94,6 +140,22 @@ ngx_int_t
 ngx_http_ollama_outbox_put(ngx_http_ollama_outbox_t *outbox, u_char *frame,
     size_t len, uint64_t time, ngx_uint_t body)
 {
+    return ngx_http_ollama_outbox_commit(outbox, frame, len, time, body, NULL);
+}
+
+
+ngx_int_t
+ngx_http_ollama_outbox_put_record(ngx_http_ollama_outbox_t *outbox,
+    u_char *frame, size_t len, uint64_t time, u_char *mark)
+{
+    return ngx_http_ollama_outbox_commit(outbox, frame, len, time, 0, mark);
+}
+
+
+static ngx_int_t
+ngx_http_ollama_outbox_commit(ngx_http_ollama_outbox_t *outbox, u_char *frame,
+    size_t len, uint64_t time, ngx_uint_t body, u_char *mark)
+{
     u_char  *p;
 
     ngx_shmtx_lock(&outbox->shpool->mutex);
@@ -103,6 +165,10 @@ ngx_http_ollama_outbox_put(ngx_http_ollama_outbox_t *outbox, u_char *frame,
     if (p) {
         ngx_memcpy(p, frame, len);
         ollama_ring_commit(&outbox->sh->ring);
+    }
+
+    if (mark) {
+        *mark = 0;
     }
 
     ngx_shmtx_unlock(&outbox->shpool->mutex);
@@ -133,43 +199,194 @@ ngx_http_ollama_outbox_room(ngx_http_ollama_outbox_t *outbox, size_t len)
 
 
 void
-ngx_http_ollama_outbox_penalty(void *data, ngx_http_ollama_key_t *key,
-    ngx_http_ollama_block_t *block)
+ngx_http_ollama_outbox_penalty(void *data, ngx_http_ollama_penalty_t *penalty)
 {
     ngx_http_ollama_outbox_t  *outbox = data;
 
     u_char                    frame[OLLAMA_RECORD_MAX];
     size_t                    len;
-    ollama_record_penalty_t   penalty;
+    ollama_record_penalty_t   rp;
 
-    ngx_memzero(&penalty, sizeof(ollama_record_penalty_t));
+    ngx_memzero(&rp, sizeof(ollama_record_penalty_t));
 
-    penalty.key = ngx_http_ollama_key_number(key);
-    penalty.time = ngx_http_ollama_now();
+    rp.key = penalty->key;
+    rp.time = ngx_http_ollama_now();
+    rp.until = (uint64_t) penalty->until * 1000;
+    rp.http = (uint16_t) penalty->http;
+    rp.state = (uint8_t) penalty->state;
+    rp.level = (uint8_t) penalty->level;
+    rp.max_concurrent = (uint32_t) penalty->learned;
+    rp.status.data = (u_char *) penalty->status;
+    rp.status.len = ngx_strlen(penalty->status);
+    rp.reason.data = penalty->reason;
+    rp.reason.len = ngx_strlen(penalty->reason);
+    rp.model.data = penalty->model;
+    rp.model.len = penalty->model_len;
 
-    if (block) {
-        penalty.until = (uint64_t) block->until * 1000;
-        penalty.http = block->status;
-        penalty.model.data = block->model;
-        penalty.model.len = block->len;
-        penalty.status.data = (u_char *) "model blocked";
-        penalty.status.len = sizeof("model blocked") - 1;
-
-    } else {
-        penalty.until = (uint64_t) key->until * 1000;
-        penalty.http = key->http;
-        penalty.state = key->state;
-        penalty.level = key->level;
-        penalty.max_concurrent = key->account->learned;
-        penalty.status.data = (u_char *) ngx_http_ollama_key_state_name(key);
-        penalty.status.len = ngx_strlen(penalty.status.data);
-        penalty.reason.data = key->reason;
-        penalty.reason.len = ngx_strlen(key->reason);
-    }
-
-    len = ollama_record_penalty_encode(frame, sizeof(frame), &penalty);
+    len = ollama_record_penalty_encode(frame, sizeof(frame), &rp);
 
     if (len) {
-        (void) ngx_http_ollama_outbox_put(outbox, frame, len, penalty.time, 0);
+        (void) ngx_http_ollama_outbox_put(outbox, frame, len, rp.time, 0);
     }
+}
+
+
+ngx_uint_t
+ngx_http_ollama_outbox_take(ngx_http_ollama_outbox_t *outbox)
+{
+    ngx_pid_t                      pid;
+    ngx_uint_t                     taken;
+    ngx_http_ollama_outbox_shm_t  *sh;
+
+    sh = outbox->sh;
+    pid = sh->sender;
+
+    if (pid && pid != ngx_pid
+        && !(kill(pid, 0) == -1 && ngx_errno == NGX_ESRCH))
+    {
+        return 0;
+    }
+
+    ngx_shmtx_lock(&outbox->shpool->mutex);
+
+    taken = (sh->sender == pid);
+
+    if (taken) {
+        sh->sender = ngx_pid;
+    }
+
+    ngx_shmtx_unlock(&outbox->shpool->mutex);
+
+    return taken;
+}
+
+
+void
+ngx_http_ollama_outbox_give_up(ngx_http_ollama_outbox_t *outbox)
+{
+    ngx_shmtx_lock(&outbox->shpool->mutex);
+
+    if (outbox->sh->sender == ngx_pid) {
+        outbox->sh->sender = 0;
+    }
+
+    ngx_shmtx_unlock(&outbox->shpool->mutex);
+}
+
+
+size_t
+ngx_http_ollama_outbox_read(ngx_http_ollama_outbox_t *outbox, u_char *buf,
+    size_t size, size_t *need)
+{
+    size_t  n;
+
+    ngx_shmtx_lock(&outbox->shpool->mutex);
+
+    n = ollama_ring_read(&outbox->sh->ring, buf, size, need);
+
+    ngx_shmtx_unlock(&outbox->shpool->mutex);
+
+    if (outbox->sh->frames < OLLAMA_FRAME_VERSION) {
+
+        /* an older daemon, or one that has not said yet what it reads */
+
+        ollama_record_downgrade(buf, n);
+    }
+
+    return n;
+}
+
+
+void
+ngx_http_ollama_outbox_ack(ngx_http_ollama_outbox_t *outbox, uint64_t seq)
+{
+    ngx_shmtx_lock(&outbox->shpool->mutex);
+
+    ollama_ring_ack(&outbox->sh->ring, seq);
+
+    ngx_shmtx_unlock(&outbox->shpool->mutex);
+}
+
+
+void
+ngx_http_ollama_outbox_rewind(ngx_http_ollama_outbox_t *outbox)
+{
+    ngx_shmtx_lock(&outbox->shpool->mutex);
+
+    ollama_ring_rewind(&outbox->sh->ring);
+
+    ngx_shmtx_unlock(&outbox->shpool->mutex);
+}
+
+
+void
+ngx_http_ollama_outbox_welcome(ngx_http_ollama_outbox_t *outbox,
+    ollama_record_welcome_t *welcome)
+{
+    ngx_http_ollama_outbox_shm_t  *sh;
+
+    sh = outbox->sh;
+
+    ngx_shmtx_lock(&outbox->shpool->mutex);
+
+    sh->frames = welcome->frames;
+
+    if (welcome->instance == sh->instance) {
+        ollama_ring_ack(&sh->ring, welcome->seq);
+    }
+
+    ollama_ring_rewind(&sh->ring);
+
+    ngx_shmtx_unlock(&outbox->shpool->mutex);
+}
+
+
+ngx_uint_t
+ngx_http_ollama_outbox_empty(ngx_http_ollama_outbox_t *outbox)
+{
+    return ollama_ring_used(&outbox->sh->ring) == 0;
+}
+
+
+ngx_uint_t
+ngx_http_ollama_outbox_unsent(ngx_http_ollama_outbox_t *outbox)
+{
+    return ollama_ring_unsent(&outbox->sh->ring);
+}
+
+
+void
+ngx_http_ollama_outbox_hello(ngx_http_ollama_outbox_t *outbox,
+    ollama_record_hello_t *hello)
+{
+    hello->instance = outbox->sh->instance;
+    hello->started = outbox->sh->started;
+}
+
+
+void
+ngx_http_ollama_outbox_state(ngx_http_ollama_outbox_t *outbox,
+    ollama_record_outbox_t *state)
+{
+    uint64_t        oldest;
+    ollama_ring_t  *ring;
+
+    ring = &outbox->sh->ring;
+
+    ngx_shmtx_lock(&outbox->shpool->mutex);
+
+    oldest = ollama_ring_oldest(ring);
+
+    state->time = ngx_http_ollama_now();
+    state->size = ring->size;
+    state->used = ollama_ring_used(ring);
+    state->last_seq = ring->seq;
+    state->acked = ring->acked;
+    state->dropped_records = ring->dropped_records;
+    state->dropped_bodies = ring->dropped_bodies;
+    state->resent = ring->resent;
+    state->lag = (oldest && oldest < state->time)
+                 ? (uint32_t) (state->time - oldest) : 0;
+
+    ngx_shmtx_unlock(&outbox->shpool->mutex);
 }

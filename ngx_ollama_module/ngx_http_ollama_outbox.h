@@ -12,9 +12,6 @@
  * The role of the sender is a pid in shared memory.  A worker that exits, or
  * shuts down gracefully, gives it up; one that was killed is found dead by the
  * others, within a second.
- *
- * When nginx starts, the daemon tells it once what the keys used in the last
- * two hours and what was held against them.
  */
 
 
@@ -22,59 +19,63 @@
 #define _NGX_HTTP_OLLAMA_OUTBOX_H_INCLUDED_
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
-
-#include "ngx_http_ollama_keys.h"
-#include "ngx_http_ollama_running.h"
-#include "core/record.h"
-#include "core/ring.h"
+#include "ngx_http_ollama.h"
 
 
-typedef struct {
-    uint64_t                         instance;
-    uint64_t                         started;       /* ms since 1970 */
-    ngx_atomic_t                     requests;      /* ids given out */
-    ngx_pid_t                        sender;        /* 0: nobody */
-    ngx_uint_t                       connected;
-    ollama_ring_t                    ring;          /* and its data */
-} ngx_http_ollama_outbox_shm_t;
-
-
-typedef struct {
-    ngx_shm_zone_t                  *shm_zone;
-    ngx_slab_pool_t                 *shpool;
-    ngx_http_ollama_outbox_shm_t    *sh;
-    ngx_http_ollama_keys_t          *keys;
-    ngx_http_ollama_running_t       *running;
-    ngx_addr_t                       addr;          /* of the daemon */
-} ngx_http_ollama_outbox_t;
-
-
-ngx_int_t ngx_http_ollama_outbox_init_zone(ngx_shm_zone_t *shm_zone,
-    void *data);
+ngx_http_ollama_outbox_t *ngx_http_ollama_outbox_create(ngx_conf_t *cf,
+    ngx_str_t *zone, size_t size);
 
 /*
- * Puts a sealed frame in; time is that of its request, ms since 1970.  room()
- * says whether a body of that size would be taken now.
+ * Puts a sealed frame in; time is that of its request, ms since 1970.  With a
+ * record, the mark of its request on a board (_running.h) is wiped out in the
+ * same step; NULL if it has none.
  */
 
 ngx_int_t ngx_http_ollama_outbox_put(ngx_http_ollama_outbox_t *outbox,
     u_char *frame, size_t len, uint64_t time, ngx_uint_t body);
+ngx_int_t ngx_http_ollama_outbox_put_record(ngx_http_ollama_outbox_t *outbox,
+    u_char *frame, size_t len, uint64_t time, u_char *mark);
+
+/* whether a body of that size would be taken now */
+
 ngx_uint_t ngx_http_ollama_outbox_room(ngx_http_ollama_outbox_t *outbox,
     size_t len);
+
+/* a number for a request */
+
 uint64_t ngx_http_ollama_outbox_id(ngx_http_ollama_outbox_t *outbox);
 
-/* for keys->changed: what is held against a key now, or was until now */
+/* for the pool: what is held against a key now, or was until now */
 
-void ngx_http_ollama_outbox_penalty(void *data, ngx_http_ollama_key_t *key,
-    ngx_http_ollama_block_t *block);
+void ngx_http_ollama_outbox_penalty(void *data,
+    ngx_http_ollama_penalty_t *penalty);
 
-/* the sender */
 
-void ngx_http_ollama_sender_init_process(ngx_http_ollama_outbox_t *outbox,
-    ngx_cycle_t *cycle);
-void ngx_http_ollama_sender_exit_process(void);
+/* the sender's side: the role, frames out of it, and those that are safe */
+
+ngx_uint_t ngx_http_ollama_outbox_take(ngx_http_ollama_outbox_t *outbox);
+void ngx_http_ollama_outbox_give_up(ngx_http_ollama_outbox_t *outbox);
+
+size_t ngx_http_ollama_outbox_read(ngx_http_ollama_outbox_t *outbox,
+    u_char *buf, size_t size, size_t *need);
+void ngx_http_ollama_outbox_ack(ngx_http_ollama_outbox_t *outbox,
+    uint64_t seq);
+void ngx_http_ollama_outbox_rewind(ngx_http_ollama_outbox_t *outbox);
+
+/* a daemon says what it has and what it reads: the rest is sent again */
+
+void ngx_http_ollama_outbox_welcome(ngx_http_ollama_outbox_t *outbox,
+    ollama_record_welcome_t *welcome);
+
+ngx_uint_t ngx_http_ollama_outbox_empty(ngx_http_ollama_outbox_t *outbox);
+ngx_uint_t ngx_http_ollama_outbox_unsent(ngx_http_ollama_outbox_t *outbox);
+
+/* what it is, for HELLO; how it is, for OUTBOX */
+
+void ngx_http_ollama_outbox_hello(ngx_http_ollama_outbox_t *outbox,
+    ollama_record_hello_t *hello);
+void ngx_http_ollama_outbox_state(ngx_http_ollama_outbox_t *outbox,
+    ollama_record_outbox_t *state);
 
 
 #endif /* _NGX_HTTP_OLLAMA_OUTBOX_H_INCLUDED_ */

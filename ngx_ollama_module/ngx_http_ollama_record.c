@@ -1,11 +1,10 @@
 
-/*
- * One record for each request that has reached the proxy, and its body.
- * Called once, when everything about the request is known and nothing of it
- * is freed yet; and the same in short, again and again, while it runs.
- */
-
-#include "ngx_http_ollama.h"
+#include "ngx_http_ollama_record.h"
+#include "ngx_http_ollama_access.h"
+#include "ngx_http_ollama_outbox.h"
+#include "ngx_http_ollama_respond.h"
+#include "ngx_http_ollama_trace.h"
+#include "ngx_http_ollama_usage.h"
 
 
 static void ngx_http_ollama_record_fill(ngx_http_ollama_ctx_t *ctx,
@@ -14,11 +13,8 @@ static void ngx_http_ollama_record_times(ngx_http_ollama_ctx_t *ctx,
     ollama_record_request_t *record);
 static void ngx_http_ollama_record_attempts(ngx_http_ollama_ctx_t *ctx,
     ollama_record_request_t *record);
-static void ngx_http_ollama_record_end(ngx_http_ollama_ctx_t *ctx,
-    ollama_record_request_t *record);
 static void ngx_http_ollama_record_client(ngx_http_ollama_ctx_t *ctx,
     ollama_record_request_t *record);
-static ngx_str_t *ngx_http_ollama_record_upstream_id(ngx_http_request_t *r);
 static u_char *ngx_http_ollama_record_body(ngx_http_ollama_ctx_t *ctx,
     ollama_record_request_t *record, size_t *size);
 static ngx_int_t ngx_http_ollama_record_copy(ngx_http_ollama_ctx_t *ctx,
@@ -33,35 +29,40 @@ static size_t   ngx_http_ollama_body_size;
 
 
 void
-ngx_http_ollama_record(ngx_http_ollama_ctx_t *ctx)
+ngx_http_ollama_record(ngx_http_ollama_ctx_t *ctx, u_char *listed)
 {
     u_char                     frame[OLLAMA_RECORD_MAX], *body;
     size_t                     len, size;
+    ngx_str_t                  reason;
     ollama_record_request_t    record;
     ngx_http_ollama_outbox_t  *outbox;
 
     outbox = ctx->conf->outbox;
 
-    if (outbox == NULL || ctx->route == NULL
-        || ctx->route->kind == OLLAMA_ROUTE_LOCAL
-        || ctx->state == NGX_HTTP_OLLAMA_INIT)
-    {
+    if (outbox == NULL || ctx->state == NGX_HTTP_OLLAMA_INIT) {
         return;
     }
 
     ngx_http_ollama_record_fill(ctx, &record);
 
-    record.prompt = ctx->prompt;
-    record.completion = ctx->completion;
+    record.prompt = ctx->answer.prompt;
+    record.completion = ctx->answer.completion;
 
-    ngx_http_ollama_record_end(ctx, &record);
+    record.end = (uint8_t) ngx_http_ollama_record_end(ctx, &reason);
+
+    ngx_http_ollama_text(&record.reason, &reason);
+
+    if (record.end == OLLAMA_RECORD_CLIENT_GONE && record.status == 0) {
+        record.status = NGX_HTTP_CLIENT_CLOSED_REQUEST;
+    }
 
     body = ngx_http_ollama_record_body(ctx, &record, &size);
 
     len = ollama_record_request_encode(frame, sizeof(frame), &record);
 
     if (len) {
-        (void) ngx_http_ollama_outbox_put(outbox, frame, len, record.time, 0);
+        (void) ngx_http_ollama_outbox_put_record(outbox, frame, len,
+                                                 record.time, listed);
     }
 
     if (body) {
@@ -76,17 +77,20 @@ size_t
 ngx_http_ollama_record_running(ngx_http_ollama_ctx_t *ctx, u_char *buf,
     size_t size)
 {
-    ollama_record_request_t     record;
-    ngx_http_ollama_attempt_t  *attempt;
+    ollama_record_request_t       record;
+    ngx_http_ollama_attempt_t    *attempt;
+    const ollama_usage_result_t  *usage;
 
     ngx_http_ollama_record_fill(ctx, &record);
 
-    if (ctx->usage) {
-        ollama_usage_so_far(ollama_usage_result(ctx->usage), ctx->body,
-                            &record.prompt, &record.completion);
+    usage = ngx_http_ollama_usage(ctx);
+
+    if (usage) {
+        ollama_usage_so_far(usage, ctx->body.size, &record.prompt,
+                            &record.completion);
 
     } else if (ctx->route->kind == OLLAMA_ROUTE_INFERENCE) {
-        record.prompt = ollama_usage_estimate(ctx->body);
+        record.prompt = ollama_usage_estimate(ctx->body.size);
     }
 
     record.certainty = OLLAMA_RECORD_ESTIMATED;
@@ -98,19 +102,19 @@ ngx_http_ollama_record_running(ngx_http_ollama_ctx_t *ctx, u_char *buf,
     record.model_answered.len = 0;
     record.upstream_id.len = 0;
 
-    if (ctx->queued) {
+    attempt = ngx_http_ollama_trace_last(ctx);
+
+    if (ctx->trace.wait_since) {
         record.end = OLLAMA_RECORD_WAITING;
-        record.queue += (uint32_t) (ngx_current_msec - ctx->wait_since);
+        record.queue += (uint32_t) (ngx_current_msec - ctx->trace.wait_since);
 
         /* an answer that is parked has no key any more */
 
         record.key = 0;
 
-        if (record.nattempts && record.nattempts == ctx->nattempts) {
-            attempt = &ctx->attempts[ctx->nattempts - 1];
-
+        if (attempt) {
             record.attempts[record.nattempts - 1].ms =
-                              (uint32_t) (ctx->wait_since - attempt->start);
+                          (uint32_t) (ctx->trace.wait_since - attempt->start);
         }
 
     } else {
@@ -119,13 +123,13 @@ ngx_http_ollama_record_running(ngx_http_ollama_ctx_t *ctx, u_char *buf,
             record.end = OLLAMA_RECORD_READING;
 
         } else {
-            record.end = ctx->first_byte ? OLLAMA_RECORD_ANSWERING
-                                         : OLLAMA_RECORD_SENT;
+            record.end = ctx->trace.first_byte ? OLLAMA_RECORD_ANSWERING
+                                               : OLLAMA_RECORD_SENT;
         }
 
         /* the last one is under way, and none that has failed */
 
-        if (record.nattempts && record.nattempts == ctx->nattempts) {
+        if (attempt) {
             record.nattempts--;
         }
     }
@@ -139,6 +143,7 @@ ngx_http_ollama_record_fill(ngx_http_ollama_ctx_t *ctx,
     ollama_record_request_t *record)
 {
     ngx_http_request_t           *r;
+    ngx_http_ollama_attempt_t    *attempt;
     const ollama_usage_result_t  *usage;
 
     r = ctx->request;
@@ -154,20 +159,21 @@ ngx_http_ollama_record_fill(ngx_http_ollama_ctx_t *ctx,
     record->id = ctx->id;
     record->time = (uint64_t) r->start_sec * 1000 + r->start_msec;
 
-    record->bytes_in = ctx->body;
-    record->bytes_out = ctx->bytes_out;
+    record->bytes_in = ctx->body.size;
+    record->bytes_out = ctx->answer.bytes;
 
-    if (ctx->key) {
-        record->key = ngx_http_ollama_key_number(ctx->key);
-    }
+    attempt = ngx_http_ollama_trace_last(ctx);
+
+    record->key = ctx->lease.key ? ctx->lease.key
+                                 : attempt ? attempt->key : 0;
 
     record->status = (uint16_t) (r->err_status ? r->err_status
                                                : r->headers_out.status);
-    record->streamed = ctx->streaming;
+    record->streamed = ctx->body.streaming;
 
-    if (ctx->usage) {
-        usage = ollama_usage_result(ctx->usage);
+    usage = ngx_http_ollama_usage(ctx);
 
+    if (usage) {
         record->cached = usage->cached;
         record->certainty = (uint8_t) usage->certainty;
 
@@ -181,7 +187,7 @@ ngx_http_ollama_record_fill(ngx_http_ollama_ctx_t *ctx,
 
     ngx_http_ollama_text(&record->method, &r->method_name);
     ngx_http_ollama_text(&record->endpoint, &ctx->endpoint);
-    ngx_http_ollama_text(&record->model, &ctx->want.model);
+    ngx_http_ollama_text(&record->model, &ctx->body.model);
 }
 
 
@@ -194,8 +200,8 @@ ngx_http_ollama_record_times(ngx_http_ollama_ctx_t *ctx,
 
     r = ctx->request;
 
-    record->total = (uint32_t) ctx->total;
-    record->queue = (uint32_t) ctx->waited;
+    record->total = (uint32_t) ctx->trace.total;
+    record->queue = (uint32_t) ctx->trace.waited;
     record->connect = OLLAMA_RECORD_NO_TIME;
     record->first_token = OLLAMA_RECORD_NO_TIME;
 
@@ -208,8 +214,8 @@ ngx_http_ollama_record_times(ngx_http_ollama_ctx_t *ctx,
         }
     }
 
-    if (ctx->first_byte) {
-        record->first_token = (uint32_t) ctx->first_byte - 1;
+    if (ctx->trace.first_byte) {
+        record->first_token = (uint32_t) ctx->trace.first_byte - 1;
     }
 }
 
@@ -229,11 +235,10 @@ ngx_http_ollama_record_attempts(ngx_http_ollama_ctx_t *ctx,
         OLLAMA_ATTEMPT_CLOSED           /* OLLAMA_FAIL_ABORTED_EARLY */
     };
 
-    record->nattempts = (uint8_t) ngx_min(ctx->nattempts,
-                                          OLLAMA_RECORD_ATTEMPTS);
+    record->nattempts = (uint8_t) ngx_http_ollama_trace_noted(ctx);
 
     for (i = 0; i < record->nattempts; i++) {
-        attempt = &ctx->attempts[i];
+        attempt = ngx_http_ollama_trace_nth(ctx, i);
 
         record->attempts[i].key = attempt->key;
         record->attempts[i].ms = (uint32_t) attempt->time;
@@ -247,54 +252,74 @@ ngx_http_ollama_record_attempts(ngx_http_ollama_ctx_t *ctx,
 }
 
 
-static void
-ngx_http_ollama_record_end(ngx_http_ollama_ctx_t *ctx,
-    ollama_record_request_t *record)
+ollama_record_end_e
+ngx_http_ollama_record_end(ngx_http_ollama_ctx_t *ctx, ngx_str_t *reason)
 {
     ngx_http_request_t           *r;
     const ollama_usage_result_t  *usage;
 
     r = ctx->request;
-    usage = ctx->usage ? ollama_usage_result(ctx->usage) : NULL;
+    usage = ngx_http_ollama_usage(ctx);
 
-    ngx_http_ollama_text(&record->reason, &ctx->said);
+    *reason = ctx->trace.said;
 
-    if (ctx->error.len) {
-        record->end = OLLAMA_RECORD_LOCAL;
-        ngx_http_ollama_text(&record->reason, &ctx->error);
-        return;
+    if (ctx->refusal.sent) {
+        *reason = ctx->refusal.text;
+        return OLLAMA_RECORD_LOCAL;
     }
 
     if (usage && usage->error) {
-        record->end = OLLAMA_RECORD_STREAM_ERROR;
-        record->reason.data = (u_char *) usage->error_text;
-        record->reason.len = usage->error_len;
-        return;
+        reason->data = (u_char *) usage->error_text;
+        reason->len = usage->error_len;
+        return OLLAMA_RECORD_STREAM_ERROR;
     }
 
     if (usage && usage->terminal) {
-        record->end = OLLAMA_RECORD_DONE;
-        return;
+        return OLLAMA_RECORD_DONE;
     }
 
     if (r->connection->error || r->connection->timedout
-        || record->status == NGX_HTTP_CLIENT_CLOSED_REQUEST)
+        || r->headers_out.status == NGX_HTTP_CLIENT_CLOSED_REQUEST
+        || r->err_status == NGX_HTTP_CLIENT_CLOSED_REQUEST)
     {
-        record->end = OLLAMA_RECORD_CLIENT_GONE;
-
-        if (record->status == 0) {
-            record->status = NGX_HTTP_CLIENT_CLOSED_REQUEST;
-        }
-
-        return;
+        return OLLAMA_RECORD_CLIENT_GONE;
     }
 
-    if (ctx->answer_ended) {
-        record->end = OLLAMA_RECORD_DONE;
-        return;
+    if (ctx->answer.ended) {
+        return OLLAMA_RECORD_DONE;
     }
 
-    record->end = OLLAMA_RECORD_UPSTREAM_GONE;
+    return ctx->stopped ? OLLAMA_RECORD_PROXY_STOPPED
+                        : OLLAMA_RECORD_UPSTREAM_GONE;
+}
+
+
+const char *
+ngx_http_ollama_record_end_name(ollama_record_end_e end)
+{
+    switch (end) {
+
+    case OLLAMA_RECORD_DONE:
+        return "done";
+
+    case OLLAMA_RECORD_LOCAL:
+        return "local";
+
+    case OLLAMA_RECORD_CLIENT_GONE:
+        return "client_gone";
+
+    case OLLAMA_RECORD_UPSTREAM_GONE:
+        return "upstream_gone";
+
+    case OLLAMA_RECORD_STREAM_ERROR:
+        return "stream_error";
+
+    case OLLAMA_RECORD_PROXY_STOPPED:
+        return "proxy_stopped";
+
+    default: /* OLLAMA_RECORD_WORKER_GONE: nobody is there to say it */
+        return "worker_gone";
+    }
 }
 
 
@@ -308,61 +333,21 @@ ngx_http_ollama_record_client(ngx_http_ollama_ctx_t *ctx,
     r = ctx->request;
 
     ngx_http_ollama_text(&record->client, &r->connection->addr_text);
-
-    value = ngx_http_ollama_find_header(r, "x-ollama-client",
-                                        sizeof("x-ollama-client") - 1);
-
-    if (value) {
-        ngx_http_ollama_text(&record->client_name, value);
-
-    } else if (ctx->basic) {
-        ngx_http_ollama_text(&record->client_name, &ctx->user);
-    }
+    ngx_http_ollama_text(&record->client_name, ngx_http_ollama_client(ctx));
 
     if (r->headers_in.user_agent) {
         ngx_http_ollama_text(&record->user_agent,
                              &r->headers_in.user_agent->value);
     }
 
-    value = ngx_http_ollama_record_upstream_id(r);
+    if (r->upstream == NULL || r->upstream->headers_in.status_n == 0) {
+        return;
+    }
 
+    value = ngx_http_ollama_find_header(&r->upstream->headers_in.headers,
+                                        "x-request-id", 12);
     if (value) {
         ngx_http_ollama_text(&record->upstream_id, value);
-    }
-}
-
-
-static ngx_str_t *
-ngx_http_ollama_record_upstream_id(ngx_http_request_t *r)
-{
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
-
-    if (r->upstream == NULL || r->upstream->headers_in.status_n == 0) {
-        return NULL;
-    }
-
-    part = &r->upstream->headers_in.headers.part;
-    h = part->elts;
-
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                return NULL;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].key.len == 12
-            && ngx_strncmp(h[i].lowcase_key, "x-request-id", 12) == 0)
-        {
-            return &h[i].value;
-        }
     }
 }
 
@@ -384,20 +369,19 @@ ngx_http_ollama_record_body(ngx_http_ollama_ctx_t *ctx,
 
     olcf = ngx_http_get_module_loc_conf(r, ngx_http_ollama_module);
 
-    if (ctx->body == 0 || ctx->bufs == NULL || olcf->bodies == 0) {
+    if (ctx->body.size == 0 || ctx->body.bufs == NULL || olcf->bodies == 0) {
         return NULL;
     }
 
     if (olcf->no_log) {
-        value = ngx_http_ollama_find_header(r, "x-ollama-no-log",
-                                            sizeof("x-ollama-no-log") - 1);
+        value = ngx_http_ollama_header_in(r, "x-ollama-no-log");
 
         if (value && value->len == 1 && value->data[0] == '1') {
             return NULL;
         }
     }
 
-    len = (size_t) ngx_min(ctx->body, (off_t) olcf->bodies);
+    len = (size_t) ngx_min(ctx->body.size, (off_t) olcf->bodies);
 
     *size = OLLAMA_RECORD_BODY_HEAD + len;
 
@@ -423,8 +407,8 @@ ngx_http_ollama_record_body(ngx_http_ollama_ctx_t *ctx,
 
     rb.id = record->id;
     rb.time = record->time;
-    rb.size = ctx->body;
-    rb.truncated = (off_t) len < ctx->body;
+    rb.size = ctx->body.size;
+    rb.truncated = (off_t) len < ctx->body.size;
     rb.data.len = len;
 
     p = ngx_http_ollama_body_buf;
@@ -456,7 +440,7 @@ ngx_http_ollama_record_copy(ngx_http_ollama_ctx_t *ctx, u_char *p, size_t len)
     ngx_buf_t    *b;
     ngx_chain_t  *cl;
 
-    for (cl = ctx->bufs; cl && len; cl = cl->next) {
+    for (cl = ctx->body.bufs; cl && len; cl = cl->next) {
         b = cl->buf;
 
         if (ngx_buf_in_memory(b)) {
@@ -476,21 +460,6 @@ ngx_http_ollama_record_copy(ngx_http_ollama_ctx_t *ctx, u_char *p, size_t len)
     }
 
     return len ? NGX_ERROR : NGX_OK;
-}
-
-
-ngx_msec_t
-ngx_http_ollama_elapsed(ngx_http_request_t *r)
-{
-    ngx_time_t      *tp;
-    ngx_msec_int_t   ms;
-
-    tp = ngx_timeofday();
-
-    ms = (ngx_msec_int_t) ((tp->sec - r->start_sec) * 1000
-                           + (tp->msec - r->start_msec));
-
-    return (ngx_msec_t) ngx_max(ms, 0);
 }
 
 

@@ -1,33 +1,72 @@
 
-#include "ngx_http_ollama.h"
+#include "ngx_http_ollama_running.h"
+#include "ngx_http_ollama_outbox.h"
+#include "ngx_http_ollama_record.h"
 
 
-#define NGX_HTTP_OLLAMA_BOARD_STALE  3000       /* ms */
+#define NGX_HTTP_OLLAMA_RUNNING_ZONE   (64 * 1024 * 1024)
+#define NGX_HTTP_OLLAMA_RUNNING_FIRST  20       /* ms, of a list of new ones */
+#define NGX_HTTP_OLLAMA_RUNNING_MANY   1000     /* requests: less often */
+#define NGX_HTTP_OLLAMA_BOARD_SIZE     16384    /* of a side, at first */
+#define NGX_HTTP_OLLAMA_BOARD_STALE    3000     /* ms */
+
+
+typedef struct {
+    ngx_queue_t                      queue;
+    ngx_pid_t                        pid;
+    uint64_t                         time;      /* written, ms since 1970 */
+    uint32_t                         total;     /* requests that run */
+    ngx_uint_t                       side;      /* in use */
+
+    struct {
+        u_char                      *frames;
+        size_t                       size;
+        size_t                       len;
+    } sides[2];
+} ngx_http_ollama_board_t;
+
+
+typedef struct {
+    ngx_atomic_t                     version;
+    ngx_queue_t                      boards;
+} ngx_http_ollama_running_shm_t;
+
+
+struct ngx_http_ollama_running_s {
+    ngx_shm_zone_t                  *shm_zone;
+    ngx_slab_pool_t                 *shpool;
+    ngx_http_ollama_running_shm_t   *sh;
+};
 
 
 static ngx_int_t ngx_http_ollama_running_init_zone(ngx_shm_zone_t *shm_zone,
     void *data);
 static void ngx_http_ollama_running_handler(ngx_event_t *ev);
 static void ngx_http_ollama_running_write(void);
+static ngx_int_t ngx_http_ollama_running_grow(ngx_uint_t side);
 static ngx_uint_t ngx_http_ollama_running_fresh(ngx_http_ollama_board_t *board,
     uint64_t now);
+static ngx_http_ollama_board_t *ngx_http_ollama_running_dead(
+    ngx_http_ollama_running_t *running);
+static void ngx_http_ollama_running_record(ngx_http_ollama_main_conf_t *omcf,
+    u_char *frame);
+static void ngx_http_ollama_running_free(ngx_http_ollama_running_t *running,
+    ngx_http_ollama_board_t *board);
 
 
 static ngx_queue_t                 ngx_http_ollama_requests;
-static uint32_t                    ngx_http_ollama_nrequests;
+static uint32_t                    ngx_http_ollama_nlisted;
+static uint32_t                    ngx_http_ollama_nrunning;
 static uint32_t                    ngx_http_ollama_nshown;    /* on the board */
 static ngx_event_t                 ngx_http_ollama_running_timer;
 static ngx_connection_t            ngx_http_ollama_running_dummy;
 static ngx_http_ollama_running_t  *ngx_http_ollama_running;
 static ngx_http_ollama_board_t    *ngx_http_ollama_board;     /* or NULL */
-static u_char                     *ngx_http_ollama_frames;    /* the board's */
 
 
 ngx_http_ollama_running_t *
-ngx_http_ollama_running_create(ngx_conf_t *cf)
+ngx_http_ollama_running_create(ngx_conf_t *cf, ngx_str_t *zone)
 {
-    size_t                      size;
-    ngx_str_t                   name;
     ngx_http_ollama_running_t  *running;
 
     running = ngx_pcalloc(cf->pool, sizeof(ngx_http_ollama_running_t));
@@ -35,14 +74,10 @@ ngx_http_ollama_running_create(ngx_conf_t *cf)
         return NULL;
     }
 
-    /* and what the slab pool needs for itself */
+    /* memory that nobody has written to yet is none */
 
-    size = sizeof(ngx_http_ollama_running_shm_t);
-    size += size / 64 + 16 * ngx_pagesize;
-
-    ngx_str_set(&name, "ollama_running");
-
-    running->shm_zone = ngx_shared_memory_add(cf, &name, size,
+    running->shm_zone = ngx_shared_memory_add(cf, zone,
+                                              NGX_HTTP_OLLAMA_RUNNING_ZONE,
                                               &ngx_http_ollama_module);
     if (running->shm_zone == NULL) {
         return NULL;
@@ -73,15 +108,16 @@ ngx_http_ollama_running_init_zone(ngx_shm_zone_t *shm_zone, void *data)
         return NGX_OK;
     }
 
-    running->sh = ngx_slab_alloc(running->shpool,
-                                 sizeof(ngx_http_ollama_running_shm_t));
+    running->sh = ngx_slab_calloc(running->shpool,
+                                  sizeof(ngx_http_ollama_running_shm_t));
     if (running->sh == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_memzero(running->sh, offsetof(ngx_http_ollama_running_shm_t, frames));
+    ngx_queue_init(&running->sh->boards);
 
     running->shpool->data = running->sh;
+    running->shpool->log_nomem = 0;
 
     return NGX_OK;
 }
@@ -91,37 +127,35 @@ void
 ngx_http_ollama_running_init_process(ngx_http_ollama_running_t *running,
     ngx_log_t *log)
 {
-    ngx_uint_t                i;
     ngx_event_t              *ev;
     ngx_http_ollama_board_t  *board;
 
     ngx_queue_init(&ngx_http_ollama_requests);
 
-    ngx_http_ollama_nrequests = 0;
+    ngx_http_ollama_nlisted = 0;
+    ngx_http_ollama_nrunning = 0;
+    ngx_http_ollama_nshown = 0;
     ngx_http_ollama_running = running;
-    ngx_http_ollama_board = NULL;
 
     ngx_shmtx_lock(&running->shpool->mutex);
 
-    for (i = 0; i < NGX_HTTP_OLLAMA_PROCESSES; i++) {
-        board = &running->sh->boards[i];
+    board = ngx_slab_calloc_locked(running->shpool,
+                                   sizeof(ngx_http_ollama_board_t));
 
-        if (board->pid == 0
-            || board->pid == ngx_pid
-            || (kill(board->pid, 0) == -1 && ngx_errno == NGX_ESRCH))
-        {
-            board->pid = ngx_pid;
-
-            ngx_http_ollama_board = board;
-            ngx_http_ollama_frames = running->sh->frames[i];
-            break;
-        }
+    if (board) {
+        board->pid = ngx_pid;
+        ngx_queue_insert_tail(&running->sh->boards, &board->queue);
     }
 
     ngx_shmtx_unlock(&running->shpool->mutex);
 
-    if (ngx_http_ollama_board) {
-        ngx_http_ollama_running_write();
+    ngx_http_ollama_board = board;
+
+    if (board == NULL) {
+        ngx_log_error(NGX_LOG_ALERT, log, 0,
+                      "no memory in zone \"%V\": what this worker does is "
+                      "not shown, and not recorded should it be killed",
+                      &running->shm_zone->shm.name);
     }
 
     ev = &ngx_http_ollama_running_timer;
@@ -141,34 +175,62 @@ ngx_http_ollama_running_init_process(ngx_http_ollama_running_t *running,
 void
 ngx_http_ollama_running_exit_process(void)
 {
+    ngx_http_ollama_running_t  *running;
+
+    running = ngx_http_ollama_running;
+
     if (ngx_http_ollama_board == NULL) {
         return;
     }
 
-    ngx_queue_init(&ngx_http_ollama_requests);
-    ngx_http_ollama_nrequests = 0;
+    ngx_shmtx_lock(&running->shpool->mutex);
 
-    ngx_http_ollama_running_write();
+    ngx_http_ollama_running_free(running, ngx_http_ollama_board);
 
-    ngx_http_ollama_board->pid = 0;
+    ngx_shmtx_unlock(&running->shpool->mutex);
+
     ngx_http_ollama_board = NULL;
+
+    (void) ngx_atomic_fetch_add(&running->sh->version, 1);
 }
 
 
 void
 ngx_http_ollama_running_add(ngx_http_ollama_ctx_t *ctx)
 {
-    if (ngx_http_ollama_board == NULL || ctx->listed) {
+    if (ngx_http_ollama_board == NULL) {
+        return;
+    }
+
+    if (ctx->listed) {
+
+        if (ctx->unlisted) {
+            ctx->unlisted = 0;
+            ngx_http_ollama_nrunning++;
+        }
+
         return;
     }
 
     ngx_queue_insert_tail(&ngx_http_ollama_requests, &ctx->running);
 
-    ngx_http_ollama_nrequests++;
+    ngx_http_ollama_nlisted++;
+    ngx_http_ollama_nrunning++;
     ctx->listed = 1;
 
     if (!ngx_http_ollama_running_timer.timer_set) {
-        ngx_add_timer(&ngx_http_ollama_running_timer, NGX_HTTP_OLLAMA_RUNNING);
+        ngx_add_timer(&ngx_http_ollama_running_timer,
+                      NGX_HTTP_OLLAMA_RUNNING_FIRST);
+    }
+}
+
+
+void
+ngx_http_ollama_running_answered(ngx_http_ollama_ctx_t *ctx)
+{
+    if (ctx->listed && !ctx->unlisted) {
+        ctx->unlisted = 1;
+        ngx_http_ollama_nrunning--;
     }
 }
 
@@ -176,12 +238,56 @@ ngx_http_ollama_running_add(ngx_http_ollama_ctx_t *ctx)
 void
 ngx_http_ollama_running_remove(ngx_http_ollama_ctx_t *ctx)
 {
-    if (ctx->listed) {
-        ngx_queue_remove(&ctx->running);
-
-        ngx_http_ollama_nrequests--;
-        ctx->listed = 0;
+    if (!ctx->listed) {
+        return;
     }
+
+    ngx_http_ollama_running_answered(ctx);
+
+    ngx_queue_remove(&ctx->running);
+
+    ngx_http_ollama_nlisted--;
+    ctx->listed = 0;
+    ctx->board = 0;
+}
+
+
+u_char *
+ngx_http_ollama_running_mark(ngx_http_ollama_ctx_t *ctx)
+{
+    ngx_http_ollama_board_t  *board;
+
+    board = ngx_http_ollama_board;
+
+    if (board == NULL || ctx->board == 0) {
+        return NULL;
+    }
+
+    return board->sides[board->side].frames + ctx->board - 1;
+}
+
+
+ngx_http_ollama_ctx_t *
+ngx_http_ollama_running_first(void)
+{
+    ngx_queue_t  *q;
+
+    if (ngx_http_ollama_board == NULL
+        || ngx_queue_empty(&ngx_http_ollama_requests))
+    {
+        return NULL;
+    }
+
+    q = ngx_queue_head(&ngx_http_ollama_requests);
+
+    return ngx_queue_data(q, ngx_http_ollama_ctx_t, running);
+}
+
+
+ngx_atomic_uint_t
+ngx_http_ollama_running_version(ngx_http_ollama_running_t *running)
+{
+    return running->sh->version;
 }
 
 
@@ -190,10 +296,21 @@ ngx_http_ollama_running_remove(ngx_http_ollama_ctx_t *ctx)
 static void
 ngx_http_ollama_running_handler(ngx_event_t *ev)
 {
-    if (ngx_http_ollama_nrequests || ngx_http_ollama_nshown) {
-        ngx_http_ollama_running_write();
-        ngx_add_timer(ev, NGX_HTTP_OLLAMA_RUNNING);
+    ngx_msec_t  next;
+
+    if (ngx_http_ollama_nlisted == 0 && ngx_http_ollama_nshown == 0) {
+        return;
     }
+
+    ngx_http_ollama_running_write();
+
+    next = NGX_HTTP_OLLAMA_RUNNING;
+
+    if (ngx_http_ollama_nlisted > NGX_HTTP_OLLAMA_RUNNING_MANY) {
+        next *= 4;
+    }
+
+    ngx_add_timer(ev, next);
 }
 
 
@@ -201,12 +318,14 @@ static void
 ngx_http_ollama_running_write(void)
 {
     size_t                    n, len;
+    u_char                   *frames;
+    ngx_uint_t                side;
     ngx_queue_t              *q;
     ngx_http_ollama_ctx_t    *ctx;
     ngx_http_ollama_board_t  *board;
 
-    static u_char             buf[NGX_HTTP_OLLAMA_BOARD_SIZE];
-
+    board = ngx_http_ollama_board;
+    side = !board->side;
     len = 0;
 
     for (q = ngx_queue_head(&ngx_http_ollama_requests);
@@ -215,33 +334,70 @@ ngx_http_ollama_running_write(void)
     {
         ctx = ngx_queue_data(q, ngx_http_ollama_ctx_t, running);
 
-        n = ngx_http_ollama_record_running(ctx, buf + len, sizeof(buf) - len);
-
-        if (n == 0) {
-            break;
+        if (board->sides[side].size - len < OLLAMA_RECORD_MAX
+            && ngx_http_ollama_running_grow(side) != NGX_OK)
+        {
+            ctx->board = 0;
+            continue;
         }
+
+        frames = board->sides[side].frames;
+
+        n = ngx_http_ollama_record_running(ctx, frames + len,
+                                           board->sides[side].size - len);
+
+        if (n && ctx->unlisted) {
+            frames[len] = NGX_HTTP_OLLAMA_BOARD_ANSWERED;
+        }
+
+        ctx->board = n ? (uint32_t) len + 1 : 0;
 
         len += n;
     }
 
-    board = ngx_http_ollama_board;
+    board->sides[side].len = len;
 
     ngx_shmtx_lock(&ngx_http_ollama_running->shpool->mutex);
 
-    /* a worker killed in here leaves an empty board */
-
-    board->len = 0;
+    board->side = side;
     board->time = ngx_http_ollama_now();
-    board->total = ngx_http_ollama_nrequests;
-
-    ngx_memcpy(ngx_http_ollama_frames, buf, len);
-    board->len = (uint32_t) len;
+    board->total = ngx_http_ollama_nrunning;
 
     ngx_shmtx_unlock(&ngx_http_ollama_running->shpool->mutex);
 
-    ngx_http_ollama_nshown = ngx_http_ollama_nrequests;
+    ngx_http_ollama_nshown = ngx_http_ollama_nlisted;
 
     (void) ngx_atomic_fetch_add(&ngx_http_ollama_running->sh->version, 1);
+}
+
+
+static ngx_int_t
+ngx_http_ollama_running_grow(ngx_uint_t side)
+{
+    size_t                    size;
+    u_char                   *p;
+    ngx_slab_pool_t          *shpool;
+    ngx_http_ollama_board_t  *board;
+
+    board = ngx_http_ollama_board;
+    shpool = ngx_http_ollama_running->shpool;
+
+    size = ngx_max(2 * board->sides[side].size, NGX_HTTP_OLLAMA_BOARD_SIZE);
+
+    p = ngx_slab_alloc(shpool, size);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (board->sides[side].frames) {
+        ngx_memcpy(p, board->sides[side].frames, board->sides[side].size);
+        ngx_slab_free(shpool, board->sides[side].frames);
+    }
+
+    board->sides[side].frames = p;
+    board->sides[side].size = size;
+
+    return NGX_OK;
 }
 
 
@@ -249,36 +405,62 @@ size_t
 ngx_http_ollama_running_collect(ngx_http_ollama_running_t *running,
     u_char *buf, size_t size, uint32_t *total)
 {
-    size_t                    share;
-    u_char                   *p;
+    size_t                    n;
+    u_char                   *p, *end, *frame, *last;
     uint64_t                  now;
-    ngx_uint_t                i, n;
+    ngx_uint_t                boards;
+    ngx_queue_t              *q;
     ngx_http_ollama_board_t  *board;
 
-    n = 0;
     p = buf;
+    boards = 0;
     now = ngx_http_ollama_now();
 
     *total = 0;
 
     ngx_shmtx_lock(&running->shpool->mutex);
 
-    for (i = 0; i < NGX_HTTP_OLLAMA_PROCESSES; i++) {
-        board = &running->sh->boards[i];
+    for (q = ngx_queue_head(&running->sh->boards);
+         q != ngx_queue_sentinel(&running->sh->boards);
+         q = ngx_queue_next(q))
+    {
+        board = ngx_queue_data(q, ngx_http_ollama_board_t, queue);
 
         if (ngx_http_ollama_running_fresh(board, now)) {
             *total += board->total;
-            n++;
+            boards++;
         }
     }
 
-    for (i = 0; n && i < NGX_HTTP_OLLAMA_PROCESSES; i++) {
-        board = &running->sh->boards[i];
+    for (q = ngx_queue_head(&running->sh->boards);
+         q != ngx_queue_sentinel(&running->sh->boards);
+         q = ngx_queue_next(q))
+    {
+        board = ngx_queue_data(q, ngx_http_ollama_board_t, queue);
 
-        if (ngx_http_ollama_running_fresh(board, now)) {
-            share = ollama_frame_fit(running->sh->frames[i], board->len,
-                                     size / n);
-            p = ngx_cpymem(p, running->sh->frames[i], share);
+        if (!ngx_http_ollama_running_fresh(board, now)) {
+            continue;
+        }
+
+        /* each may have an equal share, and what those before it have left */
+
+        end = p + (buf + size - p) / boards--;
+
+        frame = board->sides[board->side].frames;
+        last = frame + board->sides[board->side].len;
+
+        for ( /* void */ ; frame < last; frame += n) {
+            n = ollama_frame_size(frame);
+
+            if (frame[0] != NGX_HTTP_OLLAMA_BOARD_RUNNING) {
+                continue;
+            }
+
+            if ((size_t) (end - p) < n) {
+                break;
+            }
+
+            p = ngx_cpymem(p, frame, n);
         }
     }
 
@@ -294,4 +476,121 @@ ngx_http_ollama_running_fresh(ngx_http_ollama_board_t *board, uint64_t now)
     return board->total
            && board->time + NGX_HTTP_OLLAMA_BOARD_STALE > now
            && board->time < now + NGX_HTTP_OLLAMA_BOARD_STALE;
+}
+
+
+void
+ngx_http_ollama_running_bury(ngx_http_ollama_running_t *running,
+    ngx_http_ollama_main_conf_t *omcf)
+{
+    u_char                   *frame, *last;
+    ngx_http_ollama_board_t  *board;
+
+    for ( ;; ) {
+        board = ngx_http_ollama_running_dead(running);
+
+        if (board == NULL) {
+            return;
+        }
+
+        /* ours now; should we die, too, somebody else goes on */
+
+        frame = board->sides[board->side].frames;
+        last = frame + board->sides[board->side].len;
+
+        for ( /* void */ ; frame < last; frame += ollama_frame_size(frame)) {
+            if (frame[0] != NGX_HTTP_OLLAMA_BOARD_RECORDED) {
+                ngx_http_ollama_running_record(omcf, frame);
+            }
+        }
+
+        ngx_shmtx_lock(&running->shpool->mutex);
+        ngx_http_ollama_running_free(running, board);
+        ngx_shmtx_unlock(&running->shpool->mutex);
+    }
+}
+
+
+static ngx_http_ollama_board_t *
+ngx_http_ollama_running_dead(ngx_http_ollama_running_t *running)
+{
+    ngx_queue_t              *q;
+    ngx_http_ollama_board_t  *board;
+
+    ngx_shmtx_lock(&running->shpool->mutex);
+
+    for (q = ngx_queue_head(&running->sh->boards);
+         q != ngx_queue_sentinel(&running->sh->boards);
+         q = ngx_queue_next(q))
+    {
+        board = ngx_queue_data(q, ngx_http_ollama_board_t, queue);
+
+        if (board == ngx_http_ollama_board) {
+            continue;
+        }
+
+        if (board->pid == ngx_pid
+            || (kill(board->pid, 0) == -1 && ngx_errno == NGX_ESRCH))
+        {
+            board->pid = ngx_pid;
+            board->total = 0;
+
+            ngx_shmtx_unlock(&running->shpool->mutex);
+            return board;
+        }
+    }
+
+    ngx_shmtx_unlock(&running->shpool->mutex);
+
+    return NULL;
+}
+
+
+static void
+ngx_http_ollama_running_record(ngx_http_ollama_main_conf_t *omcf,
+    u_char *frame)
+{
+    size_t                   len;
+    u_char                   buf[OLLAMA_RECORD_MAX], copy[OLLAMA_RECORD_MAX];
+    ollama_record_request_t  record;
+
+    len = ollama_frame_size(frame);
+
+    if (len > sizeof(copy)) {
+        return;
+    }
+
+    ngx_memcpy(copy, frame, len);
+    copy[0] = NGX_HTTP_OLLAMA_BOARD_RUNNING;
+
+    len = ollama_record_running_finish(buf, sizeof(buf), copy, len,
+                                       OLLAMA_RECORD_WORKER_GONE, NULL,
+                                       &record);
+    if (len == 0) {
+        return;
+    }
+
+    (void) ngx_http_ollama_outbox_put_record(omcf->outbox, buf, len,
+                                             record.time, frame);
+
+    ngx_http_ollama_pool_book(omcf->pool, record.key,
+                              record.prompt + record.completion);
+}
+
+
+static void
+ngx_http_ollama_running_free(ngx_http_ollama_running_t *running,
+    ngx_http_ollama_board_t *board)
+{
+    ngx_uint_t  i;
+
+    ngx_queue_remove(&board->queue);
+
+    for (i = 0; i < 2; i++) {
+        if (board->sides[i].frames) {
+            ngx_slab_free_locked(running->shpool, board->sides[i].frames);
+        }
+    }
+
+    ngx_slab_free_locked(running->shpool, board);
 }

@@ -1,21 +1,24 @@
 
 /*
- * The requests that run now, for the page.
+ * The requests that run now: for the page, and for the record, should their
+ * worker die.
  *
  * A worker has a list of its requests, oldest first: linked in when one
- * reaches the proxy, taken out when its answer has ended.  That is all that a
- * request pays.  Four times a second, as long as there are any, the worker
+ * reaches the proxy, taken out when it has been recorded.  That is all that a
+ * request pays.  Some times a second, as long as there are any, the worker
  * writes the list to its board, a piece of shared memory, as whole RUNNING
  * frames; the sender collects the boards and carries them to the daemon.
  *
- * A board holds what fits into it: the oldest, some 70 requests.  If there are
- * many boards, each gets an equal share of what is carried.  All requests are
- * counted.  What a killed worker has left on its board is not collected any
- * more after a few seconds, and rubbed out by whoever takes it over.
+ * The first byte of each frame on a board says what it is good for: a frame's
+ * own first byte for a request that runs, NGX_HTTP_OLLAMA_BOARD_ANSWERED for
+ * one whose client has its answer, NGX_HTTP_OLLAMA_BOARD_RECORDED for one that
+ * is on record; that is written in one step with the record.  So what a dead
+ * worker has left on its board, others turn into records, and into no second
+ * ones.
  *
- * A board is taken, not computed: old and new workers overlap during a reload,
- * which may have made the pool of keys anew, but not this zone.  There is one
- * for every possible process; memory that nobody has written to yet is none.
+ * A board has two sides, and the worker writes to the one that is not in use:
+ * if it is killed meanwhile, the other one holds.  Sides grow as needed; what
+ * does not fit into the zone is counted and not shown.
  */
 
 
@@ -23,46 +26,39 @@
 #define _NGX_HTTP_OLLAMA_RUNNING_H_INCLUDED_
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
-
-#include "ngx_http_ollama_keys.h"
+#include "ngx_http_ollama.h"
 
 
-#define NGX_HTTP_OLLAMA_RUNNING      250        /* ms between two lists */
-#define NGX_HTTP_OLLAMA_BOARD_SIZE   16384
+#define NGX_HTTP_OLLAMA_RUNNING         250     /* ms between two lists */
+
+#define NGX_HTTP_OLLAMA_BOARD_RECORDED  0
+#define NGX_HTTP_OLLAMA_BOARD_ANSWERED  1
+#define NGX_HTTP_OLLAMA_BOARD_RUNNING   0xff    /* a frame's own */
 
 
-typedef struct {
-    ngx_pid_t                        pid;       /* 0: free */
-    uint64_t                         time;      /* written, ms since 1970 */
-    uint32_t                         total;     /* requests */
-    uint32_t                         len;       /* bytes of frames */
-} ngx_http_ollama_board_t;
+ngx_http_ollama_running_t *ngx_http_ollama_running_create(ngx_conf_t *cf,
+    ngx_str_t *zone);
 
-
-/* apart: all boards are looked at, the frames of a few are touched */
-
-typedef struct {
-    ngx_atomic_t                     version;   /* grows with each list */
-    ngx_http_ollama_board_t          boards[NGX_HTTP_OLLAMA_PROCESSES];
-    u_char                           frames[NGX_HTTP_OLLAMA_PROCESSES]
-                                           [NGX_HTTP_OLLAMA_BOARD_SIZE];
-} ngx_http_ollama_running_shm_t;
-
-
-typedef struct {
-    ngx_shm_zone_t                  *shm_zone;
-    ngx_slab_pool_t                 *shpool;
-    ngx_http_ollama_running_shm_t   *sh;
-} ngx_http_ollama_running_t;
-
-
-ngx_http_ollama_running_t *ngx_http_ollama_running_create(ngx_conf_t *cf);
-
-void ngx_http_ollama_running_init_process(ngx_http_ollama_running_t *running,
-    ngx_log_t *log);
+void ngx_http_ollama_running_init_process(
+    ngx_http_ollama_running_t *running, ngx_log_t *log);
 void ngx_http_ollama_running_exit_process(void);
+
+void ngx_http_ollama_running_add(ngx_http_ollama_ctx_t *ctx);
+void ngx_http_ollama_running_answered(ngx_http_ollama_ctx_t *ctx);
+void ngx_http_ollama_running_remove(ngx_http_ollama_ctx_t *ctx);
+
+/* the first byte of its frame on the board, NULL if it is not there */
+
+u_char *ngx_http_ollama_running_mark(ngx_http_ollama_ctx_t *ctx);
+
+/* the oldest of this worker, NULL if there is none */
+
+ngx_http_ollama_ctx_t *ngx_http_ollama_running_first(void);
+
+/* grows with each list of any worker */
+
+ngx_atomic_uint_t ngx_http_ollama_running_version(
+    ngx_http_ollama_running_t *running);
 
 /*
  * The frames of all boards, as far as they fit into size bytes; returns how
@@ -71,6 +67,11 @@ void ngx_http_ollama_running_exit_process(void);
 
 size_t ngx_http_ollama_running_collect(ngx_http_ollama_running_t *running,
     u_char *buf, size_t size, uint32_t *total);
+
+/* boards of the dead: what was on them is recorded and booked */
+
+void ngx_http_ollama_running_bury(ngx_http_ollama_running_t *running,
+    ngx_http_ollama_main_conf_t *omcf);
 
 
 #endif /* _NGX_HTTP_OLLAMA_RUNNING_H_INCLUDED_ */

@@ -1,14 +1,8 @@
 
-/*
- * The worker that carries the outbox to the daemon.
- *
- * A timer of a few milliseconds looks into the ring; what is there goes out in
- * one piece, so that the socket is written to per batch and not per request.
- * Bytes are copied out of the ring first: what is being written stays as it
- * is, whatever the ring has to drop meanwhile.
- */
-
-#include "ngx_http_ollama.h"
+#include "ngx_http_ollama_sender.h"
+#include "ngx_http_ollama_outbox.h"
+#include "ngx_http_ollama_report.h"
+#include "ngx_http_ollama_running.h"
 
 
 #define NGX_HTTP_OLLAMA_FLUSH        5          /* ms */
@@ -19,12 +13,11 @@
 #define NGX_HTTP_OLLAMA_SILENCE      30000
 #define NGX_HTTP_OLLAMA_LAST_WORDS   300
 
-#define NGX_HTTP_OLLAMA_BATCH        262144     /* bytes */
-#define NGX_HTTP_OLLAMA_RECV         65536
+#define NGX_HTTP_OLLAMA_RECV         65536      /* bytes */
 
 
 typedef struct {
-    ngx_http_ollama_outbox_t        *outbox;
+    ngx_http_ollama_main_conf_t     *conf;
 
     ngx_event_t                      event;     /* the timer */
     ngx_connection_t                 dummy;
@@ -32,10 +25,8 @@ typedef struct {
     ngx_log_t                        quiet;     /* while it connects */
     ngx_connection_t                *connection;
 
-    u_char                          *out;       /* frames being written */
-    size_t                           size;
+    ngx_http_ollama_report_t         out;       /* frames being written */
     size_t                           pos;
-    size_t                           last;
 
     u_char                          *in;
     size_t                           in_last;
@@ -59,33 +50,25 @@ static ngx_int_t ngx_http_ollama_sender_send_all(ngx_http_ollama_sender_t *s,
     ngx_socket_t fd);
 static void ngx_http_ollama_sender_timer(ngx_event_t *ev);
 static ngx_uint_t ngx_http_ollama_sender_role(ngx_http_ollama_sender_t *s);
-static ngx_uint_t ngx_http_ollama_sender_take(ngx_http_ollama_sender_t *s);
 static void ngx_http_ollama_sender_give_up(ngx_http_ollama_sender_t *s);
 static void ngx_http_ollama_sender_connect(ngx_http_ollama_sender_t *s);
 static void ngx_http_ollama_sender_close(ngx_http_ollama_sender_t *s,
     const char *why);
-static ngx_int_t ngx_http_ollama_sender_introduce(
-    ngx_http_ollama_sender_t *s);
-static ngx_int_t ngx_http_ollama_sender_reserve(ngx_http_ollama_sender_t *s,
-    size_t size);
 static void ngx_http_ollama_sender_write_handler(ngx_event_t *wev);
 static void ngx_http_ollama_sender_read_handler(ngx_event_t *rev);
 static ngx_int_t ngx_http_ollama_sender_flush(ngx_http_ollama_sender_t *s);
 static ngx_int_t ngx_http_ollama_sender_write(ngx_http_ollama_sender_t *s);
 static ngx_int_t ngx_http_ollama_sender_fill(ngx_http_ollama_sender_t *s);
-static ngx_int_t ngx_http_ollama_sender_state(ngx_http_ollama_sender_t *s);
 static ngx_uint_t ngx_http_ollama_sender_running_due(
     ngx_http_ollama_sender_t *s);
-static ngx_int_t ngx_http_ollama_sender_running(ngx_http_ollama_sender_t *s);
-static ngx_int_t ngx_http_ollama_sender_frame(ngx_http_ollama_sender_t *s,
-    ollama_frame_t *frame);
+static void ngx_http_ollama_sender_ready(ngx_http_ollama_sender_t *s);
 
 
 static ngx_http_ollama_sender_t  ngx_http_ollama_sender;
 
 
 void
-ngx_http_ollama_sender_init_process(ngx_http_ollama_outbox_t *outbox,
+ngx_http_ollama_sender_init_process(ngx_http_ollama_main_conf_t *conf,
     ngx_cycle_t *cycle)
 {
     ngx_http_ollama_sender_t  *s;
@@ -94,7 +77,7 @@ ngx_http_ollama_sender_init_process(ngx_http_ollama_outbox_t *outbox,
 
     ngx_memzero(s, sizeof(ngx_http_ollama_sender_t));
 
-    s->outbox = outbox;
+    s->conf = conf;
     s->dummy.fd = (ngx_socket_t) -1;
 
     s->event.handler = ngx_http_ollama_sender_timer;
@@ -113,22 +96,20 @@ ngx_http_ollama_sender_exit_process(void)
 
     s = &ngx_http_ollama_sender;
 
-    if (s->outbox == NULL) {
+    if (s->conf == NULL) {
         return;
     }
 
     ngx_http_ollama_sender_give_up(s);
     ngx_http_ollama_sender_last_words(s);
 
-    if (s->out) {
-        ngx_free(s->out);
-    }
+    ngx_http_ollama_report_free(&s->out);
 
     if (s->in) {
         ngx_free(s->in);
     }
 
-    s->outbox = NULL;
+    s->conf = NULL;
 }
 
 
@@ -146,27 +127,29 @@ ngx_http_ollama_sender_exit_process(void)
 static void
 ngx_http_ollama_sender_last_words(ngx_http_ollama_sender_t *s)
 {
-    ngx_int_t       rc;
-    ngx_uint_t      i;
-    ollama_ring_t  *ring;
+    ngx_int_t                  rc;
+    ngx_uint_t                 i;
+    ngx_http_ollama_outbox_t  *outbox;
 
-    ring = &s->outbox->sh->ring;
+    outbox = s->conf->outbox;
 
-    if (ollama_ring_used(ring) == 0) {
+    if (ngx_http_ollama_outbox_empty(outbox)) {
         return;
     }
 
     for (i = 0; i < 3; i++) {
 
-        if (!ngx_http_ollama_sender_take(s)) {
+        if (!ngx_http_ollama_outbox_take(outbox)) {
             return;
         }
+
+        s->sender = 1;
 
         rc = ngx_http_ollama_sender_send_ring(s);
 
         ngx_http_ollama_sender_give_up(s);
 
-        if (rc != NGX_OK || !ollama_ring_unsent(ring)) {
+        if (rc != NGX_OK || !ngx_http_ollama_outbox_unsent(outbox)) {
             return;
         }
     }
@@ -195,12 +178,12 @@ ngx_http_ollama_sender_send_ring(ngx_http_ollama_sender_t *s)
 
     rc = NGX_ERROR;
 
-    if (connect(fd, s->outbox->addr.sockaddr, s->outbox->addr.socklen) == 0
-        && ngx_http_ollama_sender_introduce(s) == NGX_OK)
+    s->pos = 0;
+
+    if (connect(fd, s->conf->statsd.sockaddr, s->conf->statsd.socklen) == 0
+        && ngx_http_ollama_report_hello(&s->out, s->conf) == NGX_OK)
     {
-        ngx_shmtx_lock(&s->outbox->shpool->mutex);
-        ollama_ring_rewind(&s->outbox->sh->ring);
-        ngx_shmtx_unlock(&s->outbox->shpool->mutex);
+        ngx_http_ollama_outbox_rewind(s->conf->outbox);
 
         rc = ngx_http_ollama_sender_send_all(s, fd);
 
@@ -227,9 +210,10 @@ ngx_http_ollama_sender_send_all(ngx_http_ollama_sender_t *s, ngx_socket_t fd)
 
     for ( ;; ) {
 
-        while (s->pos < s->last) {
+        while (s->pos < s->out.len) {
 
-            n = send(fd, s->out + s->pos, s->last - s->pos, MSG_NOSIGNAL);
+            n = send(fd, s->out.buf + s->pos, s->out.len - s->pos,
+                     MSG_NOSIGNAL);
 
             if (n <= 0) {
                 return NGX_ERROR;
@@ -242,7 +226,7 @@ ngx_http_ollama_sender_send_all(ngx_http_ollama_sender_t *s, ngx_socket_t fd)
             return NGX_ERROR;
         }
 
-        if (s->last == 0) {
+        if (s->out.len == 0) {
             return NGX_OK;
         }
     }
@@ -259,7 +243,7 @@ ngx_http_ollama_sender_timer(ngx_event_t *ev)
 
     /* a worker that only finishes its requests leaves the role to another */
 
-    if (ngx_exiting && s->sender && (!s->ready || s->pos == s->last)) {
+    if (ngx_exiting && s->sender && (!s->ready || s->pos == s->out.len)) {
         ngx_http_ollama_sender_give_up(s);
     }
 
@@ -278,8 +262,8 @@ ngx_http_ollama_sender_timer(ngx_event_t *ev)
         }
 
     } else {
-        next = (s->pos < s->last
-                || ollama_ring_unsent(&s->outbox->sh->ring))
+        next = (s->pos < s->out.len
+                || ngx_http_ollama_outbox_unsent(s->conf->outbox))
                ? NGX_HTTP_OLLAMA_FLUSH : NGX_HTTP_OLLAMA_FLUSH_IDLE;
 
         if (ngx_http_ollama_sender_flush(s) != NGX_OK) {
@@ -303,35 +287,7 @@ ngx_http_ollama_sender_role(ngx_http_ollama_sender_t *s)
         return 0;
     }
 
-    return ngx_http_ollama_sender_take(s);
-}
-
-
-static ngx_uint_t
-ngx_http_ollama_sender_take(ngx_http_ollama_sender_t *s)
-{
-    ngx_pid_t                      pid;
-    ngx_http_ollama_outbox_shm_t  *sh;
-
-    sh = s->outbox->sh;
-
-    pid = sh->sender;
-
-    if (pid && pid != ngx_pid
-        && !(kill(pid, 0) == -1 && ngx_errno == NGX_ESRCH))
-    {
-        return 0;
-    }
-
-    ngx_shmtx_lock(&s->outbox->shpool->mutex);
-
-    if (sh->sender == pid) {
-        sh->sender = ngx_pid;
-        sh->connected = 0;
-        s->sender = 1;
-    }
-
-    ngx_shmtx_unlock(&s->outbox->shpool->mutex);
+    s->sender = ngx_http_ollama_outbox_take(s->conf->outbox);
 
     return s->sender;
 }
@@ -348,13 +304,7 @@ ngx_http_ollama_sender_give_up(ngx_http_ollama_sender_t *s)
         ngx_http_ollama_sender_close(s, NULL);
     }
 
-    ngx_shmtx_lock(&s->outbox->shpool->mutex);
-
-    if (s->outbox->sh->sender == ngx_pid) {
-        s->outbox->sh->sender = 0;
-    }
-
-    ngx_shmtx_unlock(&s->outbox->shpool->mutex);
+    ngx_http_ollama_outbox_give_up(s->conf->outbox);
 
     s->sender = 0;
 }
@@ -368,9 +318,9 @@ ngx_http_ollama_sender_connect(ngx_http_ollama_sender_t *s)
 
     ngx_memzero(&s->peer, sizeof(ngx_peer_connection_t));
 
-    s->peer.sockaddr = s->outbox->addr.sockaddr;
-    s->peer.socklen = s->outbox->addr.socklen;
-    s->peer.name = &s->outbox->addr.name;
+    s->peer.sockaddr = s->conf->statsd.sockaddr;
+    s->peer.socklen = s->conf->statsd.socklen;
+    s->peer.name = &s->conf->statsd.name;
     s->peer.get = ngx_event_get_peer;
 
     /*
@@ -423,7 +373,7 @@ ngx_http_ollama_sender_connect(ngx_http_ollama_sender_t *s)
     s->connected = 0;
     s->ready = 0;
     s->pos = 0;
-    s->last = 0;
+    s->out.len = 0;
     s->in_last = 0;
 
     if (rc == NGX_OK) {
@@ -449,8 +399,6 @@ ngx_http_ollama_sender_close(ngx_http_ollama_sender_t *s, const char *why)
     s->connection = NULL;
     s->connected = 0;
     s->ready = 0;
-
-    s->outbox->sh->connected = 0;
 }
 
 
@@ -466,7 +414,9 @@ ngx_http_ollama_sender_write_handler(ngx_event_t *wev)
     if (!s->connected) {
         s->connected = 1;
 
-        if (ngx_http_ollama_sender_introduce(s) != NGX_OK) {
+        s->pos = 0;
+
+        if (ngx_http_ollama_report_hello(&s->out, s->conf) != NGX_OK) {
             ngx_http_ollama_sender_close(s, "is not there");
             return;
         }
@@ -475,102 +425,6 @@ ngx_http_ollama_sender_write_handler(ngx_event_t *wev)
     if (ngx_http_ollama_sender_write(s) == NGX_ERROR) {
         ngx_http_ollama_sender_close(s, "is gone");
     }
-}
-
-
-/* HELLO, a KEY for each, READY: the daemon answers with what it knows */
-
-static ngx_int_t
-ngx_http_ollama_sender_introduce(ngx_http_ollama_sender_t *s)
-{
-    size_t                         n;
-    ngx_int_t                      rc;
-    ngx_uint_t                     i;
-    ollama_record_key_t            rk;
-    ollama_record_hello_t          hello;
-    ngx_http_ollama_key_t         *key;
-    ngx_http_ollama_pool_t        *pool;
-    ngx_http_ollama_outbox_shm_t  *sh;
-
-    sh = s->outbox->sh;
-    pool = s->outbox->keys->pool;
-
-    ngx_memzero(&hello, sizeof(ollama_record_hello_t));
-
-    hello.instance = sh->instance;
-    hello.started = sh->started;
-    hello.pid = ngx_pid;
-    hello.keys = (uint32_t) pool->nkeys;
-    hello.version.data = (u_char *) NGX_HTTP_OLLAMA_VERSION;
-    hello.version.len = sizeof(NGX_HTTP_OLLAMA_VERSION) - 1;
-    hello.server.data = (u_char *) NGINX_VER;
-    hello.server.len = sizeof(NGINX_VER) - 1;
-
-    rc = NGX_ERROR;
-
-    ngx_http_ollama_keys_lock(s->outbox->keys);
-
-    if (ngx_http_ollama_sender_reserve(s, (pool->nkeys + 2) * 512) != NGX_OK) {
-        goto done;
-    }
-
-    n = ollama_record_hello_encode(s->out, s->size, &hello);
-
-    for (i = 0; i < pool->nkeys; i++) {
-        key = pool->keys[i];
-
-        ngx_memzero(&rk, sizeof(ollama_record_key_t));
-
-        rk.key = ngx_http_ollama_key_number(key);
-        rk.index = (uint32_t) i;
-        rk.max_concurrent = (uint32_t) ngx_http_ollama_key_slots(key);
-        rk.weight = key->weight;
-        rk.enabled = key->enabled;
-        rk.name.data = key->name.data;
-        rk.name.len = key->name.len;
-
-        n += ollama_record_key_encode(s->out + n, s->size - n, &rk);
-    }
-
-    n += ollama_record_ready_encode(s->out + n, s->size - n);
-
-    s->pos = 0;
-    s->last = n;
-
-    rc = NGX_OK;
-
-done:
-
-    ngx_http_ollama_keys_unlock(s->outbox->keys);
-
-    return rc;
-}
-
-
-static ngx_int_t
-ngx_http_ollama_sender_reserve(ngx_http_ollama_sender_t *s, size_t size)
-{
-    u_char  *p;
-
-    if (s->size >= size) {
-        return NGX_OK;
-    }
-
-    size = ngx_max(size, NGX_HTTP_OLLAMA_BATCH);
-
-    p = ngx_alloc(size, s->event.log);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    if (s->out) {
-        ngx_free(s->out);
-    }
-
-    s->out = p;
-    s->size = size;
-
-    return NGX_OK;
 }
 
 
@@ -598,7 +452,7 @@ ngx_http_ollama_sender_flush(ngx_http_ollama_sender_t *s)
         if (ngx_current_msec - s->state_sent >= NGX_HTTP_OLLAMA_STATE) {
             s->state_sent = ngx_current_msec;
 
-            if (ngx_http_ollama_sender_state(s) != NGX_OK) {
+            if (ngx_http_ollama_report_state(&s->out, s->conf) != NGX_OK) {
                 return NGX_ERROR;
             }
 
@@ -606,8 +460,13 @@ ngx_http_ollama_sender_flush(ngx_http_ollama_sender_t *s)
         }
 
         if (ngx_http_ollama_sender_running_due(s)) {
+            s->running_version = ngx_http_ollama_running_version(
+                                                          s->conf->running);
+            s->running_sent = ngx_current_msec;
 
-            if (ngx_http_ollama_sender_running(s) != NGX_OK) {
+            if (ngx_http_ollama_report_running(&s->out, s->conf, &s->running)
+                != NGX_OK)
+            {
                 return NGX_ERROR;
             }
 
@@ -618,7 +477,7 @@ ngx_http_ollama_sender_flush(ngx_http_ollama_sender_t *s)
             return NGX_ERROR;
         }
 
-        if (s->last == 0) {
+        if (s->out.len == 0) {
             return NGX_OK;
         }
     }
@@ -635,9 +494,9 @@ ngx_http_ollama_sender_write(ngx_http_ollama_sender_t *s)
 
     c = s->connection;
 
-    while (s->pos < s->last) {
+    while (s->pos < s->out.len) {
 
-        n = c->send(c, s->out + s->pos, s->last - s->pos);
+        n = c->send(c, s->out.buf + s->pos, s->out.len - s->pos);
 
         if (n == NGX_AGAIN) {
             return (ngx_handle_write_event(c->write, 0) == NGX_OK)
@@ -652,7 +511,7 @@ ngx_http_ollama_sender_write(ngx_http_ollama_sender_t *s)
     }
 
     s->pos = 0;
-    s->last = 0;
+    s->out.len = 0;
 
     return NGX_OK;
 }
@@ -663,125 +522,23 @@ ngx_http_ollama_sender_write(ngx_http_ollama_sender_t *s)
 static ngx_int_t
 ngx_http_ollama_sender_fill(ngx_http_ollama_sender_t *s)
 {
-    size_t  n, need;
+    size_t  need;
 
-    if (ngx_http_ollama_sender_reserve(s, NGX_HTTP_OLLAMA_BATCH) != NGX_OK) {
-        return NGX_ERROR;
-    }
+    need = NGX_HTTP_OLLAMA_REPORT_BATCH;
 
     for ( ;; ) {
-        ngx_shmtx_lock(&s->outbox->shpool->mutex);
 
-        n = ollama_ring_read(&s->outbox->sh->ring, s->out, s->size, &need);
-
-        ngx_shmtx_unlock(&s->outbox->shpool->mutex);
-
-        if (need == 0) {
-            s->pos = 0;
-            s->last = n;
-            return NGX_OK;
-        }
-
-        if (ngx_http_ollama_sender_reserve(s, need) != NGX_OK) {
+        if (ngx_http_ollama_report_reserve(&s->out, need) != NGX_OK) {
             return NGX_ERROR;
         }
-    }
-}
 
-
-/* how the outbox and the keys are, for the page and the metrics */
-
-static ngx_int_t
-ngx_http_ollama_sender_state(ngx_http_ollama_sender_t *s)
-{
-    size_t                     n;
-    time_t                     now;
-    uint64_t                   oldest, ms;
-    ngx_int_t                  rc;
-    ngx_uint_t                 i;
-    ollama_ring_t             *ring;
-    ngx_http_ollama_key_t     *key;
-    ngx_http_ollama_pool_t    *pool;
-    ollama_record_outbox_t     ro;
-    ollama_record_keystate_t   rk;
-
-    pool = s->outbox->keys->pool;
-    ring = &s->outbox->sh->ring;
-    now = ngx_time();
-    ms = ngx_http_ollama_now();
-
-    ngx_memzero(&ro, sizeof(ollama_record_outbox_t));
-
-    ngx_shmtx_lock(&s->outbox->shpool->mutex);
-
-    oldest = ollama_ring_oldest(ring);
-
-    ro.time = ms;
-    ro.size = ring->size;
-    ro.used = ollama_ring_used(ring);
-    ro.last_seq = ring->seq;
-    ro.acked = ring->acked;
-    ro.dropped_records = ring->dropped_records;
-    ro.dropped_bodies = ring->dropped_bodies;
-    ro.resent = ring->resent;
-    ro.lag = (oldest && oldest < ms) ? (uint32_t) (ms - oldest) : 0;
-
-    ngx_shmtx_unlock(&s->outbox->shpool->mutex);
-
-    rc = NGX_ERROR;
-
-    ngx_http_ollama_keys_lock(s->outbox->keys);
-    ngx_http_ollama_keys_refresh(s->outbox->keys, now);
-
-    if (ngx_http_ollama_sender_reserve(s, (pool->nkeys + 1) * 512) != NGX_OK) {
-        goto done;
-    }
-
-    ro.waiting = (uint32_t) pool->nwaiters;
-
-    for (i = 0; i < pool->nkeys; i++) {
-        ro.running += pool->keys[i]->in_flight;
-    }
-
-    for (i = 0; i < NGX_HTTP_OLLAMA_PROCESSES; i++) {
-        if (pool->processes[i].pid) {
-            ro.workers++;
+        s->pos = 0;
+        s->out.len = ngx_http_ollama_outbox_read(s->conf->outbox, s->out.buf,
+                                                 s->out.size, &need);
+        if (need == 0) {
+            return NGX_OK;
         }
     }
-
-    n = ollama_record_outbox_encode(s->out, s->size, &ro);
-
-    for (i = 0; i < pool->nkeys; i++) {
-        key = pool->keys[i];
-
-        ngx_memzero(&rk, sizeof(ollama_record_keystate_t));
-
-        rk.key = ngx_http_ollama_key_number(key);
-        rk.in_flight = key->in_flight;
-        rk.slots = (uint32_t) ngx_http_ollama_key_slots(key);
-        rk.usage = ollama_window_sum(&key->window, now);
-        rk.reserved = key->reserved;
-        rk.until = (uint64_t) key->until * 1000;
-        rk.state = key->state;
-        rk.eligible = (uint8_t) ngx_http_ollama_key_eligible(key);
-        rk.status.data = (u_char *) ngx_http_ollama_key_state_name(key);
-        rk.status.len = ngx_strlen(rk.status.data);
-        rk.reason.data = key->reason;
-        rk.reason.len = ngx_strlen(key->reason);
-
-        n += ollama_record_keystate_encode(s->out + n, s->size - n, &rk);
-    }
-
-    s->pos = 0;
-    s->last = n;
-
-    rc = NGX_OK;
-
-done:
-
-    ngx_http_ollama_keys_unlock(s->outbox->keys);
-
-    return rc;
 }
 
 
@@ -794,42 +551,13 @@ ngx_http_ollama_sender_running_due(ngx_http_ollama_sender_t *s)
 
     since = ngx_current_msec - s->running_sent;
 
-    if (s->running_version != s->outbox->running->sh->version) {
+    if (s->running_version
+        != ngx_http_ollama_running_version(s->conf->running))
+    {
         return since >= NGX_HTTP_OLLAMA_RUNNING;
     }
 
     return s->running && since >= NGX_HTTP_OLLAMA_STATE;
-}
-
-
-static ngx_int_t
-ngx_http_ollama_sender_running(ngx_http_ollama_sender_t *s)
-{
-    size_t                       n;
-    ollama_record_running_end_t  end;
-
-    if (ngx_http_ollama_sender_reserve(s, NGX_HTTP_OLLAMA_BATCH) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    s->running_version = s->outbox->running->sh->version;
-    s->running_sent = ngx_current_msec;
-
-    n = ngx_http_ollama_running_collect(s->outbox->running, s->out,
-                                        NGX_HTTP_OLLAMA_BATCH
-                                        - OLLAMA_RECORD_MAX,
-                                        &end.total);
-    s->running = end.total;
-
-    end.time = ngx_http_ollama_now();
-    end.waiting = ngx_http_ollama_keys_waiters(s->outbox->keys);
-
-    n += ollama_record_running_end_encode(s->out + n, s->size - n, &end);
-
-    s->pos = 0;
-    s->last = n;
-
-    return NGX_OK;
 }
 
 
@@ -838,6 +566,7 @@ ngx_http_ollama_sender_read_handler(ngx_event_t *rev)
 {
     size_t                     pos, used;
     ssize_t                    n;
+    ngx_int_t                  rc;
     ollama_frame_t             frame;
     ngx_connection_t          *c;
     ngx_http_ollama_sender_t  *s;
@@ -881,9 +610,15 @@ ngx_http_ollama_sender_read_handler(ngx_event_t *rev)
             {
 
             case OLLAMA_FRAME_GOT:
-                if (ngx_http_ollama_sender_frame(s, &frame) != NGX_OK) {
+                rc = ngx_http_ollama_report_frame(s->conf, &frame);
+
+                if (rc == NGX_ERROR) {
                     ngx_http_ollama_sender_close(s, "speaks another language");
                     return;
+                }
+
+                if (rc == NGX_DONE) {
+                    ngx_http_ollama_sender_ready(s);
                 }
 
                 continue;
@@ -912,94 +647,17 @@ ngx_http_ollama_sender_read_handler(ngx_event_t *rev)
 }
 
 
-static ngx_int_t
-ngx_http_ollama_sender_frame(ngx_http_ollama_sender_t *s,
-    ollama_frame_t *frame)
+static void
+ngx_http_ollama_sender_ready(ngx_http_ollama_sender_t *s)
 {
-    ollama_record_ack_t            ack;
-    ollama_record_usage_t          usage;
-    ollama_record_penalty_t        penalty;
-    ollama_record_welcome_t        welcome;
-    ngx_http_ollama_outbox_shm_t  *sh;
+    s->ready = 1;
 
-    sh = s->outbox->sh;
+    ngx_log_error(NGX_LOG_INFO, s->event.log, 0,
+                  "ollama-statsd at \"%V\" is there", s->peer.name);
+    s->told = 0;
 
-    switch (frame->type) {
+    s->state_sent = ngx_current_msec - NGX_HTTP_OLLAMA_STATE;
+    s->running_version = 0;
 
-    case OLLAMA_FRAME_WELCOME:
-
-        if (ollama_record_welcome_decode(frame, &welcome) != 0) {
-            return NGX_ERROR;
-        }
-
-        ngx_shmtx_lock(&s->outbox->shpool->mutex);
-
-        if (welcome.instance == sh->instance) {
-            ollama_ring_ack(&sh->ring, welcome.seq);
-        }
-
-        ollama_ring_rewind(&sh->ring);
-
-        ngx_shmtx_unlock(&s->outbox->shpool->mutex);
-
-        return NGX_OK;
-
-    case OLLAMA_FRAME_USAGE:
-
-        if (ollama_record_usage_decode(frame, &usage) != 0) {
-            return NGX_ERROR;
-        }
-
-        /* only a pool that knows nothing: afterwards it knows better */
-
-        if (!s->outbox->keys->pool->restored) {
-            ngx_http_ollama_keys_restore_usage(s->outbox->keys, &usage);
-        }
-
-        return NGX_OK;
-
-    case OLLAMA_FRAME_PENALTY:
-
-        if (ollama_record_penalty_decode(frame, &penalty) != 0) {
-            return NGX_ERROR;
-        }
-
-        if (!s->outbox->keys->pool->restored) {
-            ngx_http_ollama_keys_restore_penalty(s->outbox->keys, &penalty);
-        }
-
-        return NGX_OK;
-
-    case OLLAMA_FRAME_READY:
-        s->outbox->keys->pool->restored = 1;
-        sh->connected = 1;
-
-        s->ready = 1;
-
-        ngx_log_error(NGX_LOG_INFO, s->event.log, 0,
-                      "ollama-statsd at \"%V\" is there", s->peer.name);
-        s->told = 0;
-
-        s->state_sent = ngx_current_msec - NGX_HTTP_OLLAMA_STATE;
-        s->running_version = 0;
-
-        ngx_add_timer(&s->event, 1);
-
-        return NGX_OK;
-
-    case OLLAMA_FRAME_ACK:
-
-        if (ollama_record_ack_decode(frame, &ack) != 0) {
-            return NGX_ERROR;
-        }
-
-        ngx_shmtx_lock(&s->outbox->shpool->mutex);
-        ollama_ring_ack(&sh->ring, ack.seq);
-        ngx_shmtx_unlock(&s->outbox->shpool->mutex);
-
-        return NGX_OK;
-
-    default:
-        return NGX_OK;
-    }
+    ngx_add_timer(&s->event, 1);
 }

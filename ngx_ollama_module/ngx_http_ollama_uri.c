@@ -1,5 +1,6 @@
 
-#include "ngx_http_ollama.h"
+#include "ngx_http_ollama_uri.h"
+#include "ngx_http_ollama_respond.h"
 #include "core/path.h"
 
 
@@ -50,8 +51,8 @@ ngx_http_ollama_uri_handler(ngx_http_request_t *r)
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        ctx->family = ollama_route_family(r->unparsed_uri.data, len);
-        ctx->family_known = 1;
+        ctx->refusal.family = ollama_route_family(r->unparsed_uri.data, len);
+        ctx->refusal.family_known = 1;
 
         return ngx_http_ollama_error(r, NGX_HTTP_BAD_REQUEST, 0,
                                      "the path of the request is not valid");

@@ -1,5 +1,5 @@
 
-#include "ngx_http_ollama.h"
+#include "ngx_http_ollama_usage.h"
 
 
 #define NGX_HTTP_OLLAMA_SPARE  64
@@ -7,10 +7,8 @@
 
 /* scanners of this worker that no answer uses now */
 
-static ngx_uint_t         ngx_http_ollama_nspare;
-static ollama_usage_t    *ngx_http_ollama_spare[NGX_HTTP_OLLAMA_SPARE];
-static ngx_uint_t         ngx_http_ollama_ncuts;
-static ollama_sse_cut_t  *ngx_http_ollama_cuts[NGX_HTTP_OLLAMA_SPARE];
+static ngx_uint_t       ngx_http_ollama_nspare;
+static ollama_usage_t  *ngx_http_ollama_spare[NGX_HTTP_OLLAMA_SPARE];
 
 
 ngx_int_t
@@ -21,7 +19,7 @@ ngx_http_ollama_usage_start(ngx_http_ollama_ctx_t *ctx)
 
     r = ctx->request;
 
-    if (ctx->usage) {
+    if (ctx->answer.usage) {
         return NGX_OK;
     }
 
@@ -30,11 +28,11 @@ ngx_http_ollama_usage_start(ngx_http_ollama_ctx_t *ctx)
     r->filter_need_in_memory = 1;
 
     if (ngx_http_ollama_nspare) {
-        ctx->usage = ngx_http_ollama_spare[--ngx_http_ollama_nspare];
+        ctx->answer.usage = ngx_http_ollama_spare[--ngx_http_ollama_nspare];
 
     } else {
-        ctx->usage = ollama_usage_create();
-        if (ctx->usage == NULL) {
+        ctx->answer.usage = ollama_usage_create();
+        if (ctx->answer.usage == NULL) {
             return NGX_ERROR;
         }
     }
@@ -50,103 +48,74 @@ ngx_http_ollama_usage_start(ngx_http_ollama_ctx_t *ctx)
         format = OLLAMA_FORMAT_JSON;
     }
 
-    ollama_usage_reset(ctx->usage, format,
+    ollama_usage_reset(ctx->answer.usage, format,
                        ollama_usage_family(ctx->endpoint.data,
                                            ctx->endpoint.len));
-
-    if (ctx->include_usage && format == OLLAMA_FORMAT_SSE) {
-
-        if (ngx_http_ollama_ncuts) {
-            ctx->cut = ngx_http_ollama_cuts[--ngx_http_ollama_ncuts];
-
-        } else {
-            ctx->cut = ollama_sse_cut_create();
-            if (ctx->cut == NULL) {
-                return NGX_ERROR;
-            }
-        }
-
-        ollama_sse_cut_reset(ctx->cut);
-
-        ctx->zeros = ngx_strcmp(ctx->route->name, "completions") == 0;
-        ollama_zero_cut_reset(&ctx->zero_cut);
-    }
 
     return NGX_OK;
 }
 
 
-/*
- * What was reserved becomes what was used, the slot is free, and the request
- * does not run any more.  Called when the cloud's answer has ended, or by the
- * request's cleanup.
- */
-
 void
-ngx_http_ollama_usage_settle(ngx_http_ollama_ctx_t *ctx)
+ngx_http_ollama_usage_feed(ngx_http_ollama_ctx_t *ctx, u_char *p, size_t n)
 {
-    uint64_t                      answered;
-    const ollama_usage_result_t  *result;
-
-    answered = 0;
-
-    ngx_http_ollama_running_remove(ctx);
-
-    if (ctx->total == 0) {
-        ctx->total = ngx_http_ollama_elapsed(ctx->request);
-    }
-
-    if (ctx->usage && !ctx->settled) {
-        ollama_usage_finish(ctx->usage);
-
-        result = ollama_usage_result(ctx->usage);
-
-        ollama_usage_tokens(result, ctx->body, &ctx->prompt,
-                            &ctx->completion);
-
-        if (result->certainty == OLLAMA_CERTAINTY_EXACT) {
-            answered = ctx->completion;
-        }
-
-        ctx->settled = 1;
-    }
-
-    if (ctx->hold) {
-        ngx_http_ollama_keys_release(ctx->conf->keys, ctx->hold,
-                                     ctx->prompt + ctx->completion,
-                                     ctx->want.hash, answered);
-        ctx->hold = NULL;
-
-        ngx_http_ollama_queue_kick();
+    if (ctx->answer.usage && !ctx->answer.settled) {
+        ollama_usage_feed(ctx->answer.usage, p, n);
     }
 }
 
 
 void
-ngx_http_ollama_usage_done(ngx_http_ollama_ctx_t *ctx)
+ngx_http_ollama_usage_passed(ngx_http_ollama_ctx_t *ctx, off_t n)
 {
-    if (ctx->cut) {
+    ctx->answer.bytes += n;
+}
 
-        if (ngx_http_ollama_ncuts < NGX_HTTP_OLLAMA_SPARE) {
-            ngx_http_ollama_cuts[ngx_http_ollama_ncuts++] = ctx->cut;
 
-        } else {
-            ollama_sse_cut_destroy(ctx->cut);
-        }
+void
+ngx_http_ollama_usage_ended(ngx_http_ollama_ctx_t *ctx)
+{
+    ctx->answer.ended = 1;
+}
 
-        ctx->cut = NULL;
+
+void
+ngx_http_ollama_usage_settle(ngx_http_ollama_ctx_t *ctx)
+{
+    if (ctx->answer.usage == NULL || ctx->answer.settled) {
+        return;
     }
 
-    if (ctx->usage == NULL) {
+    ollama_usage_finish(ctx->answer.usage);
+
+    ollama_usage_tokens(ollama_usage_result(ctx->answer.usage),
+                        ctx->body.size, &ctx->answer.prompt,
+                        &ctx->answer.completion);
+
+    ctx->answer.settled = 1;
+}
+
+
+const ollama_usage_result_t *
+ngx_http_ollama_usage(ngx_http_ollama_ctx_t *ctx)
+{
+    return ctx->answer.usage ? ollama_usage_result(ctx->answer.usage) : NULL;
+}
+
+
+void
+ngx_http_ollama_usage_free(ngx_http_ollama_ctx_t *ctx)
+{
+    if (ctx->answer.usage == NULL) {
         return;
     }
 
     if (ngx_http_ollama_nspare < NGX_HTTP_OLLAMA_SPARE) {
-        ngx_http_ollama_spare[ngx_http_ollama_nspare++] = ctx->usage;
+        ngx_http_ollama_spare[ngx_http_ollama_nspare++] = ctx->answer.usage;
 
     } else {
-        ollama_usage_destroy(ctx->usage);
+        ollama_usage_destroy(ctx->answer.usage);
     }
 
-    ctx->usage = NULL;
+    ctx->answer.usage = NULL;
 }

@@ -290,6 +290,11 @@ ngx_uint_t ngx_http_ollama_pool_list(ngx_http_ollama_pool_t *pool,
 ngx_uint_t ngx_http_ollama_pool_changes(ngx_http_ollama_pool_t *pool,
     ngx_http_ollama_snapshot_t *out, ngx_uint_t max);
 
+/* one of them; NGX_DECLINED: there is no such key any more */
+
+ngx_int_t ngx_http_ollama_pool_key(ngx_http_ollama_pool_t *pool,
+    uint32_t key, ngx_http_ollama_snapshot_t *out);
+
 /* models that a key may not serve: those from the from-th on */
 
 ngx_uint_t ngx_http_ollama_pool_blocks(ngx_http_ollama_pool_t *pool,

@@ -103,6 +103,30 @@ ngx_http_ollama_pool_changes(ngx_http_ollama_pool_t *pool,
 }
 
 
+ngx_int_t
+ngx_http_ollama_pool_key(ngx_http_ollama_pool_t *pool, uint32_t number,
+    ngx_http_ollama_snapshot_t *out)
+{
+    ngx_http_ollama_key_t  *key;
+
+    ngx_http_ollama_pool_lock(pool);
+
+    key = ngx_http_ollama_key_by_number(pool->sh, number);
+
+    if (key && !ngx_http_ollama_listed(pool->sh, key)) {
+        key = NULL;
+    }
+
+    if (key) {
+        ngx_http_ollama_snapshot(key, ngx_time(), out);
+    }
+
+    ngx_http_ollama_pool_unlock(pool);
+
+    return key ? NGX_OK : NGX_DECLINED;
+}
+
+
 static void
 ngx_http_ollama_snapshot(ngx_http_ollama_key_t *key, time_t now,
     ngx_http_ollama_snapshot_t *out)

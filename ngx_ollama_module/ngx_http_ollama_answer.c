@@ -1,0 +1,631 @@
+
+#include "ngx_http_ollama_answer.h"
+#include "ngx_http_ollama_park.h"
+#include "ngx_http_ollama_respond.h"
+#include "ngx_http_ollama_trace.h"
+#include "core/error.h"
+
+
+#define NGX_HTTP_OLLAMA_BODY_TIME  5000
+#define NGX_HTTP_OLLAMA_SAID       256
+
+#define NGX_HTTP_OLLAMA_NEEDED     (NGX_HTTP_UPSTREAM_FT_ERROR                \
+                                    |NGX_HTTP_UPSTREAM_FT_TIMEOUT             \
+                                    |NGX_HTTP_UPSTREAM_FT_HTTP_403            \
+                                    |NGX_HTTP_UPSTREAM_FT_NON_IDEMPOTENT)
+
+
+typedef struct {
+    ngx_http_ollama_srv_conf_t    *conf;
+
+    ngx_int_t                    (*process_header)(ngx_http_request_t *r);
+    ngx_int_t                    (*reinit_request)(ngx_http_request_t *r);
+
+    ngx_uint_t                     tries;       /* doubtful ones, left */
+    ngx_uint_t                     attempts;    /* made */
+    ngx_msec_t                     start;
+
+    unsigned                       answered:1;  /* header complete */
+    unsigned                       judged:1;
+    unsigned                       retry:1;
+    unsigned                       other_failed:1;
+} ngx_http_ollama_judge_t;
+
+
+static ngx_int_t ngx_http_ollama_reinit_request(ngx_http_request_t *r);
+static ngx_int_t ngx_http_ollama_process_header(ngx_http_request_t *r);
+static ngx_int_t ngx_http_ollama_error_arrived(ngx_http_request_t *r);
+
+static void ngx_http_ollama_judge_answer(ngx_http_ollama_ctx_t *ctx);
+static void ngx_http_ollama_read_error(ngx_http_ollama_ctx_t *ctx,
+    ollama_answer_t *answer);
+static void ngx_http_ollama_read_ratelimit(ngx_http_ollama_ctx_t *ctx,
+    ollama_answer_t *answer);
+static void ngx_http_ollama_judge_failure(ngx_http_ollama_ctx_t *ctx,
+    ngx_peer_connection_t *pc);
+static void ngx_http_ollama_judge(ngx_http_ollama_ctx_t *ctx,
+    ollama_answer_t *answer);
+static void ngx_http_ollama_blame(ngx_http_ollama_ctx_t *ctx,
+    ollama_answer_t *answer, ollama_verdict_t *verdict);
+static ngx_uint_t ngx_http_ollama_may_retry(ngx_http_ollama_ctx_t *ctx);
+static ngx_int_t ngx_http_ollama_next_key(ngx_http_ollama_ctx_t *ctx,
+    ollama_answer_t *answer);
+
+
+ngx_int_t
+ngx_http_ollama_answer_init(ngx_http_ollama_ctx_t *ctx,
+    ngx_http_ollama_srv_conf_t *conf)
+{
+    ngx_http_request_t       *r;
+    ngx_http_upstream_t      *u;
+    ngx_http_ollama_judge_t  *j;
+
+    r = ctx->request;
+    u = r->upstream;
+
+    j = ngx_pcalloc(r->pool, sizeof(ngx_http_ollama_judge_t));
+    if (j == NULL) {
+        return NGX_ERROR;
+    }
+
+    ctx->judge = j;
+
+    j->conf = conf;
+    j->tries = conf->tries;
+    j->start = ngx_current_msec - ctx->trace.waited;
+
+    j->process_header = u->process_header;
+    u->process_header = ngx_http_ollama_process_header;
+
+    j->reinit_request = u->reinit_request;
+    u->reinit_request = ngx_http_ollama_reinit_request;
+
+    if ((u->conf->next_upstream & NGX_HTTP_OLLAMA_NEEDED)
+        != NGX_HTTP_OLLAMA_NEEDED)
+    {
+        ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                      "no other key will be tried: \"proxy_next_upstream\" "
+                      "must name error, timeout, http_403 and "
+                      "non_idempotent (see ollama_params)");
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_ollama_answer_begin(ngx_http_ollama_ctx_t *ctx)
+{
+    ngx_http_ollama_judge_t  *j;
+
+    j = ctx->judge;
+
+    j->attempts++;
+    j->answered = 0;
+    j->judged = 0;
+    j->retry = 0;
+
+    ngx_http_ollama_trace_attempt(ctx);
+}
+
+
+void
+ngx_http_ollama_answer_end(ngx_http_ollama_ctx_t *ctx,
+    ngx_peer_connection_t *pc)
+{
+    ngx_http_ollama_judge_t  *j;
+
+    j = ctx->judge;
+
+    if (j->judged) {
+        return;
+    }
+
+    if (j->answered) {
+        ngx_http_ollama_judge_answer(ctx);
+
+    } else {
+        ngx_http_ollama_judge_failure(ctx, pc);
+    }
+}
+
+
+ngx_uint_t
+ngx_http_ollama_answer_came(ngx_http_ollama_ctx_t *ctx)
+{
+    return ((ngx_http_ollama_judge_t *) ctx->judge)->answered;
+}
+
+
+ngx_uint_t
+ngx_http_ollama_answer_retry(ngx_http_ollama_ctx_t *ctx)
+{
+    return ((ngx_http_ollama_judge_t *) ctx->judge)->retry;
+}
+
+
+static ngx_int_t
+ngx_http_ollama_reinit_request(ngx_http_request_t *r)
+{
+    ngx_int_t                 rc;
+    ngx_http_upstream_t      *u;
+    ngx_http_ollama_judge_t  *j;
+
+    j = ngx_http_ollama_get_ctx(r)->judge;
+    u = r->upstream;
+
+    rc = j->reinit_request(r);
+
+    /* a new try begins with the handler of the status line */
+
+    if (u->process_header != ngx_http_ollama_process_header) {
+        j->process_header = u->process_header;
+        u->process_header = ngx_http_ollama_process_header;
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_ollama_process_header(ngx_http_request_t *r)
+{
+    ngx_int_t                 rc, parked;
+    ngx_uint_t                status;
+    ngx_http_upstream_t      *u;
+    ngx_http_ollama_ctx_t    *ctx;
+    ngx_http_ollama_judge_t  *j;
+
+    ctx = ngx_http_ollama_get_ctx(r);
+    j = ctx->judge;
+    u = r->upstream;
+
+    parked = ngx_http_ollama_park_resume(ctx);
+
+    if (parked != NGX_DECLINED) {
+        j->retry = (parked == NGX_OK) && ngx_http_ollama_may_retry(ctx);
+        goto done;
+    }
+
+    if (!j->answered) {
+        rc = j->process_header(r);
+
+        if (u->process_header != ngx_http_ollama_process_header) {
+            j->process_header = u->process_header;
+            u->process_header = ngx_http_ollama_process_header;
+        }
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        j->answered = 1;
+    }
+
+    status = u->headers_in.status_n;
+
+    ngx_http_ollama_trace_status(ctx, status);
+
+    if (status >= NGX_HTTP_BAD_REQUEST
+        && r->method != NGX_HTTP_HEAD
+        && ngx_http_ollama_error_arrived(r) == NGX_AGAIN
+        && u->buffer.last + 1 < u->buffer.end)
+    {
+        ngx_add_timer(u->peer.connection->read,
+                      ngx_min(u->conf->read_timeout,
+                              NGX_HTTP_OLLAMA_BODY_TIME));
+        return NGX_AGAIN;
+    }
+
+    ngx_http_ollama_judge_answer(ctx);
+
+    if (ctx->wake) {
+        return NGX_AGAIN;
+    }
+
+done:
+
+    if (j->retry) {
+        u->headers_in.status_n = NGX_HTTP_FORBIDDEN;
+        u->peer.tries = 2;
+
+        if (parked == NGX_DECLINED
+            && ngx_http_ollama_error_arrived(r) == NGX_OK)
+        {
+            u->keepalive = !u->headers_in.connection_close;
+        }
+
+    } else {
+        u->peer.tries = 1;
+    }
+
+    return NGX_OK;
+}
+
+
+/* the whole body of an error is in the buffer, behind its header */
+
+static ngx_int_t
+ngx_http_ollama_error_arrived(ngx_http_request_t *r)
+{
+    size_t                len;
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+    len = u->buffer.last - u->buffer.pos;
+
+    if (u->headers_in.chunked) {
+        return (len >= 5
+                && ngx_memcmp(u->buffer.last - 5, "0" CRLF CRLF, 5) == 0)
+               ? NGX_OK : NGX_AGAIN;
+    }
+
+    if (u->headers_in.content_length_n >= 0) {
+        return ((off_t) len >= u->headers_in.content_length_n) ? NGX_OK
+                                                               : NGX_AGAIN;
+    }
+
+    /* up to the end of the connection: what is there has to do */
+
+    return len ? NGX_DECLINED : NGX_AGAIN;
+}
+
+
+static void
+ngx_http_ollama_judge_answer(ngx_http_ollama_ctx_t *ctx)
+{
+    ngx_str_t             type;
+    ollama_answer_t       answer;
+    ngx_http_upstream_t  *u;
+
+    u = ctx->request->upstream;
+
+    ngx_memzero(&answer, sizeof(ollama_answer_t));
+
+    answer.failure = OLLAMA_FAIL_NONE;
+    answer.status = ngx_http_ollama_trace_last(ctx)->status;
+    answer.body = u->buffer.pos;
+    answer.body_len = u->buffer.last - u->buffer.pos;
+
+    if (u->headers_in.chunked) {
+
+        /* past the size of the first chunk */
+
+        while (answer.body_len
+               && *answer.body != '{' && *answer.body != '<')
+        {
+            answer.body++;
+            answer.body_len--;
+        }
+
+        if (answer.body_len == 0) {
+            answer.body = u->buffer.pos;
+        }
+    }
+
+    if (u->headers_in.content_type) {
+        type = u->headers_in.content_type->value;
+
+        answer.is_html = type.len >= 9
+                         && ngx_strncasecmp(type.data, (u_char *) "text/html",
+                                            9) == 0;
+    }
+
+    ngx_http_ollama_read_ratelimit(ctx, &answer);
+    ngx_http_ollama_read_error(ctx, &answer);
+
+    ngx_http_ollama_judge(ctx, &answer);
+}
+
+
+/* what an error says, for the record: that of the last one is the reason */
+
+static void
+ngx_http_ollama_read_error(ngx_http_ollama_ctx_t *ctx, ollama_answer_t *answer)
+{
+    char        text[NGX_HTTP_OLLAMA_SAID];
+    size_t      len;
+    ngx_str_t  *key;
+
+    ngx_http_ollama_trace_said(ctx, NULL, 0);
+
+    if (answer->status < NGX_HTTP_BAD_REQUEST || answer->body_len == 0) {
+        return;
+    }
+
+    if (answer->is_html) {
+        ngx_http_ollama_trace_said(ctx, "a page of HTML came instead of JSON",
+                       sizeof("a page of HTML came instead of JSON") - 1);
+        return;
+    }
+
+    len = ollama_error_text(answer->body, answer->body_len, text,
+                            sizeof(text));
+
+    /* a record holds no key, whatever the cloud repeats of what it was sent */
+
+    key = &ctx->lease.authorization;
+
+    if (ctx->lease.key
+        && memmem(text, len, key->data + sizeof("Bearer ") - 1,
+                  key->len - (sizeof("Bearer ") - 1)))
+    {
+        return;
+    }
+
+    ngx_http_ollama_trace_said(ctx, text, len);
+}
+
+
+static void
+ngx_http_ollama_read_ratelimit(ngx_http_ollama_ctx_t *ctx,
+    ollama_answer_t *answer)
+{
+    int32_t                      *field;
+    ngx_int_t                     n;
+    ngx_str_t                    *value;
+    ngx_list_t                   *headers;
+    ngx_uint_t                    i, seen;
+    ngx_http_ollama_ratelimit_t   rl;
+
+    static struct {
+        ngx_str_t  name;
+        size_t     offset;
+    } names[] = {
+        { ngx_string("x-ratelimit-max-concurrent"),
+          offsetof(ngx_http_ollama_ratelimit_t, max_concurrent) },
+        { ngx_string("x-ratelimit-active"),
+          offsetof(ngx_http_ollama_ratelimit_t, active) },
+        { ngx_string("x-ratelimit-queue-limit"),
+          offsetof(ngx_http_ollama_ratelimit_t, queue_limit) },
+        { ngx_string("x-ratelimit-queued"),
+          offsetof(ngx_http_ollama_ratelimit_t, queued) }
+    };
+
+    answer->retry_after = -1;
+    answer->max_concurrent = -1;
+
+    rl.seen = ngx_time();
+    rl.max_concurrent = -1;
+    rl.active = -1;
+    rl.queue_limit = -1;
+    rl.queued = -1;
+    rl.retry_after = -1;
+
+    seen = 0;
+    headers = &ctx->request->upstream->headers_in.headers;
+
+    value = ngx_http_ollama_find_header(headers, "retry-after", 11);
+
+    if (value) {
+        answer->retry_after = ollama_retry_after((char *) value->data,
+                                                 value->len, ngx_time());
+        rl.retry_after = (int32_t) answer->retry_after;
+        seen = 1;
+    }
+
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        value = ngx_http_ollama_find_header(headers,
+                                            (char *) names[i].name.data,
+                                            names[i].name.len);
+        if (value == NULL) {
+            continue;
+        }
+
+        n = ngx_atoi(value->data, value->len);
+
+        if (n >= 0 && n <= 1000000) {
+            field = (int32_t *) ((u_char *) &rl + names[i].offset);
+            *field = (int32_t) n;
+            seen = 1;
+        }
+    }
+
+    answer->max_concurrent = rl.max_concurrent;
+
+    if (seen && ctx->lease.key) {
+        ngx_http_ollama_lease_ratelimit(ctx->conf->pool, &ctx->lease, &rl);
+    }
+}
+
+
+static void
+ngx_http_ollama_judge_failure(ngx_http_ollama_ctx_t *ctx,
+    ngx_peer_connection_t *pc)
+{
+    ngx_connection_t     *c;
+    ollama_answer_t       answer;
+    ngx_http_upstream_t  *u;
+
+    u = ctx->request->upstream;
+    c = pc->connection;
+
+    ngx_memzero(&answer, sizeof(ollama_answer_t));
+
+    answer.retry_after = -1;
+    answer.max_concurrent = -1;
+
+    if (c && (c->read->timedout || c->write->timedout)) {
+        answer.failure = (u->state->connect_time == (ngx_msec_t) -1)
+                         ? OLLAMA_FAIL_CONNECT
+                         : OLLAMA_FAIL_TIMEOUT_FIRST_BYTE;
+
+    } else if (pc->cached && u->state->bytes_received == 0) {
+        answer.failure = OLLAMA_FAIL_STALE;
+
+    } else if (c == NULL || u->state->connect_time == (ngx_msec_t) -1) {
+        answer.failure = OLLAMA_FAIL_CONNECT;
+
+    } else {
+        answer.failure = OLLAMA_FAIL_ABORTED_EARLY;
+    }
+
+    ngx_http_ollama_trace_failure(ctx, answer.failure);
+
+    ngx_http_ollama_judge(ctx, &answer);
+}
+
+
+static void
+ngx_http_ollama_judge(ngx_http_ollama_ctx_t *ctx, ollama_answer_t *answer)
+{
+    ngx_int_t                 rc;
+    ollama_verdict_t          verdict;
+    ngx_http_ollama_judge_t  *j;
+
+    j = ctx->judge;
+    j->judged = 1;
+
+    answer->now = ngx_time();
+    answer->judges = (ctx->route->flags & OLLAMA_ROUTE_JUDGES) ? 1 : 0;
+    answer->has_model = ctx->body.model.len ? 1 : 0;
+    answer->other_failed = j->other_failed;
+
+    ngx_http_ollama_lease_judge(ctx->conf->pool, &ctx->lease, answer,
+                                &verdict);
+
+    ngx_http_ollama_blame(ctx, answer, &verdict);
+
+    if (verdict.request == OLLAMA_REQUEST_RETURN
+        || !ngx_http_ollama_may_retry(ctx))
+    {
+        return;
+    }
+
+    if (verdict.request == OLLAMA_REQUEST_SAME_KEY) {
+        j->retry = 1;
+        return;
+    }
+
+    switch (verdict.key) {
+
+    case OLLAMA_KEY_EXHAUSTED:
+    case OLLAMA_KEY_SLOTS:
+    case OLLAMA_KEY_PAUSED:
+
+        /* certain, and held against the key: it will not be chosen again */
+
+        break;
+
+    default:
+        if (j->tries <= 1) {
+            return;
+        }
+
+        j->tries--;
+
+        ngx_http_ollama_lease_skip(&ctx->lease);
+    }
+
+    if (verdict.request == OLLAMA_REQUEST_OTHER_KEY_ONCE) {
+        j->other_failed = 1;
+    }
+
+    ngx_http_ollama_trace_keep(ctx);
+
+    rc = ngx_http_ollama_next_key(ctx, answer);
+
+    if (rc == NGX_AGAIN
+        && answer->status
+        && verdict.request == OLLAMA_REQUEST_NEXT_KEY
+        && !j->conf->dry_run
+        && ngx_http_ollama_error_arrived(ctx->request) == NGX_OK)
+    {
+        rc = ngx_http_ollama_park(ctx, j->conf);
+    }
+
+    j->retry = (rc == NGX_OK);
+}
+
+
+static void
+ngx_http_ollama_blame(ngx_http_ollama_ctx_t *ctx, ollama_answer_t *answer,
+    ollama_verdict_t *verdict)
+{
+    ngx_log_t                   *log;
+    ngx_http_ollama_loc_conf_t  *olcf;
+
+    log = ctx->request->connection->log;
+
+    ngx_log_debug5(NGX_LOG_DEBUG_HTTP, log, 0,
+                   "ollama verdict: status %ud, failure %d: key %d, "
+                   "request %d, %s", answer->status, answer->failure,
+                   verdict->key, verdict->request, verdict->reason);
+
+    if (verdict->key == OLLAMA_KEY_NONE || ctx->lease.key == 0) {
+        return;
+    }
+
+    olcf = ngx_http_get_module_loc_conf(ctx->request, ngx_http_ollama_module);
+
+    if (answer->status) {
+        ngx_log_error(olcf->log_level, log, 0,
+                      "ollama: key \"%V\" (%08xD) answered %ud: %s",
+                      &ctx->lease.name, ctx->lease.key, answer->status,
+                      verdict->reason);
+
+    } else {
+        ngx_log_error(olcf->log_level, log, 0,
+                      "ollama: key \"%V\" (%08xD): %s",
+                      &ctx->lease.name, ctx->lease.key, verdict->reason);
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_ollama_may_retry(ngx_http_ollama_ctx_t *ctx)
+{
+    ngx_msec_t                   elapsed;
+    ngx_http_request_t          *r;
+    ngx_http_upstream_t         *u;
+    ngx_http_ollama_judge_t     *j;
+    ngx_http_upstream_conf_t    *conf;
+
+    j = ctx->judge;
+    r = ctx->request;
+    u = r->upstream;
+    conf = u->conf;
+
+    /* the queue has a time of its own */
+
+    elapsed = ngx_current_msec - j->start - ctx->trace.waited;
+
+    return (conf->next_upstream & NGX_HTTP_OLLAMA_NEEDED)
+           == NGX_HTTP_OLLAMA_NEEDED
+           && !r->request_body_no_buffering
+           && elapsed < j->conf->tries_time
+           && (conf->next_upstream_tries == 0
+               || j->attempts < conf->next_upstream_tries)
+           && (conf->next_upstream_timeout == 0
+               || ngx_current_msec - u->peer.start_time
+                  < conf->next_upstream_timeout);
+}
+
+
+static ngx_int_t
+ngx_http_ollama_next_key(ngx_http_ollama_ctx_t *ctx, ollama_answer_t *answer)
+{
+    ngx_int_t  rc;
+
+    if (ctx->route->flags & OLLAMA_ROUTE_PUBLIC) {
+
+        /* any key will do, also the same */
+
+        ngx_http_ollama_lease_any(ctx->conf->pool, &ctx->lease);
+        return NGX_OK;
+    }
+
+    ctx->lease.dry = 0;
+
+    rc = ngx_http_ollama_lease_take(ctx->conf->pool, &ctx->lease);
+
+    /* no connection: another server may be reached with the same key */
+
+    if (rc != NGX_OK && ctx->lease.key
+        && answer->failure == OLLAMA_FAIL_CONNECT)
+    {
+        return NGX_OK;
+    }
+
+    return rc;
+}
