@@ -89,6 +89,7 @@ SUBMAKE  = +@$(MAKE) $(PARALLEL) $(QUIET) --no-print-directory
 -include t/unit/unit.mk              # $(UNIT), unit
 -include t/fuzz/fuzz.mk              # fuzz
 -include t/tools/tools.mk            # $(BUILD)/load
+-include t/pool/pool.mk              # $(BUILD)/pool_test.so
 -include t/pages/pages.mk            # screenshots
 
 DAEMON = $(BUILD)/ollama-statsd
@@ -120,7 +121,7 @@ test: build $(NGINX)
 	@$(if $(NEED_CLIENTS),mk/packages $(PACKAGES_CLIENTS) \
 	    || echo "The tests that need these are skipped")
 	$(SUBMAKE) $(CLOUD) $(LOAD) $(BUILD)/frames $(BUILD)/ingest_bench \
-	    $(UNIT)
+	    $(UNIT) $(BUILD)/pool_test.so
 	@mk/test $(TESTS)
 
 bench: build $(NGINX)

@@ -25,6 +25,8 @@ static ngx_int_t ngx_http_ollama_list_allocate(ngx_http_ollama_pool_t *pool);
 static ngx_int_t ngx_http_ollama_list_notes(ngx_http_ollama_pool_t *pool);
 static void ngx_http_ollama_list_put(ngx_http_ollama_pool_t *pool,
     ngx_uint_t i);
+static void ngx_http_ollama_list_place(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_key_t *key);
 static void ngx_http_ollama_list_collect(ngx_http_ollama_pool_t *pool);
 static int ngx_libc_cdecl ngx_http_ollama_account_cmp(const void *one,
     const void *two);
@@ -408,6 +410,12 @@ ngx_http_ollama_pool_commit(ngx_http_ollama_pool_t *pool)
 
     ngx_http_ollama_list_collect(pool);
 
+    /* those of the list in its order, which is that of the first requests */
+
+    for (i = 0; i < sh->nkeys; i++) {
+        ngx_http_ollama_list_place(sh, sh->keys[i]);
+    }
+
     if (sh->ids.root != sh->ids.sentinel) {
 
         for (node = ngx_rbtree_min(sh->ids.root, sh->ids.sentinel);
@@ -416,9 +424,9 @@ ngx_http_ollama_pool_commit(ngx_http_ollama_pool_t *pool)
         {
             key = ngx_rbtree_data(node, ngx_http_ollama_key_t, id_node);
 
-            ngx_http_ollama_account_place(sh, key->account);
-            ngx_http_ollama_key_deadline(sh, key);
-            ngx_http_ollama_key_place(sh, key);
+            if (!ngx_http_ollama_listed(sh, key)) {
+                ngx_http_ollama_list_place(sh, key);
+            }
         }
     }
 
@@ -484,6 +492,16 @@ ngx_http_ollama_list_put(ngx_http_ollama_pool_t *pool, ngx_uint_t i)
     key->enabled = ck->enabled;
     key->index = (uint32_t) i;
     key->generation = sh->generation;
+}
+
+
+static void
+ngx_http_ollama_list_place(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_key_t *key)
+{
+    ngx_http_ollama_account_place(sh, key->account);
+    ngx_http_ollama_key_deadline(sh, key);
+    ngx_http_ollama_key_place(sh, key);
 }
 
 

@@ -1,0 +1,89 @@
+
+/*
+ * Tests of the pool of keys by itself, inside a real nginx.
+ *
+ * The pool needs nginx's slab, trees and locks, so the tests are a module: it
+ * is loaded by "nginx -t", makes zones, processes and time of its own, prints
+ * TAP, and ends the process.  Nothing listens anywhere.
+ *
+ *     POOL_TEST=cases    what the pool has to do, one thing after another
+ *     POOL_TEST=random   thousands of operations; after each one all is counted
+ *     POOL_TEST=bench    what each operation takes, with POOL_KEYS keys
+ *     POOL_TEST=zone     a zone of POOL_SIZE bytes: does the list fit?
+ *
+ * A world is a zone and what uses it.  A worker is a handle of the pool, as a
+ * process has it after fork(), with the pid of a child that does nothing.
+ */
+
+
+#ifndef _T_POOL_HARNESS_H_INCLUDED_
+#define _T_POOL_HARNESS_H_INCLUDED_
+
+
+#include "pool/key.h"
+
+
+#define WORKERS  400
+
+
+typedef ngx_http_ollama_pool_t   pool_t;
+typedef ngx_http_ollama_lease_t  lease_t;
+typedef ngx_http_ollama_key_t    pkey_t;
+
+
+typedef struct {
+    ngx_pool_t        *memory;      /* of the cycle */
+    pool_t            *pool;        /* the master's handle */
+    ngx_shm_zone_t    *zone;
+    u_char            *addr;
+    size_t             size;
+    ollama_config_t    config;
+
+    pool_t             workers[WORKERS];
+    pid_t              pids[WORKERS];
+    ngx_uint_t         nworkers;
+} world_t;
+
+
+extern ngx_uint_t  t_failed;
+
+
+void t_ok(ngx_uint_t ok, const char *name, ...);
+void t_note(const char *text, ...);
+
+void t_time(time_t seconds, ngx_msec_t ms);     /* goes on by so much */
+
+/* text: "name account=a slots=1 weight=2 off; ..", or NULL and so many keys */
+
+void t_config(ollama_config_t *config, const char *text, ngx_uint_t n);
+
+void t_world(world_t *w, const char *text, ngx_uint_t n, size_t size);
+ngx_int_t t_reload(world_t *w, const char *text, ngx_uint_t n,
+    ngx_uint_t commit);
+void t_end(world_t *w);
+
+pool_t *t_worker(world_t *w);
+void t_kill(world_t *w, ngx_uint_t i);
+void t_as(world_t *w, pool_t *worker);
+
+void t_lease(lease_t *lease, const char *model, uint64_t tokens);
+ngx_int_t t_take(pool_t *pool, lease_t *lease);
+ngx_int_t t_wait(pool_t *pool, lease_t *lease);
+void t_settle(pool_t *pool, lease_t *lease, uint64_t tokens);
+lease_t *t_served(pool_t *pool, ngx_int_t *rc);
+void t_answer(pool_t *pool, lease_t *lease, ngx_uint_t status,
+    const char *body, ngx_int_t retry_after, ollama_verdict_t *verdict);
+ngx_uint_t t_named(lease_t *lease, const char *name);
+pkey_t *t_key(world_t *w, ngx_uint_t i);
+
+/* NULL, or what is wrong */
+
+const char *t_check(world_t *w);
+
+void t_cases(void);
+void t_random(void);
+void t_bench(void);
+void t_zone(void);
+
+
+#endif /* _T_POOL_HARNESS_H_INCLUDED_ */
