@@ -22,8 +22,6 @@ static void ngx_http_ollama_key_forgive(ngx_http_ollama_pool_t *pool,
 static ngx_uint_t ngx_http_ollama_key_hold_against(
     ngx_http_ollama_shared_t *sh, ngx_http_ollama_key_t *key, time_t until,
     ngx_uint_t state, ngx_uint_t level, u_char *reason, ngx_uint_t http);
-static void ngx_http_ollama_key_learn(ngx_http_ollama_shared_t *sh,
-    ngx_http_ollama_key_t *key, ngx_uint_t slots);
 
 
 /* collected under the lock, told after it: of one pool at a time */
@@ -190,7 +188,7 @@ ngx_http_ollama_blame(ngx_http_ollama_pool_t *pool,
     }
 
     if (v->slots) {
-        ngx_http_ollama_key_learn(sh, key, v->slots);
+        ngx_http_ollama_account_learn(sh, key->account, v->slots);
     }
 
     account = key->account;
@@ -208,7 +206,6 @@ ngx_http_ollama_blame(ngx_http_ollama_pool_t *pool,
             note = ngx_http_ollama_note_add(sh, k, &lease->model, v->until,
                                             answer->status);
             if (note) {
-                ngx_http_ollama_key_changed(sh, k);
                 ngx_http_ollama_tell(pool, k, note);
             }
 
@@ -294,18 +291,6 @@ ngx_http_ollama_key_hold_against(ngx_http_ollama_shared_t *sh,
 }
 
 
-static void
-ngx_http_ollama_key_learn(ngx_http_ollama_shared_t *sh,
-    ngx_http_ollama_key_t *key, ngx_uint_t slots)
-{
-    key->account->learned = (uint32_t) slots;
-    key->account->learned_at = ngx_time();
-
-    ngx_http_ollama_account_place(sh, key->account);
-    ngx_http_ollama_key_changed(sh, key);
-}
-
-
 void
 ngx_http_ollama_lease_ratelimit(ngx_http_ollama_pool_t *pool,
     ngx_http_ollama_lease_t *lease, ngx_http_ollama_ratelimit_t *rl)
@@ -361,8 +346,7 @@ ngx_http_ollama_pool_reset(ngx_http_ollama_pool_t *pool, uint32_t number)
     key->behind_until = 0;
     key->probed = 0;
 
-    key->account->learned = 0;
-    ngx_http_ollama_account_place(sh, key->account);
+    ngx_http_ollama_account_learn(sh, key->account, 0);
 
     ngx_http_ollama_key_forgive(pool, key);
 
@@ -474,7 +458,6 @@ ngx_http_ollama_pool_restore_penalty(ngx_http_ollama_pool_t *pool,
 
         (void) ngx_http_ollama_note_add(pool->sh, key, &model, until,
                                         penalty->http);
-        ngx_http_ollama_key_changed(pool->sh, key);
 
     } else if (key) {
         ngx_memzero(reason, sizeof(reason));
@@ -482,7 +465,8 @@ ngx_http_ollama_pool_restore_penalty(ngx_http_ollama_pool_t *pool,
                    ngx_min(penalty->reason.len, sizeof(reason) - 1));
 
         if (penalty->max_concurrent) {
-            ngx_http_ollama_key_learn(pool->sh, key, penalty->max_concurrent);
+            ngx_http_ollama_account_learn(pool->sh, key->account,
+                                          penalty->max_concurrent);
         }
 
         (void) ngx_http_ollama_key_hold_against(pool->sh, key, until,

@@ -376,6 +376,8 @@ void ngx_http_ollama_key_changed(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_key_t *key);
 void ngx_http_ollama_account_place(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_account_t *account);
+void ngx_http_ollama_account_learn(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_account_t *account, ngx_uint_t slots);
 uint32_t ngx_http_ollama_account_slots(ngx_http_ollama_account_t *account);
 ngx_rbtree_key_t ngx_http_ollama_time_key(time_t t);
 

@@ -173,18 +173,18 @@ ngx_http_ollama_key_free(ngx_http_ollama_pool_t *pool,
         ngx_rbtree_delete(&sh->deadlines, &key->deadline_node);
     }
 
+    while (!ngx_queue_empty(&key->notes)) {
+        q = ngx_queue_head(&key->notes);
+        ngx_http_ollama_note_remove(sh, ngx_queue_data(q,
+                                               ngx_http_ollama_note_t, queue));
+    }
+
     if (key->is_fresh) {
         ngx_queue_remove(&key->fresh);
     }
 
     if (key->is_changed) {
         ngx_queue_remove(&key->changes);
-    }
-
-    while (!ngx_queue_empty(&key->notes)) {
-        q = ngx_queue_head(&key->notes);
-        ngx_http_ollama_note_remove(sh, ngx_queue_data(q,
-                                               ngx_http_ollama_note_t, queue));
     }
 
     ngx_http_ollama_bit_clear(sh->slots->ready, key->slot);

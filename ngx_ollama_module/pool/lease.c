@@ -221,15 +221,23 @@ ngx_http_ollama_lease_settle(ngx_http_ollama_pool_t *pool,
     ngx_http_ollama_usual_t   *model;
     ngx_http_ollama_shared_t  *sh;
 
-    if (lease->node == NULL) {
+    node = lease->node;
+
+    if (node == NULL) {
+        return;
+    }
+
+    if (pool->process == NULL && node != &ngx_http_ollama_no_node) {
+
+        /* the process is about to exit: all its leases are settled */
+
+        lease->node = NULL;
         return;
     }
 
     sh = pool->sh;
 
     ngx_http_ollama_pool_lock(pool);
-
-    node = lease->node;
 
     if (node == &ngx_http_ollama_no_node) {
         node = NULL;

@@ -172,6 +172,7 @@ ngx_http_ollama_note_add(ngx_http_ollama_shared_t *sh,
     key->nnotes++;
 
     ngx_http_ollama_bit_set(ngx_http_ollama_map(sh, model), key->slot);
+    ngx_http_ollama_key_changed(sh, key);
 
     sh->version++;
 
@@ -227,6 +228,7 @@ ngx_http_ollama_note_remove(ngx_http_ollama_shared_t *sh,
     sh->models[note->model].nnotes--;
 
     ngx_http_ollama_bit_clear(ngx_http_ollama_map(sh, note->model), key->slot);
+    ngx_http_ollama_key_changed(sh, key);
 
     if (key->is_ready) {
         ngx_http_ollama_key_refresh(sh, key);

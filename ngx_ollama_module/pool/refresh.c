@@ -156,9 +156,7 @@ ngx_http_ollama_refresh_windows(ngx_http_ollama_shared_t *sh, time_t now)
         if (account->learned
             && now - account->learned_at > NGX_HTTP_OLLAMA_LEARNED_TIME)
         {
-            account->learned = 0;
-            ngx_http_ollama_account_place(sh, account);
-            ngx_http_ollama_key_changed(sh, key);
+            ngx_http_ollama_account_learn(sh, account, 0);
         }
 
         if (ollama_window_expire(&key->window, now)) {

@@ -186,6 +186,29 @@ ngx_http_ollama_account_place(ngx_http_ollama_shared_t *sh,
 }
 
 
+/* what the cloud has told; 0: forget it */
+
+void
+ngx_http_ollama_account_learn(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_account_t *account, ngx_uint_t slots)
+{
+    ngx_queue_t  *q;
+
+    account->learned = (uint32_t) slots;
+    account->learned_at = ngx_time();
+
+    ngx_http_ollama_account_place(sh, account);
+
+    for (q = ngx_queue_head(&account->keys);
+         q != ngx_queue_sentinel(&account->keys);
+         q = ngx_queue_next(q))
+    {
+        ngx_http_ollama_key_changed(sh, ngx_queue_data(q,
+                                            ngx_http_ollama_key_t, siblings));
+    }
+}
+
+
 uint32_t
 ngx_http_ollama_account_slots(ngx_http_ollama_account_t *account)
 {

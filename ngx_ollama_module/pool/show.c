@@ -10,6 +10,8 @@ static void ngx_http_ollama_snapshot(ngx_http_ollama_key_t *key, time_t now,
     ngx_http_ollama_snapshot_t *out);
 static const char *ngx_http_ollama_state_name(ngx_http_ollama_key_t *key);
 static const char *ngx_http_ollama_status(ngx_http_ollama_key_t *key);
+static ngx_int_t ngx_http_ollama_find_number(ngx_str_t *text,
+    uint32_t *number);
 static ngx_int_t ngx_http_ollama_find_name(ngx_http_ollama_pool_t *pool,
     ngx_str_t *text, uint32_t *number);
 
@@ -313,27 +315,24 @@ ngx_int_t
 ngx_http_ollama_pool_find(ngx_http_ollama_pool_t *pool, ngx_str_t *text,
     uint32_t *number)
 {
+    uint32_t                found;
     ngx_int_t               n;
     ngx_http_ollama_key_t  *key;
 
-    if (text->len == 8) {
-        n = ngx_hextoi(text->data, text->len);
+    if (ngx_http_ollama_find_number(text, &found) == NGX_OK) {
 
-        if (n != NGX_ERROR) {
+        ngx_http_ollama_pool_lock(pool);
 
-            ngx_http_ollama_pool_lock(pool);
+        key = ngx_http_ollama_key_by_number(pool->sh, found);
 
-            key = ngx_http_ollama_key_by_number(pool->sh, (uint32_t) n);
-
-            if (key && ngx_http_ollama_listed(pool->sh, key)) {
-                *number = key->number;
-                ngx_http_ollama_pool_unlock(pool);
-
-                return NGX_OK;
-            }
-
+        if (key && ngx_http_ollama_listed(pool->sh, key)) {
+            *number = found;
             ngx_http_ollama_pool_unlock(pool);
+
+            return NGX_OK;
         }
+
+        ngx_http_ollama_pool_unlock(pool);
     }
 
     if (ngx_http_ollama_find_name(pool, text, number) == NGX_OK) {
@@ -356,6 +355,36 @@ ngx_http_ollama_pool_find(ngx_http_ollama_pool_t *pool, ngx_str_t *text,
     *number = pool->sh->keys[n]->number;
 
     ngx_http_ollama_pool_unlock(pool);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_ollama_find_number(ngx_str_t *text, uint32_t *number)
+{
+    u_char      c;
+    ngx_uint_t  i;
+
+    if (text->len != 8) {
+        return NGX_DECLINED;
+    }
+
+    *number = 0;
+
+    for (i = 0; i < 8; i++) {
+        c = ngx_tolower(text->data[i]);
+
+        if (c >= '0' && c <= '9') {
+            *number = *number << 4 | (uint32_t) (c - '0');
+
+        } else if (c >= 'a' && c <= 'f') {
+            *number = *number << 4 | (uint32_t) (c - 'a' + 10);
+
+        } else {
+            return NGX_DECLINED;
+        }
+    }
 
     return NGX_OK;
 }

@@ -132,10 +132,10 @@ t_bench(void)
     }
 
     t_lease(&a, "model", 1000);
-    for (i = 0; i < 16; i++) {
+    for (i = 0; i < ngx_min(nkeys, 16); i++) {
         a.tried[i] = t_key(w, i)->number;
     }
-    a.ntried = 16;
+    a.ntried = i;
 
     t_begin();
     for (i = 0; i < 20000; i++) {
@@ -201,11 +201,14 @@ t_bench(void)
     /* every key busy, 512 wait, 16 models: one slot comes back */
 
     for (i = 0; i < nkeys; i++) {
-        w->config.keys[i].max_concurrent = 1;
         t_key(w, i)->account->max_concurrent = 1;
+    }
+
+    for (i = 0; i < nkeys; i++) {
         t_lease(&l[i], "model", 10);
         if (t_take(p, &l[i]) != NGX_OK) {
             printf("busy\n");
+            return;
         }
     }
 
@@ -216,8 +219,10 @@ t_bench(void)
             sprintf(name, "model%lu", (unsigned long) i % 16);
             t_lease(&wait[i], strdup(name), 10);
             rc = t_wait((i % 2) ? p : o, &wait[i]);
+
             if (rc != NGX_AGAIN) {
-                printf("does not wait\n");
+                printf("does not wait: %ld\n", (long) rc);
+                return;
             }
         }
 

@@ -545,8 +545,7 @@ test_network(void **state)
     ollama_verdict_t  v;
 
     static const ollama_failure_e  failures[] = {
-        OLLAMA_FAIL_CONNECT, OLLAMA_FAIL_TIMEOUT_FIRST_BYTE,
-        OLLAMA_FAIL_ABORTED_EARLY
+        OLLAMA_FAIL_CONNECT, OLLAMA_FAIL_TIMEOUT_FIRST_BYTE
     };
 
     (void) state;
@@ -559,6 +558,23 @@ test_network(void **state)
         a.failure = failures[i];
         assert_other_once(a);
     }
+
+    /* the key goes after the others; tried again as often as tries allow */
+
+    a = answer(429, session);
+    a.failure = OLLAMA_FAIL_ABORTED_EARLY;
+    v = verdict(&a);
+    assert_int_equal(v.key, OLLAMA_KEY_BEHIND);
+    assert_int_equal(v.scope, OLLAMA_SCOPE_KEY);
+    assert_int_equal(v.request, OLLAMA_REQUEST_NEXT_KEY);
+    assert_int_equal(v.until, 0);
+    assert_int_equal(v.proves, 0);
+
+    a.other_failed = 1;
+    a.level = 3;
+    v = verdict(&a);
+    assert_int_equal(v.request, OLLAMA_REQUEST_NEXT_KEY);
+    assert_int_equal(v.level, 3);
 
     a = answer(0, "");
     a.failure = OLLAMA_FAIL_STALE;
