@@ -161,9 +161,12 @@ static const char *const migrations[STORE_SCHEMA] = {
     /* filter by a client's name */
     "CREATE INDEX IF NOT EXISTS client_name ON client(name);",
 
-    /* more attempts than are told (NULL: none); a request's record by its id */
+    /* how many attempts there were; a request is recorded once.  The rows
+     * that are there already have NULL, so that nothing is made of them here:
+     * there may be millions. */
     "ALTER TABLE request ADD COLUMN attempts_all INTEGER;"
-    "CREATE INDEX IF NOT EXISTS request_rid ON request(instance, rid);",
+    "CREATE UNIQUE INDEX request_rid ON request(instance, rid)"
+    " WHERE attempts_all IS NOT NULL;",
 };
 
 #define ADD_COUNTS                                           \
@@ -176,10 +179,9 @@ static const char *const migrations[STORE_SCHEMA] = {
 
 static const char *const write_sql[WRITE_STATEMENTS] = {
     [WRITE_REQUEST] =
-        "INSERT INTO request SELECT ?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,"
-        "?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27"
-        " WHERE NOT EXISTS (SELECT 1 FROM request"
-        " WHERE instance = ?4 AND rid = ?5)",
+        "INSERT INTO request VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,"
+        "?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27)"
+        " ON CONFLICT(instance, rid) WHERE attempts_all IS NOT NULL DO NOTHING",
     [WRITE_BODY] =
         "INSERT INTO body(instance, rid, time, size, stored, truncated)"
         " VALUES(?1,?2,?3,?4,?5,?6) ON CONFLICT(instance, rid) DO NOTHING",
@@ -902,10 +904,7 @@ enum store_result store_request(struct store *s, uint64_t instance,
         bind_text(st, 26, &q->client);
     else
         sqlite3_bind_null(st, 26);
-    if (q->attempts_all > q->nattempts)
-        sqlite3_bind_int(st, 27, q->attempts_all);
-    else
-        sqlite3_bind_null(st, 27);
+    sqlite3_bind_int(st, 27, q->attempts_all);
 
     r = run(s, st);
     if (r != STORE_OK) return r;
