@@ -1,7 +1,7 @@
 
 #include <string.h>
 
-#include "record.h"
+#include "frame.h"
 #include "ring.h"
 
 
@@ -18,6 +18,7 @@ static uint64_t ollama_ring_align(size_t n);
 static uint64_t ollama_ring_skip(const ollama_ring_t *ring, uint64_t offset);
 static void ollama_ring_drop(ollama_ring_t *ring);
 static uint64_t ollama_ring_number(const unsigned char *frame);
+static void ollama_ring_note(ollama_ring_t *ring, const unsigned char *frame);
 
 
 void
@@ -34,6 +35,8 @@ ollama_ring_reserve(ollama_ring_t *ring, size_t n, uint64_t time, int body)
 {
     uint64_t             need, room, end;
     ollama_ring_entry_t  entry;
+
+    ollama_ring_settle(ring);
 
     need = sizeof(ollama_ring_entry_t) + ollama_ring_align(n);
 
@@ -107,6 +110,48 @@ ollama_ring_commit(ollama_ring_t *ring)
 }
 
 
+/*
+ * The frame is there from the moment on at which head has moved, in one store.
+ * A caller that dies before it has changed nothing, and one that dies after it
+ * has left what settle needs.  The fences keep the compiler to this order.
+ */
+
+void
+ollama_ring_commit_clear(ollama_ring_t *ring, uint32_t *word)
+{
+    if (ring->pending == 0) {
+        return;
+    }
+
+    ring->clear_at = ring->head + ring->pending;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+
+    ring->clear = word;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+
+    ollama_ring_commit(ring);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+
+    ollama_ring_settle(ring);
+}
+
+
+void
+ollama_ring_settle(ollama_ring_t *ring)
+{
+    if (ring->clear == NULL) {
+        return;
+    }
+
+    if (ring->head >= ring->clear_at) {
+        *ring->clear = 0;
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    }
+
+    ring->clear = NULL;
+}
+
+
 size_t
 ollama_ring_read(ollama_ring_t *ring, unsigned char *buf, size_t size,
     size_t *need)
@@ -139,9 +184,12 @@ ollama_ring_read(ollama_ring_t *ring, unsigned char *buf, size_t size,
 
         memcpy(buf + n, p + sizeof(ollama_ring_entry_t), entry.len);
 
-        n += entry.len;
         ring->next += sizeof(ollama_ring_entry_t)
                       + ollama_ring_align(entry.len);
+
+        ollama_ring_note(ring, buf + n);
+
+        n += entry.len;
     }
 }
 
@@ -149,7 +197,9 @@ ollama_ring_read(ollama_ring_t *ring, unsigned char *buf, size_t size,
 void
 ollama_ring_ack(ollama_ring_t *ring, uint64_t seq)
 {
+    uint64_t             step;
     unsigned char       *p;
+    ollama_ring_note_t  *note;
     ollama_ring_entry_t  entry;
 
     /* a number that was never given out is somebody else's mistake */
@@ -158,7 +208,16 @@ ollama_ring_ack(ollama_ring_t *ring, uint64_t seq)
         return;
     }
 
+    ollama_ring_settle(ring);               /* while head says what it says */
+
     ring->acked = seq;
+
+    step = seq / OLLAMA_RING_STEP;
+    note = &ring->notes[step % OLLAMA_RING_NOTES];
+
+    if (note->seq == step * OLLAMA_RING_STEP && note->end > ring->tail) {
+        ring->tail = note->end;
+    }
 
     for ( ;; ) {
         ring->tail = ollama_ring_skip(ring, ring->tail);
@@ -312,7 +371,7 @@ ollama_ring_drop(ollama_ring_t *ring)
 }
 
 
-/* little endian, at 16 of the frame's header: see record.h */
+/* little endian, at 16 of the frame's header: see frame.h */
 
 static uint64_t
 ollama_ring_number(const unsigned char *frame)
@@ -327,4 +386,24 @@ ollama_ring_number(const unsigned char *frame)
     }
 
     return seq;
+}
+
+
+/* the low byte tells which frames these are */
+
+static void
+ollama_ring_note(ollama_ring_t *ring, const unsigned char *frame)
+{
+    uint64_t             seq;
+    ollama_ring_note_t  *note;
+
+    if (frame[16] % OLLAMA_RING_STEP) {
+        return;
+    }
+
+    seq = ollama_ring_number(frame);
+    note = &ring->notes[seq / OLLAMA_RING_STEP % OLLAMA_RING_NOTES];
+
+    note->seq = seq;
+    note->end = ring->next;
 }

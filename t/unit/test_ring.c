@@ -7,7 +7,11 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -15,7 +19,7 @@
 #include "ring.h"
 
 
-#define SIZE  4096
+#define SIZE  (sizeof(ollama_ring_t) + 4096)
 
 
 static ollama_ring_t *
@@ -190,7 +194,7 @@ test_full(void **state)
 
     /* nothing larger than a quarter */
 
-    assert_false(put(ring, SIZE / 4, 1, 0));
+    assert_false(put(ring, 4096 / 4, 1, 0));
 
     free(ring);
 }
@@ -218,6 +222,241 @@ test_abandoned(void **state)
     assert_int_equal(len, 0);
 
     free(ring);
+}
+
+
+/* a word goes with its frame: neither or both, in whatever order one looks */
+
+static void
+test_clear(void **state)
+{
+    uint32_t        word;
+    size_t          need;
+    unsigned char   buf[SIZE], *p;
+    ollama_ring_t  *ring = make();
+
+    (void) state;
+
+    word = 5;
+    ollama_ring_settle(ring);
+    ollama_ring_commit_clear(ring, &word);          /* nothing is reserved */
+    assert_int_equal(word, 5);
+    assert_int_equal(ring->seq, 0);
+
+    p = ollama_ring_reserve(ring, OLLAMA_FRAME_HEADER, 1, 0);
+    ollama_frame_seal(p, OLLAMA_FRAME_REQUEST, OLLAMA_FRAME_HEADER);
+    ollama_ring_commit_clear(ring, &word);
+    assert_int_equal(word, 0);
+    assert_int_equal(ring->seq, 1);
+
+    /* as if it had died before the commit, and then the ring is emptied */
+
+    word = 6;
+    (void) ollama_ring_read(ring, buf, sizeof(buf), &need);
+    p = ollama_ring_reserve(ring, OLLAMA_FRAME_HEADER, 1, 0);
+    ring->clear_at = ring->head + ring->pending;
+    ring->clear = &word;
+    ollama_ring_ack(ring, 1);
+    assert_int_equal(ollama_ring_used(ring), 0);
+    ollama_ring_settle(ring);
+    assert_int_equal(word, 6);
+
+    /* the same, and others go on */
+
+    p = ollama_ring_reserve(ring, OLLAMA_FRAME_HEADER, 1, 0);
+    ring->clear_at = ring->head + ring->pending;
+    ring->clear = &word;
+    put(ring, 500, 1, 0);
+    ollama_ring_settle(ring);
+    assert_int_equal(word, 6);
+
+    /* after the commit, before the word */
+
+    p = ollama_ring_reserve(ring, OLLAMA_FRAME_HEADER, 1, 0);
+    ollama_frame_seal(p, OLLAMA_FRAME_REQUEST, OLLAMA_FRAME_HEADER);
+    ring->clear_at = ring->head + ring->pending;
+    ring->clear = &word;
+    ollama_ring_commit(ring);
+    assert_int_equal(word, 6);
+    put(ring, 500, 1, 0);
+    assert_int_equal(word, 0);
+
+    free(ring);
+}
+
+
+#define WORDS  100000
+
+/* killed at any moment: what has no word is in the ring, what has is not */
+
+static void
+test_killed(void **state)
+{
+    int             round, status, inside;
+    pid_t           pid;
+    size_t          len, need, size;
+    uint32_t        i, *words;
+    unsigned char  *p, *buf;
+    ollama_frame_t  f;
+    ollama_ring_t  *ring;
+
+    (void) state;
+
+    inside = 0;
+    size = sizeof(ollama_ring_t) + WORDS * 64;
+    buf = malloc(size);
+    ring = mmap(NULL, size + WORDS * sizeof(uint32_t), PROT_READ|PROT_WRITE,
+                MAP_SHARED|MAP_ANONYMOUS, -1, 0);
+    assert_true(ring != MAP_FAILED);
+    words = (uint32_t *) ((char *) ring + size);
+
+    for (round = 0; round < 300; round++) {
+        ollama_ring_init(ring, size);
+
+        for (i = 0; i < WORDS; i++) {
+            words[i] = 1;
+        }
+
+        pid = fork();
+        assert_true(pid != -1);
+
+        if (pid == 0) {
+            for (i = 0; i < WORDS; i++) {
+                p = ollama_ring_reserve(ring, OLLAMA_FRAME_HEADER + 4, 1, 0);
+                memcpy(p + OLLAMA_FRAME_HEADER, &i, 4);
+                ollama_frame_seal(p, OLLAMA_FRAME_REQUEST,
+                                  OLLAMA_FRAME_HEADER + 4);
+                ollama_ring_commit_clear(ring, &words[i]);
+            }
+
+            _exit(0);
+        }
+
+        /* somewhere in the middle, as far as a clock can tell */
+
+        while (__atomic_load_n(&words[round * 10], __ATOMIC_RELAXED)
+               && waitpid(pid, &status, WNOHANG) == 0)
+        {
+            /* void */
+        }
+
+        kill(pid, SIGKILL);
+        (void) waitpid(pid, &status, 0);
+
+        inside += ring->clear != NULL;
+        ollama_ring_settle(ring);
+        assert_null(ring->clear);
+
+        len = ollama_ring_read(ring, buf, size, &need);
+        p = buf;
+
+        for (i = 0; len; i++) {
+            assert_int_equal(ollama_frame_next(p, len, &need, &f),
+                             OLLAMA_FRAME_GOT);
+            assert_memory_equal(f.payload, &i, 4);
+            assert_int_equal(words[i], 0);
+            p += need;
+            len -= need;
+        }
+
+        for ( /* void */ ; i < WORDS; i++) {
+            assert_int_equal(words[i], 1);
+        }
+    }
+
+    print_message("# killed inside of a commit %d times\n", inside);
+
+    munmap(ring, size + WORDS * sizeof(uint32_t));
+    free(buf);
+}
+
+
+/* acknowledged by notes and without them: the same */
+
+static void
+test_notes(void **state)
+{
+    int             round;
+    size_t          len, need, n, size;
+    uint64_t        seq, jumps;
+    unsigned        r;
+    unsigned char  *buf, *buf2;
+    ollama_ring_t  *ring, *walk;
+
+    (void) state;
+
+    size = sizeof(ollama_ring_t) + 200000;
+    ring = calloc(1, size);
+    walk = calloc(1, size);
+    buf = malloc(size);
+    buf2 = malloc(size);
+    ollama_ring_init(ring, size);
+    ollama_ring_init(walk, size);
+
+    srand(2);
+    jumps = 0;
+
+    for (round = 0; round < 300000; round++) {
+        r = (unsigned) rand();
+
+        switch (r / 8 % 8) {
+
+        case 0:
+            n = r / 1024 % 200000;
+            len = ollama_ring_read(ring, buf, n, &need);
+            assert_int_equal(ollama_ring_read(walk, buf2, n, &need), len);
+            assert_memory_equal(buf, buf2, len);
+            break;
+
+        case 1:
+            /* for a while nobody does, and the oldest are dropped */
+
+            if (round / 10000 % 3 == 0 || r / 64 % 4) {
+                break;
+            }
+
+            /* any number, also of frames that were dropped or not yet sent */
+
+            seq = ring->acked + r / 1024 % 400;
+
+            if (r / 256 % 16 == 0) {
+                seq = ring->seq - r / 1024 % 3;
+            }
+
+            jumps += seq <= ring->seq
+                     && ring->notes[seq / OLLAMA_RING_STEP
+                                    % OLLAMA_RING_NOTES].end > ring->tail;
+
+            ollama_ring_ack(ring, seq);
+
+            memset(walk->notes, 0, sizeof(walk->notes));
+            ollama_ring_ack(walk, seq);
+            break;
+
+        case 2:
+            if (r / 64 % 256 == 0) {
+                ollama_ring_rewind(ring);
+                ollama_ring_rewind(walk);
+            }
+            break;
+
+        default:
+            n = r / 1024 % 300;
+            assert_int_equal(put(ring, n + 1, 1, r / 64 % 8 == 0),
+                             put(walk, n + 1, 1, r / 64 % 8 == 0));
+        }
+
+        assert_memory_equal(ring, walk, offsetof(ollama_ring_t, clear));
+    }
+
+    assert_true(jumps > 1000);
+    assert_true(ring->dropped_records > 1000);
+    assert_true(ring->head > 100 * ring->size);
+
+    free(ring);
+    free(walk);
+    free(buf);
+    free(buf2);
 }
 
 
@@ -295,6 +534,9 @@ main(void)
         cmocka_unit_test(test_whole_frames_only),
         cmocka_unit_test(test_full),
         cmocka_unit_test(test_abandoned),
+        cmocka_unit_test(test_clear),
+        cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_notes),
         cmocka_unit_test(test_random),
     };
 
