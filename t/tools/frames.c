@@ -208,7 +208,7 @@ static unsigned char *room(size_t n) {
 /* Takes away the last bytes of a sealed frame: fields that came later. */
 static size_t without(unsigned char *frame, size_t n, size_t later) {
     ollama_frame_seal(frame, (ollama_frame_type_e)frame[5], n - later);
-    ollama_frame_downgrade(frame);
+    ollama_record_downgrade(frame, n - later);
     return n - later;
 }
 
