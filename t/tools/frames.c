@@ -1,5 +1,6 @@
 /*
  * frames SOCKET: plays the module towards ollama-statsd.
+ * frames --old-daemon SOCKET: plays a daemon of version 1 towards the module.
  *
  * Reads one JSON object a line on stdin, prints one a line on stdout.
  *
@@ -20,6 +21,10 @@
  * "models" and "keys" of a row of requests let these names go round.
  *
  * "old":1 makes a hello, request or body what a module of version 1 sends.
+ *
+ * The old daemon says WELCOME, acknowledges what is numbered, and prints each
+ * REQUEST, BODY and PENALTY, {"frame":"request","seq":1,"id":7,"end":0,..};
+ * what it does not understand is {"frame":"refused",..}.  It ends by a signal.
  */
 
 #include "../../ngx_ollama_module/core/record.h"
@@ -32,6 +37,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -542,10 +548,117 @@ static int perform(yajl_val v, const char *what) {
     return ok;
 }
 
+/* ---- an old daemon ---- */
+
+/* What is in a frame, to somebody who knows five ends and sums up all. */
+static void print_received(const ollama_frame_t *f) {
+    ollama_record_request_t r;
+    ollama_record_body_t b;
+    const char *name = NULL;
+
+    printf("{\"seq\":%" PRIu64 ",", f->seq);
+    if (f->version != 1) {
+        printf("\"version\":%u,", f->version);
+    } else if (f->type == OLLAMA_FRAME_PENALTY) {
+        name = "penalty";
+    } else if (f->type == OLLAMA_FRAME_BODY &&
+               ollama_record_body_decode(f, &b) == 0) {
+        name = "body";
+        printf("\"id\":%" PRIu64 ",\"size\":%zu,", b.id, b.data.len);
+    } else if (f->type == OLLAMA_FRAME_REQUEST &&
+               ollama_record_request_decode(f, &r) == 0) {
+        if (r.end <= OLLAMA_RECORD_STREAM_ERROR) name = "request";
+        printf("\"id\":%" PRIu64 ",\"end\":%u,\"status\":%u,\"attempts\":%u",
+               r.id, r.end, r.status, r.nattempts);
+        print_text("reason", &r.reason);
+        putchar(',');
+    }
+    printf("\"frame\":\"%s\"}\n", name ? name : "refused");
+}
+
+static void answer(size_t n) {
+    for (size_t at = 0; at < n;) {
+        ssize_t sent = send(fd, out + at, n - at, MSG_NOSIGNAL);
+        if (sent <= 0) return;
+        at += (size_t)sent;
+    }
+}
+
+/* The last number of the one instance that there is. */
+static void serve(uint64_t *last) {
+    ollama_frame_result_e got;
+    ollama_record_hello_t h = {0};
+    ollama_frame_t f;
+    size_t used;
+
+    for (in_len = 0;;) {
+        uint64_t before = *last;
+        size_t pos = 0;
+
+        if (in_size - in_len < 65536)
+            in = realloc(in, in_size = in_len + 262144);
+        ssize_t n = read(fd, in + in_len, in_size - in_len);
+        if (n <= 0) return;
+        in_len += (size_t)n;
+        while ((got = ollama_frame_next(in + pos, in_len - pos, &used, &f)) !=
+               OLLAMA_FRAME_AGAIN) {
+            pos += used;
+            if (got != OLLAMA_FRAME_GOT) {
+                puts("{\"frame\":\"refused\"}");
+            } else if (f.type == OLLAMA_FRAME_HELLO) {
+                ollama_record_hello_decode(&f, &h);
+            } else if (f.type == OLLAMA_FRAME_READY) {
+                ollama_record_welcome_t w = {h.instance, *last,
+                                             (uint64_t)now_ms(), {0}, 0};
+                unsigned char *frame = room(2 * OLLAMA_RECORD_MAX);
+                size_t len =
+                    ollama_record_welcome_encode(frame, OLLAMA_RECORD_MAX, &w);
+                len = without(frame, len, 1);
+                len += ollama_record_ready_encode(frame + len,
+                                                  OLLAMA_RECORD_MAX);
+                puts("{\"frame\":\"ready\"}");
+                answer(len);
+            } else if (f.seq > *last) {
+                *last = f.seq;
+                print_received(&f);
+            }
+        }
+        memmove(in, in + pos, in_len -= pos);
+        if (*last > before) {
+            ollama_record_ack_t a = {*last};
+            answer(ollama_record_ack_encode(room(OLLAMA_RECORD_MAX),
+                                            OLLAMA_RECORD_MAX, &a));
+        }
+    }
+}
+
+static int old_daemon(void) {
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    uint64_t last = 0;
+
+    snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
+    if (bind(s, (struct sockaddr *)&sa, sizeof(sa)) != 0 || listen(s, 8) != 0) {
+        perror(path);
+        return 1;
+    }
+    chmod(path, 0666); /* workers are somebody else */
+    while ((fd = accept(s, NULL, NULL)) >= 0) {
+        serve(&last);
+        close(fd);
+    }
+    return 0;
+}
+
 int main(int argc, char **argv) {
     char *line = NULL, err[256];
     size_t size = 0;
 
+    if (argc == 3 && strcmp(argv[1], "--old-daemon") == 0) {
+        path = argv[2];
+        setvbuf(stdout, NULL, _IOLBF, 0);
+        return old_daemon();
+    }
     if (argc != 2) {
         fputs("usage: frames SOCKET < commands\n", stderr);
         return 2;
