@@ -1,5 +1,5 @@
 #include "json_reader.h"
-#include "scan.h"
+#include "scan_bytes.h"
 
 #include <stdlib.h>
 #include <string.h>

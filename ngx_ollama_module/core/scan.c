@@ -2,10 +2,6 @@
 
 #include <string.h>
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-
 
 enum {
     scan_start = 0,
@@ -34,9 +30,6 @@ enum {
 
 #define scan_space(c)  ((c) == ' ' || (c) == '\n' || (c) == '\r' || (c) == '\t')
 #define scan_digit(c)  ((unsigned) ((c) - '0') < 10)
-
-
-static int scan_hex_digit(unsigned c);
 
 
 void
@@ -307,7 +300,7 @@ ollama_scan_next(ollama_scan_t *s, const unsigned char **pp,
             goto escape;
 
         case scan_hex:
-            digit = scan_hex_digit(c);
+            digit = ollama_scan_hex_digit(c);
 
             if (digit < 0) {
                 goto broken;
@@ -509,82 +502,4 @@ done:
     }
 
     return token;
-}
-
-
-const unsigned char *
-ollama_scan_plain(const unsigned char *p, const unsigned char *end)
-{
-#if defined(__SSE2__)
-
-    int      mask;
-    __m128i  chunk, quote, backslash, control;
-
-    quote = _mm_set1_epi8('"');
-    backslash = _mm_set1_epi8('\\');
-    control = _mm_set1_epi8(0x1f);
-
-    while (end - p >= 16) {
-        chunk = _mm_loadu_si128((const __m128i *) p);
-
-        mask = _mm_movemask_epi8(
-                   _mm_or_si128(
-                       _mm_or_si128(_mm_cmpeq_epi8(chunk, quote),
-                                    _mm_cmpeq_epi8(chunk, backslash)),
-                       _mm_cmpeq_epi8(_mm_min_epu8(chunk, control), chunk)));
-
-        if (mask) {
-            return p + __builtin_ctz(mask);
-        }
-
-        p += 16;
-    }
-
-#else
-
-    uint64_t  w, x, y, z;
-
-    const uint64_t  ones = 0x0101010101010101, tops = 0x8080808080808080;
-
-    while (end - p >= 8) {
-        memcpy(&w, p, 8);
-
-        x = w ^ (ones * '"');
-        y = w ^ (ones * '\\');
-        z = w & (ones * 0xe0);
-
-        /* a zero byte in any of them: what was looked for is in this word */
-
-        if ((((x - ones) & ~x) | ((y - ones) & ~y) | ((z - ones) & ~z)) & tops)
-        {
-            break;
-        }
-
-        p += 8;
-    }
-
-#endif
-
-    while (p != end && *p != '"' && *p != '\\' && *p >= 0x20) {
-        p++;
-    }
-
-    return p;
-}
-
-
-static int
-scan_hex_digit(unsigned c)
-{
-    if (scan_digit(c)) {
-        return c - '0';
-    }
-
-    c |= 0x20;
-
-    if (c >= 'a' && c <= 'f') {
-        return c - 'a' + 10;
-    }
-
-    return -1;
 }

@@ -36,6 +36,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "scan_bytes.h"
+
 
 #define OLLAMA_SCAN_DEPTH  10000      /* Go's limit */
 
@@ -90,10 +92,6 @@ typedef struct {
 
 void ollama_scan_init(ollama_scan_t *s);
 ollama_scan_token_e ollama_scan_next(ollama_scan_t *s, const unsigned char **p,
-    const unsigned char *end);
-
-/* The first byte from p on that is a quote, a backslash or below 0x20. */
-const unsigned char *ollama_scan_plain(const unsigned char *p,
     const unsigned char *end);
 
 

@@ -3,16 +3,36 @@
  * whole, and byte by byte too; nothing leaves its bounds; nothing is counted
  * that does not stand there.
  *
- * First byte: format and family; second: how to split.
+ * Byte by byte yajl reads all of it, while of the whole it reads only what has
+ * no shape that is known: so the answer is fed once to be learned, and then
+ * altered a little (a byte changed, some taken out or put in, at places that
+ * the input says) to be known again, or not.
+ *
+ * First byte: format and family; second: how to split; third: how many of
+ * three bytes each, at the end, say how to alter.
  */
 
 #include "fuzz.h"
 #include "usage.h"
+#include "usage_shape.h"
+
+
+#define FUZZ_64   "sixty-four bytes, which is more than is kept of a value in shape"
+#define FUZZ_256  FUZZ_64 FUZZ_64 FUZZ_64 FUZZ_64
+#define FUZZ_512  FUZZ_256 FUZZ_256
+
+#define FUZZ_ALTERED  (sizeof(FUZZ_512) + 16)
 
 
 static ollama_usage_t  *whole, *split;
 
 
+static void fuzz_one(const uint8_t *data, size_t size, unsigned how,
+    unsigned seed);
+static size_t fuzz_alter(uint8_t *to, const uint8_t *data, size_t n,
+    const uint8_t *how);
+static void fuzz_check_result(const ollama_usage_result_t *res,
+    const uint8_t *data, size_t size);
 static void fuzz_read(ollama_usage_t *u, const uint8_t *data, size_t n,
     unsigned how, unsigned seed);
 static void fuzz_equal(const ollama_usage_result_t *a,
@@ -23,11 +43,12 @@ static void fuzz_feed(void *ctx, const unsigned char *p, size_t n);
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    uint64_t                      prompt, completion;
-    unsigned                      how, seed;
-    const ollama_usage_result_t  *res;
+    size_t         n, changes;
+    uint8_t       *altered;
+    unsigned       how, seed;
+    const uint8_t *change;
 
-    if (size < 2) {
+    if (size < 3) {
         return 0;
     }
 
@@ -39,17 +60,89 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     how = data[0];
     seed = data[1];
-    data += 2;
-    size -= 2;
+    changes = data[2] % 16;
+    data += 3;
+    size -= 3;
+
+    if (changes * 3 > size) {
+        changes = 0;
+    }
+
+    size -= changes * 3;
+    change = data + size;
+
+    ollama_usage_shape_forget();
+    fuzz_one(data, size, how, seed);
+
+    altered = malloc(size + FUZZ_ALTERED);
+    fuzz_check(altered != NULL);
+
+    for ( /* void */ ; changes; changes--) {
+        n = fuzz_alter(altered, data, size, change);
+        fuzz_one(altered, n, how, seed);
+        change += 3;
+    }
+
+    free(altered);
+
+    return 0;
+}
+
+
+static void
+fuzz_one(const uint8_t *data, size_t size, unsigned how, unsigned seed)
+{
+    fuzz_read(split, data, size, how, 1);
 
     fuzz_read(whole, data, size, how, 0);
-    fuzz_read(split, data, size, how, seed);
     fuzz_equal(ollama_usage_result(whole), ollama_usage_result(split));
 
-    fuzz_read(split, data, size, how, 1);
+    fuzz_read(whole, data, size, how, seed);
     fuzz_equal(ollama_usage_result(whole), ollama_usage_result(split));
 
-    res = ollama_usage_result(whole);
+    fuzz_read(whole, data, size, how, 0);
+    fuzz_equal(ollama_usage_result(whole), ollama_usage_result(split));
+
+    fuzz_check_result(ollama_usage_result(whole), data, size);
+}
+
+
+/* Where, and what: a byte as it is, or out of what JSON is made of. */
+
+static size_t
+fuzz_alter(uint8_t *to, const uint8_t *data, size_t n, const uint8_t *how)
+{
+    size_t  at, cut, put;
+
+    static const char  *pieces[] = {
+        "", "", "0", "12", "-1", "1.5", "\"", "\\\"", "\\n", "\\u00e9",
+        "\\u20ac", "\\ud83d\\ude00", "\\ud800", "\\u12", "\\x", "a", "\n",
+        FUZZ_64, FUZZ_512 "\\u00e9", "\xf0\x9f\x98\x80", "{",
+        "}", "[", "]", ",", " ", "\r\n", "null", "true", "\x01", "error",
+        "stop"
+    };
+
+    at = n ? (how[0] | (how[1] & 0x0f) << 8) % n : 0;
+    cut = (how[1] >> 4) % 8;
+
+    if (cut > n - at) {
+        cut = n - at;
+    }
+
+    memcpy(to, data, at);
+    put = strlen(pieces[how[2] % 32]);
+    memcpy(to + at, pieces[how[2] % 32], put);
+    memcpy(to + at + put, data + at + cut, n - at - cut);
+
+    return n - cut + put;
+}
+
+
+static void
+fuzz_check_result(const ollama_usage_result_t *res, const uint8_t *data,
+    size_t size)
+{
+    uint64_t  prompt, completion;
 
     fuzz_check(res->bytes == size);
     fuzz_check(res->content_bytes <= size);
@@ -75,8 +168,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (res->certainty == OLLAMA_CERTAINTY_EXACT) {
         fuzz_check(prompt == res->prompt && completion == res->completion);
     }
-
-    return 0;
 }
 
 
