@@ -56,6 +56,7 @@ struct ollama_sse_cut_s {
 
 
 static void cut_event(ollama_sse_cut_t *c);
+static int cut_ordinary(const unsigned char *p, const unsigned char *end);
 static const unsigned char *cut_read(ollama_sse_cut_t *c,
     const unsigned char *p, const unsigned char *end);
 static void cut_data(ollama_sse_cut_t *c, const unsigned char *p,
@@ -103,14 +104,30 @@ int
 ollama_sse_cut_next(ollama_sse_cut_t *c, const unsigned char **pp,
     const unsigned char *end, ollama_sse_run_t *run)
 {
+    unsigned              looked;
     const unsigned char  *p, *sent, *event;
 
     sent = *pp;
     event = sent;
     p = sent + c->ahead;
     c->ahead = 0;
+    looked = 0;
+
+    if (p == end && ollama_sse_cut_between(c)) {
+        return 0;
+    }
 
     for ( ;; ) {
+
+        if (!looked && ollama_sse_cut_between(c)) {
+
+            looked = 1;
+
+            if (cut_ordinary(p, end)) {
+                *pp = end;
+                return cut_run(run, sent, end);
+            }
+        }
 
         if (!c->ended) {
             p = cut_read(c, p, end);
@@ -223,6 +240,13 @@ ollama_sse_cut_dropped(const ollama_sse_cut_t *c)
 }
 
 
+int
+ollama_sse_cut_between(const ollama_sse_cut_t *c)
+{
+    return !c->lines && !c->ended && !c->cr && c->held == 0;
+}
+
+
 static void
 cut_event(ollama_sse_cut_t *c)
 {
@@ -237,6 +261,39 @@ cut_event(ollama_sse_cut_t *c)
     c->len = 0;
 
     ollama_scan_init(&c->scan);
+}
+
+
+/*
+ * Whole events, none of which has an empty array in it: between its brackets
+ * could be only white space, or the next line's "data:".  What is an event's
+ * end and what is in a string does not matter then.
+ */
+
+static int
+cut_ordinary(const unsigned char *p, const unsigned char *end)
+{
+    const unsigned char  *q;
+
+    if (end - p < 2 || end[-1] != '\n' || end[-2] != '\n') {
+        return 0;
+    }
+
+    for (q = p + 1; (q = memchr(q, ']', end - q)) != NULL; q++) {
+
+        switch (q[-1]) {
+
+        case '[':
+        case ':':
+        case ' ':
+        case '\t':
+        case '\n':
+        case '\r':
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 

@@ -38,8 +38,9 @@
  * The `usage` of zeros in every other chunk of /v1/completions: see zero_cut.h.
  *
  * Read with scan.h, not with yajl: it says at which byte a chunk is known, and
- * can be left there; a yajl handle that is stopped has to be made anew.  About
- * 0.35 us for an ordinary chunk of 200 bytes.
+ * can be left there; a yajl handle that is stopped has to be made anew.  Whole
+ * events without an empty array are not read at all: some 100 instructions
+ * for each, 3000 for the others.
  */
 
 #ifndef OLLAMA_SSE_CUT_H_INCLUDED
@@ -69,6 +70,13 @@ void ollama_sse_cut_reset(ollama_sse_cut_t *c);
 int ollama_sse_cut_next(ollama_sse_cut_t *c, const unsigned char **p,
     const unsigned char *end, ollama_sse_run_t *run);
 int ollama_sse_cut_finish(ollama_sse_cut_t *c, ollama_sse_run_t *run);
+
+/*
+ * Whether it stands between two events and holds nothing.  A buffer of which
+ * ollama_usage_only_text() is true needs not be shown to it then: all of it is
+ * to be passed, and afterwards it stands between two events again.
+ */
+int ollama_sse_cut_between(const ollama_sse_cut_t *c);
 
 /* How many bytes are held back now, and how many were dropped so far. */
 size_t ollama_sse_cut_held(const ollama_sse_cut_t *c);

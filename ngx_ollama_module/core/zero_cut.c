@@ -1,5 +1,6 @@
 
 #include "zero_cut.h"
+#include "scan_bytes.h"
 
 #include <string.h>
 
@@ -51,10 +52,9 @@ ollama_zero_cut_next(ollama_zero_cut_t *c, const unsigned char **pp,
 
     for ( ;; ) {
 
-        q = memchr(p, zeros[0], end - p);
+        q = ollama_scan_pair(p, end, zeros[0], zeros[2]);
 
-        if (q == NULL) {
-            q = end;
+        if (q == end) {
             *pp = end;
             break;
         }

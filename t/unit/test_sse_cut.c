@@ -79,6 +79,17 @@ static const cut_case_t  cases[] = {
       CHUNK "data: {\"choices\":\ndata: [],\ndata: \"usage\":\ndata: {}}\n\n"
       DONE, CHUNK DONE },
 
+    { "brackets with white space or a line's end between",
+      CHUNK "data: {\"choices\":[ ],\"usage\":{}}\n\n" CHUNK
+      "data: {\"choices\":[\t],\"usage\":{}}\n\n"
+      "data: {\"choices\":[\ndata: ],\"usage\":{}}\n\n" CHUNK
+      "data: {\"choices\":[\ndata:],\"usage\":{}}\n\n" DONE,
+      CHUNK CHUNK CHUNK DONE },
+
+    { "brackets in a text",
+      HEAD "{\"delta\":{\"content\":\"[] [ ] :] ]\"}}]}\n\n" EXTRA DONE,
+      HEAD "{\"delta\":{\"content\":\"[] [ ] :] ]\"}}]}\n\n" DONE },
+
     { "with an event's name", "event: x\nid: 1\n" EXTRA DONE, DONE },
 
     { "a comment before it stays", ": ping\n\n: ping\n" EXTRA ": x\n" CHUNK,
@@ -363,6 +374,43 @@ test_runs(void **state)
 }
 
 
+/* Where a buffer of nothing but text need not be shown to it */
+
+static void
+test_between(void **state)
+{
+    size_t  i;
+
+    static const struct {
+        const char  *in;
+        int          between;
+    } steps[] = {
+        { "", 1 },
+        { CHUNK, 1 },
+        { CHUNK CHUNK, 1 },
+        { CHUNK "d", 0 },
+        { CHUNK HEAD, 0 },
+        { CHUNK HEAD "{}]}\n", 0 },
+        { CHUNK HEAD "{}]}\n\n", 1 },
+        { CHUNK HEAD "{}]}\r\n\r", 0 },
+        { CHUNK HEAD "{}]}\r\n\r\n", 1 },
+        { CHUNK HEAD "]", 0 },
+        { EXTRA, 1 },
+        { CHUNK EXTRA, 1 },
+        { ": x\n", 1 },
+        { ": x", 0 }
+    };
+
+    (void) state;
+
+    for (i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        start();
+        pieces_one(steps[i].in, strlen(steps[i].in), feed, NULL);
+        assert_int_equal(ollama_sse_cut_between(c), steps[i].between);
+    }
+}
+
+
 static void
 test_bound(void **state)
 {
@@ -429,6 +477,7 @@ main(void)
         cmocka_unit_test(test_cases),
         cmocka_unit_test(test_delay),
         cmocka_unit_test(test_runs),
+        cmocka_unit_test(test_between),
         cmocka_unit_test(test_bound)
     };
 

@@ -33,6 +33,8 @@ static const row_t  rows[] = {
     { "{\"a\":1" ZEROS "}\n\n{\"b\":2" ZEROS "}\n\n",
       "{\"a\":1}\n\n{\"b\":2}\n\n" },
     { "," ZEROS ",", ",," },
+    { "0123456789abcdef,xu,\"u" ZEROS "0123456789abcdef,\"u,\"us,",
+      "0123456789abcdef,xu,\"u0123456789abcdef,\"u,\"us," },
     { ",\"usage\"" ZEROS, ",\"usage\"" },
 
     /* real numbers, other members, other forms */
