@@ -25,6 +25,8 @@ enum {
 };
 
 
+static const unsigned char *reader_drop(ollama_json_reader_t *rd,
+    const unsigned char *p, const unsigned char *end);
 static int reader_flush(ollama_json_reader_t *rd, const unsigned char *from,
     const unsigned char *to);
 static int reader_limit(ollama_json_reader_t *rd, const unsigned char *from,
@@ -204,18 +206,28 @@ ollama_json_reader_feed(ollama_json_reader_t *rd, const unsigned char **pp,
             }
         }
 
+        if (rd->dropping) {
+            p = reader_drop(rd, p, end);
+            from = p;
+
+            if (p == end) {
+                break;
+            }
+
+            if (*p != '"') {
+                return reader_limit(rd, from, p);
+            }
+
+            rd->string = 0;
+            p++;
+            continue;
+        }
+
         if (rd->string == 2) {
             rd->string = 1;
             rd->escape = (*p == 'u') ? 4 : 0;
+            rd->kept++;
             p++;
-
-            if (rd->dropping) {
-                from = p;
-
-            } else {
-                rd->kept++;
-            }
-
             continue;
         }
 
@@ -225,22 +237,12 @@ ollama_json_reader_feed(ollama_json_reader_t *rd, const unsigned char **pp,
         if (rd->escape) {
             room = (n < rd->escape) ? n : rd->escape;
             rd->escape -= room;
+            rd->kept += room;
             p += room;
             n -= room;
-
-            if (!rd->dropping) {
-                rd->kept += room;
-            }
         }
 
-        if (rd->dropping) {
-            rd->dropped += n;
-            from = q;
-
-        } else if (n == 0 || rd->kept + n <= OLLAMA_JSON_READER_STRING) {
-            rd->kept += n;
-
-        } else {
+        if (n && rd->kept + n > OLLAMA_JSON_READER_STRING) {
             room = (rd->kept < OLLAMA_JSON_READER_STRING)
                    ? OLLAMA_JSON_READER_STRING - rd->kept : 0;
 
@@ -252,10 +254,12 @@ ollama_json_reader_feed(ollama_json_reader_t *rd, const unsigned char **pp,
 
             rd->dropping = 1;
             rd->kept += room;
-            rd->dropped += n - room;
-            from = q;
+            p += room;
+            from = p;
+            continue;
         }
 
+        rd->kept += n;
         p = q;
 
         if (p == end) {
@@ -270,25 +274,19 @@ ollama_json_reader_feed(ollama_json_reader_t *rd, const unsigned char **pp,
             break;
 
         case '\\':
-            if (!rd->dropping && rd->kept >= OLLAMA_JSON_READER_STRING) {
+            if (rd->kept >= OLLAMA_JSON_READER_STRING) {
                 if (!reader_flush(rd, from, p)) {
                     return reader_broken(rd);
                 }
 
                 rd->dropping = 1;
+                from = p;
+                continue;
             }
 
             p++;
             rd->string = 2;
-
-            if (rd->dropping) {
-                rd->dropped++;
-                from = p;
-
-            } else {
-                rd->kept++;
-            }
-
+            rd->kept++;
             break;
 
         default:
@@ -308,6 +306,63 @@ uint64_t
 ollama_json_reader_open_string(const ollama_json_reader_t *rd)
 {
     return rd->string ? rd->kept + rd->dropped : 0;
+}
+
+
+/* The rest of a string, of which no more is shown, up to its quote. */
+
+static const unsigned char *
+reader_drop(ollama_json_reader_t *rd, const unsigned char *p,
+    const unsigned char *end)
+{
+    size_t                n, hex;
+    uint64_t              dropped;
+    const unsigned char  *q;
+
+    hex = rd->escape;
+    dropped = rd->dropped;
+
+    if (rd->string == 2) {
+        hex = (*p == 'u') ? 4 : 0;
+        p++;
+    }
+
+    rd->string = 1;
+
+    for ( ;; ) {
+
+        q = ollama_scan_plain(p, end);
+        n = q - p;
+        p = q;
+
+        if (hex < n) {
+            dropped += n - hex;
+            hex = 0;
+
+        } else {
+            hex -= n;
+        }
+
+        if (p == end || *p != '\\') {
+            break;
+        }
+
+        dropped++;
+        p++;
+
+        if (p == end) {
+            rd->string = 2;
+            break;
+        }
+
+        hex = (*p == 'u') ? 4 : 0;
+        p++;
+    }
+
+    rd->escape = hex;
+    rd->dropped = dropped;
+
+    return p;
 }
 
 

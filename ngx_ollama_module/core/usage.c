@@ -49,6 +49,8 @@ static const unsigned char *usage_event(ollama_usage_t *u,
     const unsigned char *p, const unsigned char *end);
 static void usage_ndjson(ollama_usage_t *u, const unsigned char *p,
     const unsigned char *end);
+static int usage_may_end(const unsigned char *p, const unsigned char *end,
+    unsigned char last);
 static void usage_payload(ollama_usage_t *u, const unsigned char *p,
     const unsigned char *end);
 static void usage_object(ollama_usage_t *u);
@@ -150,7 +152,9 @@ ollama_usage_feed(ollama_usage_t *u, const unsigned char *p, size_t n)
     case OLLAMA_FORMAT_JSON:
         end = p + n;
 
-        if (u->payload == payload_start && n && *p == '{') {
+        if (n && *p == '{' && u->payload == payload_start
+            && usage_may_end(p, end, '}'))
+        {
             (void) ollama_usage_shape_read(&u->answer, &u->shape, &p, end);
         }
 
@@ -380,7 +384,8 @@ usage_sse(ollama_usage_t *u, const unsigned char *p, const unsigned char *end)
 
         case line_field:
             if (u->matched == 0 && u->payload == payload_start
-                && end - p > 7 && memcmp(p, "data: {", 7) == 0)
+                && end - p > 7 && memcmp(p, "data: {", 7) == 0
+                && usage_may_end(p, end, '\n'))
             {
                 p = usage_event(u, p, end);
                 continue;
@@ -500,8 +505,9 @@ usage_ndjson(ollama_usage_t *u, const unsigned char *p,
 
     while (p != end) {
 
-        if (*p == '{' && u->payload == payload_start) {
-
+        if (*p == '{' && u->payload == payload_start
+            && usage_may_end(p, end, '\n'))
+        {
             q = p;
             rc = ollama_usage_shape_read(&u->answer, &u->shape, &p, end);
 
@@ -528,6 +534,16 @@ usage_ndjson(ollama_usage_t *u, const unsigned char *p,
 
         p = q + 1;
     }
+}
+
+
+/* Not for long texts that go on in the next buffer: yajl reads them anyway. */
+
+static int
+usage_may_end(const unsigned char *p, const unsigned char *end,
+    unsigned char last)
+{
+    return end[-1] == last || memchr(p, last, end - p) != NULL;
 }
 
 
