@@ -7,9 +7,8 @@
 
 /*
  * What yajl 2.1 asks for at most, strings and depth being bounded: its handle,
- * lexer and two buffers of 2048 bytes, and a stack that grows by 128: under
- * 6 KB.  The pocket has room to spare; for a yajl that wants more there is
- * malloc.
+ * lexer and two buffers of 2048 bytes, and a stack that grows by 128: 5792
+ * bytes.  For a yajl that wants more there is malloc.
  */
 
 #define READER_ALIGN     16

@@ -5,6 +5,7 @@
 #include <string.h>
 
 
+#define CUT_SPARE     8
 #define CUT_NAME_MAX  8             /* of "choices" and "usage", and one more */
 
 
@@ -31,6 +32,17 @@ typedef enum {
 } cut_name_e;
 
 
+/* What is needed for an event that has to be read. */
+
+typedef struct cut_work_s  cut_work_t;
+
+struct cut_work_s {
+    cut_work_t     *next;           /* of those that are kept */
+    unsigned char   hold[OLLAMA_SSE_CUT_HOLD];
+    ollama_scan_t   scan;
+};
+
+
 struct ollama_sse_cut_s {
     cut_verdict_e   verdict;        /* of the current event */
     unsigned        ended;          /* it has just ended */
@@ -49,13 +61,13 @@ struct ollama_sse_cut_s {
 
     uint64_t        dropped;
     size_t          held;
-    unsigned char   hold[OLLAMA_SSE_CUT_HOLD];
-
-    ollama_scan_t   scan;
+    cut_work_t     *work;           /* of the current event, or NULL */
 };
 
 
 static void cut_event(ollama_sse_cut_t *c);
+static int cut_work(ollama_sse_cut_t *c);
+static void cut_idle(ollama_sse_cut_t *c);
 static int cut_ordinary(const unsigned char *p, const unsigned char *end);
 static const unsigned char *cut_read(ollama_sse_cut_t *c,
     const unsigned char *p, const unsigned char *end);
@@ -66,6 +78,10 @@ static int cut_run(ollama_sse_run_t *run, const unsigned char *p,
     const unsigned char *end);
 
 
+static cut_work_t  *cut_spare;
+static unsigned     cut_nspare;
+
+
 ollama_sse_cut_t *
 ollama_sse_cut_create(void)
 {
@@ -73,9 +89,18 @@ ollama_sse_cut_create(void)
 
     c = malloc(sizeof(ollama_sse_cut_t));
 
-    if (c) {
-        ollama_sse_cut_reset(c);
+    if (c == NULL) {
+        return NULL;
     }
+
+    c->work = NULL;
+
+    if (!cut_work(c)) {
+        free(c);
+        return NULL;
+    }
+
+    ollama_sse_cut_reset(c);
 
     return c;
 }
@@ -84,7 +109,10 @@ ollama_sse_cut_create(void)
 void
 ollama_sse_cut_destroy(ollama_sse_cut_t *c)
 {
-    free(c);
+    if (c) {
+        cut_idle(c);
+        free(c);
+    }
 }
 
 
@@ -137,10 +165,12 @@ ollama_sse_cut_next(ollama_sse_cut_t *c, const unsigned char **pp,
 
         case cut_open:
             if (p == end && !c->ended
-                && (size_t) (end - event) <= OLLAMA_SSE_CUT_HOLD - c->held)
+                && (event == end
+                    || ((size_t) (end - event) <= OLLAMA_SSE_CUT_HOLD - c->held
+                        && cut_work(c))))
             {
                 if (event != end) {
-                    memcpy(c->hold + c->held, event, end - event);
+                    memcpy(c->work->hold + c->held, event, end - event);
                     c->held += end - event;
                 }
 
@@ -260,7 +290,59 @@ cut_event(ollama_sse_cut_t *c)
     c->usage = 0;
     c->len = 0;
 
-    ollama_scan_init(&c->scan);
+    cut_idle(c);
+}
+
+
+/* One of those that are kept: create() has seen to it that there is one. */
+
+static int
+cut_work(ollama_sse_cut_t *c)
+{
+    cut_work_t  *w;
+
+    if (c->work) {
+        return 1;
+    }
+
+    w = cut_spare;
+
+    if (w) {
+        cut_spare = w->next;
+        cut_nspare--;
+
+    } else {
+        w = malloc(sizeof(cut_work_t));
+
+        if (w == NULL) {
+            return 0;
+        }
+    }
+
+    ollama_scan_init(&w->scan);
+    c->work = w;
+
+    return 1;
+}
+
+
+static void
+cut_idle(ollama_sse_cut_t *c)
+{
+    if (c->work == NULL) {
+        return;
+    }
+
+    if (cut_nspare == CUT_SPARE) {
+        free(c->work);
+
+    } else {
+        c->work->next = cut_spare;
+        cut_spare = c->work;
+        cut_nspare++;
+    }
+
+    c->work = NULL;
 }
 
 
@@ -420,7 +502,12 @@ cut_data(ollama_sse_cut_t *c, const unsigned char *p, const unsigned char *end)
     ollama_scan_t        *s;
     ollama_scan_token_e   token;
 
-    s = &c->scan;
+    if (!cut_work(c)) {
+        c->verdict = cut_pass;
+        return;
+    }
+
+    s = &c->work->scan;
 
     while (c->verdict == cut_open) {
 
@@ -507,7 +594,7 @@ cut_data(ollama_sse_cut_t *c, const unsigned char *p, const unsigned char *end)
 static int
 cut_release(ollama_sse_cut_t *c, ollama_sse_run_t *run)
 {
-    run->data = c->hold;
+    run->data = c->work->hold;
     run->len = c->held;
     run->held = 1;
 

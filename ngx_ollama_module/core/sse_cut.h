@@ -30,7 +30,12 @@
  * there on it passes undelayed.  The chunk itself is known as soon as both
  * members have begun, and never held after that.  No more than
  * OLLAMA_SSE_CUT_HOLD bytes are held: an event that is still undecided then
- * passes.  No call allocates.
+ * passes.
+ *
+ * A cutter is 100 bytes; what an event needs that has to be read, 5.5 KB, it
+ * has only up to the event's end.  A few of these are kept for the process, one
+ * from create() on: another is allocated only when two streams stand in the
+ * middle of such events at once, and without memory for it the event passes.
  *
  * Should the stream end inside an event, finish() gives what is held, unless
  * its empty `choices` have been seen: then only the chunk we asked for is lost.

@@ -4,7 +4,7 @@
  * A scanner that is fed the answer's body as it passes, in pieces split
  * anywhere, and finds what the cloud says about tokens.  It never delays nor
  * changes a byte.  Lines, strings and answers of any length are read in
- * constant memory: one object of 0.7 KB, and 9 KB more as long as a document
+ * constant memory: one object of 0.7 KB, and 8 KB more as long as a document
  * has begun and not ended, of which a process keeps a few (usage_document.h).
  *
  * yajl reads every document of a shape that it has not read before; the next
