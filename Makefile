@@ -26,6 +26,7 @@ PREFIX  = /usr
 DESTDIR =
 
 TESTS =
+BENCH =
 
 # For the parts' own makefiles (*.mk): what each C file here is compiled with.
 
@@ -53,6 +54,7 @@ PACKAGES_BUILD = $(notdir $(firstword $(CC))):$(notdir $(firstword $(CC))) \
 PACKAGES_RUN   = $(if $(NGINX_SRC)$(SANITIZE),,nginx:nginx) ca-certificates
 PACKAGES_DEMO  = curl
 PACKAGES_TEST  = libcmocka-dev libssl-dev perl curl openssl
+PACKAGES_BENCH = valgrind:valgrind
 PACKAGES_CLIENTS = node:nodejs npm:npm chromium:chromium
 PACKAGES_FUZZ  = clang libclang-rt-dev
 
@@ -125,9 +127,10 @@ test: build $(NGINX)
 	@mk/test $(TESTS)
 
 bench: build $(NGINX)
-	@mk/packages $(PACKAGES_TEST)
+	@mk/packages $(PACKAGES_TEST) $(PACKAGES_BENCH)
 	$(SUBMAKE) $(CLOUD) $(LOAD) $(BUILD)/ingest_bench
-	@for b in t/bench/*; do [ ! -x $$b ] || PATH=$$PATH:/usr/sbin $$b || exit 1; done
+	@for b in $(or $(BENCH),`find t/bench -type f -perm -u+x -printf '%P\n' \
+	    | sort`); do PATH=$$PATH:/usr/sbin t/bench/$$b || exit 1; done
 
 install: build
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' mk/install

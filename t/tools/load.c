@@ -12,6 +12,7 @@
  *     -t TOKEN    Authorization: Bearer TOKEN
  *     -T SECONDS  after which an answer is given up (30)
  *     -g FILE     stops early when this file is there
+ *     -f FILE     made when the first byte of N answers has come
  *
  * Prints one JSON object when all is done:
  *
@@ -86,14 +87,14 @@ struct conn {
 static int port, nconns = 16, percent, words = 8, delay;
 static int64_t nrequests = 1000, timeout_us = 30 * 1000000LL;
 static size_t prompt_bytes = 1024;
-static const char *paths[PATHS_MAX], *model = "gpt-oss:20b", *token, *gate;
+static const char *paths[PATHS_MAX], *model = "gpt-oss:20b", *token, *gate, *flag;
 static int npaths;
 
 static struct text requests[PATHS_MAX][2]; /* plain, streaming */
 static struct conn *conns;
 static int ep;
 
-static int64_t begun, finished;
+static int64_t begun, answered, finished;
 static int64_t ok, refused, lost, late, stale, bytes;
 static int64_t statuses[1000];
 static uint32_t *latencies, *firsts;
@@ -400,6 +401,13 @@ static int read_body(struct conn *c, const char *p, size_t n) {
     return c->left == 0;
 }
 
+static void raise_flag(void) {
+    int fd = open(flag, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd < 0) die(flag);
+    close(fd);
+}
+
 static void heard(struct conn *c, const char *p, size_t n) {
     int r, before;
     size_t room;
@@ -408,7 +416,10 @@ static void heard(struct conn *c, const char *p, size_t n) {
         fail(c, &lost);
         return;
     }
-    if (c->first == 0) c->first = now_us();
+    if (c->first == 0) {
+        c->first = now_us();
+        if (++answered == nrequests && flag) raise_flag();
+    }
     if (c->step != BODY) {
         before = (int)c->head_len;
         room = HEAD_MAX - 1 - c->head_len;
@@ -530,14 +541,15 @@ static void give_up_late(void) {
 static void usage(void) {
     fprintf(stderr, "usage: load [-c connections] [-n requests] [-u path].. "
                     "[-s percent] [-b bytes]\n            [-w words] [-d ms] "
-                    "[-m model] [-t token] [-T seconds] [-g file] port\n");
+                    "[-m model] [-t token] [-T seconds] [-g file]\n            "
+                    "[-f file] port\n");
     exit(2);
 }
 
 static void options(int argc, char **argv) {
     int o;
 
-    while ((o = getopt(argc, argv, "c:n:u:s:b:w:d:m:t:T:g:")) != -1) {
+    while ((o = getopt(argc, argv, "c:n:u:s:b:w:d:m:t:T:g:f:")) != -1) {
         switch (o) {
         case 'c': nconns = atoi(optarg); break;
         case 'n': nrequests = atoll(optarg); break;
@@ -553,6 +565,7 @@ static void options(int argc, char **argv) {
         case 't': token = optarg; break;
         case 'T': timeout_us = atoll(optarg) * 1000000; break;
         case 'g': gate = optarg; break;
+        case 'f': flag = optarg; break;
         default: usage();
         }
     }
