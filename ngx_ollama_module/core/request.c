@@ -1,4 +1,6 @@
 #include "request.h"
+#include "request_edit.h"
+#include "request_text.h"
 #include "scan.h"
 
 #include <stdlib.h>
@@ -6,7 +8,6 @@
 
 
 #define REQUEST_NAME_MAX    31      /* longer names are none of ours */
-#define REQUEST_SUFFIX      6       /* ":cloud", "-cloud" */
 
 #define REQUEST_MEMBER      "\"stream_options\":{\"include_usage\":true}"
 #define REQUEST_OBJECT      "{\"include_usage\":true}"
@@ -37,14 +38,6 @@ typedef struct {
 } request_name_t;
 
 
-/* The last edits of a kind, in the order of the body. */
-
-typedef struct {
-    unsigned           n;           /* all that there were */
-    ollama_edit_t      ring[OLLAMA_REQUEST_DUPLICATES];
-} request_edits_t;
-
-
 struct ollama_request_s {
     ollama_request_facts_t   facts;
 
@@ -58,16 +51,10 @@ struct ollama_request_s {
     uint64_t                 root;              /* behind the first brace */
     uint64_t                 options;           /* the open object, likewise */
 
-    /* the string being collected: a name, or a value that matters */
+    ollama_request_text_t    text;      /* a name, or a value that matters */
 
-    size_t                   len;               /* may exceed the room */
-    unsigned                 high;              /* half a surrogate pair */
-    uint64_t                 high_start;
-    uint64_t                 tail[REQUEST_SUFFIX];
-    unsigned char            text[OLLAMA_MODEL_MAX + 1];
-
-    request_edits_t          model_edits;
-    request_edits_t          usage_edits;
+    ollama_request_edits_t   model_edits;
+    ollama_request_edits_t   usage_edits;
 
     ollama_scan_t            scan;
 };
@@ -81,18 +68,7 @@ static void request_other(ollama_request_t *r, ollama_scan_token_e token);
 static void request_object(ollama_request_t *r);
 static void request_object_end(ollama_request_t *r);
 static void request_model(ollama_request_t *r);
-static int request_zero_duration(const unsigned char *p, size_t n);
-static void request_begin(ollama_request_t *r);
-static void request_bytes(ollama_request_t *r, const unsigned char *p,
-    size_t n);
-static void request_unit(ollama_request_t *r, unsigned unit, uint64_t start);
-static void request_code(ollama_request_t *r, unsigned code, uint64_t start);
-static void request_byte(ollama_request_t *r, unsigned char c, uint64_t start);
-static size_t request_fold(const unsigned char *p, size_t n, char *out);
-static void request_edit(request_edits_t *edits, uint64_t offset,
-    uint64_t remove, const char *insert, size_t insert_len);
-static size_t request_put(const request_edits_t *edits, ollama_edit_t *out,
-    size_t n, size_t max);
+static int request_zero_duration(const ollama_request_text_t *text);
 
 
 static const request_name_t  request_names[] = {
@@ -149,7 +125,7 @@ ollama_request_reset(ollama_request_t *r, unsigned route_flags)
     r->root = 0;
     r->options = 0;
 
-    request_begin(r);
+    ollama_request_text_begin(&r->text);
 
     r->model_edits.n = 0;
     r->usage_edits.n = 0;
@@ -186,11 +162,13 @@ ollama_request_feed(ollama_request_t *r, const unsigned char *p, size_t n)
             return OLLAMA_REQUEST_INVALID;
 
         case OLLAMA_SCAN_TEXT:
-            request_bytes(r, r->scan.text, r->scan.text_len);
+            ollama_request_text_add(&r->text, r->scan.text, r->scan.text_len,
+                                    r->scan.text_start);
             break;
 
         case OLLAMA_SCAN_ESCAPE:
-            request_unit(r, r->scan.unit, r->scan.text_start);
+            ollama_request_text_unit(&r->text, r->scan.unit,
+                                     r->scan.text_start);
             break;
 
         case OLLAMA_SCAN_KEY:
@@ -261,9 +239,8 @@ size_t
 ollama_request_edits(const ollama_request_t *r, unsigned want,
     ollama_edit_t *out, size_t max)
 {
-    size_t           n, i, j;
-    ollama_edit_t    edit;
-    request_edits_t  member;
+    size_t                  n;
+    ollama_request_edits_t  member;
 
     if (!r->facts.valid) {
         return 0;
@@ -272,32 +249,24 @@ ollama_request_edits(const ollama_request_t *r, unsigned want,
     n = 0;
 
     if (want & OLLAMA_EDIT_MODEL) {
-        n = request_put(&r->model_edits, out, n, max);
+        n = ollama_request_edits_put(&r->model_edits, out, n, max);
     }
 
     if ((want & OLLAMA_EDIT_INCLUDE_USAGE)
         && r->facts.stream_true && !r->facts.include_usage)
     {
         if (r->options_seen) {
-            n = request_put(&r->usage_edits, out, n, max);
+            n = ollama_request_edits_put(&r->usage_edits, out, n, max);
 
         } else {
             member.n = 0;
-            request_edit(&member, r->root, 0,
-                         request_text(REQUEST_MEMBER ","));
-            n = request_put(&member, out, n, max);
+            ollama_request_edits_add(&member, r->root, 0,
+                                     request_text(REQUEST_MEMBER ","));
+            n = ollama_request_edits_put(&member, out, n, max);
         }
     }
 
-    for (i = 1; i < n && i < max; i++) {
-        edit = out[i];
-
-        for (j = i; j > 0 && out[j - 1].offset > edit.offset; j--) {
-            out[j] = out[j - 1];
-        }
-
-        out[j] = edit;
-    }
+    ollama_request_edits_sort(out, n < max ? n : max);
 
     return n;
 }
@@ -310,7 +279,7 @@ ollama_model_strip(const char *name, size_t n)
 
     static const char  cloud[] = "cloud";
 
-    if (n <= REQUEST_SUFFIX) {
+    if (n <= OLLAMA_REQUEST_SUFFIX) {
         return n;
     }
 
@@ -320,7 +289,7 @@ ollama_model_strip(const char *name, size_t n)
         }
     }
 
-    i = n - REQUEST_SUFFIX;
+    i = n - OLLAMA_REQUEST_SUFFIX;
 
     if (name[i] == ':') {
         return i;
@@ -338,7 +307,7 @@ ollama_model_strip(const char *name, size_t n)
 
     while (i-- > 0 && name[i] != '/') {
         if (name[i] == ':') {
-            return n - REQUEST_SUFFIX;
+            return n - OLLAMA_REQUEST_SUFFIX;
         }
     }
 
@@ -355,8 +324,8 @@ request_key(ollama_request_t *r)
 
     r->member = member_other;
 
-    if (r->len && r->len <= REQUEST_NAME_MAX && r->high == 0) {
-        len = request_fold(r->text, r->len, folded);
+    if (r->text.len && r->text.len <= REQUEST_NAME_MAX && r->text.high == 0) {
+        len = ollama_request_text_fold(&r->text, folded);
 
         for (name = request_names; name->name; name++) {
             if (len == name->len && r->scan.depth == name->depth
@@ -368,7 +337,7 @@ request_key(ollama_request_t *r)
         }
     }
 
-    request_begin(r);
+    ollama_request_text_begin(&r->text);
 
     switch (r->member) {
 
@@ -418,14 +387,14 @@ request_string(ollama_request_t *r)
         break;
 
     case member_keep_alive:
-        r->facts.keep_alive_zero = request_zero_duration(r->text, r->len);
+        r->facts.keep_alive_zero = request_zero_duration(&r->text);
         break;
 
     default:
         break;
     }
 
-    request_begin(r);
+    ollama_request_text_begin(&r->text);
 }
 
 
@@ -448,14 +417,15 @@ request_null(ollama_request_t *r)
     case member_stream_options:
         r->facts.stream_options = 0;
         r->facts.include_usage = 0;
-        request_edit(&r->usage_edits, r->scan.start,
-                     r->scan.end - r->scan.start,
-                     request_text(REQUEST_OBJECT));
+        ollama_request_edits_add(&r->usage_edits, r->scan.start,
+                                 r->scan.end - r->scan.start,
+                                 request_text(REQUEST_OBJECT));
         break;
 
     case member_include_usage:
-        request_edit(&r->usage_edits, r->scan.start,
-                     r->scan.end - r->scan.start, request_text(REQUEST_TRUE));
+        ollama_request_edits_add(&r->usage_edits, r->scan.start,
+                                 r->scan.end - r->scan.start,
+                                 request_text(REQUEST_TRUE));
         break;
 
     case member_messages:
@@ -486,9 +456,9 @@ request_bool(ollama_request_t *r, unsigned value)
         r->facts.include_usage = value;
 
         if (!value) {
-            request_edit(&r->usage_edits, r->scan.start,
-                         r->scan.end - r->scan.start,
-                         request_text(REQUEST_TRUE));
+            ollama_request_edits_add(&r->usage_edits, r->scan.start,
+                                     r->scan.end - r->scan.start,
+                                     request_text(REQUEST_TRUE));
         }
 
         break;
@@ -553,11 +523,11 @@ request_object_end(ollama_request_t *r)
 
     if (!r->usage_seen) {
         if (r->scan.empty) {
-            request_edit(&r->usage_edits, r->options, 0,
-                         request_text(REQUEST_OPTION));
+            ollama_request_edits_add(&r->usage_edits, r->options, 0,
+                                     request_text(REQUEST_OPTION));
         } else {
-            request_edit(&r->usage_edits, r->options, 0,
-                         request_text(REQUEST_OPTION ","));
+            ollama_request_edits_add(&r->usage_edits, r->options, 0,
+                                     request_text(REQUEST_OPTION ","));
         }
     }
 
@@ -571,24 +541,23 @@ static void
 request_model(ollama_request_t *r)
 {
     size_t                   len;
+    ollama_request_text_t   *text;
     ollama_request_facts_t  *facts;
 
     facts = &r->facts;
+    text = &r->text;
 
-    if (r->high) {
-        request_code(r, 0xfffd, r->high_start);
-        r->high = 0;
-    }
+    ollama_request_text_end(text);
 
-    if (r->len > OLLAMA_MODEL_MAX) {
+    if (text->len > OLLAMA_MODEL_MAX) {
         len = OLLAMA_MODEL_MAX;
 
     } else {
-        len = ollama_model_strip((char *) r->text, r->len);
+        len = ollama_model_strip((char *) text->data, text->len);
 
-        if (len != r->len) {
-            request_edit(&r->model_edits, r->tail[0],
-                         r->scan.end - 1 - r->tail[0], NULL, 0);
+        if (len != text->len) {
+            ollama_request_edits_add(&r->model_edits, text->tail[0],
+                                     r->scan.end - 1 - text->tail[0], NULL, 0);
         }
     }
 
@@ -596,19 +565,19 @@ request_model(ollama_request_t *r)
         return;
     }
 
-    if (r->member == member_model && r->len) {
+    if (r->member == member_model && text->len) {
         r->model_seen = 1;
     }
 
-    facts->model_cut = (r->len > OLLAMA_MODEL_MAX);
-    facts->model_sent_len = facts->model_cut ? len : r->len;
+    facts->model_cut = (text->len > OLLAMA_MODEL_MAX);
+    facts->model_sent_len = facts->model_cut ? len : text->len;
     facts->model_len = len;
     facts->model_stripped = (facts->model_sent_len != len);
 
-    memcpy(facts->model_sent, r->text, facts->model_sent_len);
+    memcpy(facts->model_sent, text->data, facts->model_sent_len);
     facts->model_sent[facts->model_sent_len] = '\0';
 
-    memcpy(facts->model, r->text, len);
+    memcpy(facts->model, text->data, len);
     facts->model[len] = '\0';
 }
 
@@ -616,204 +585,26 @@ request_model(ollama_request_t *r)
 /* "0", "0s", "-0h0.0m": as Go's ParseDuration reads it, nothing but zeros */
 
 static int
-request_zero_duration(const unsigned char *p, size_t n)
+request_zero_duration(const ollama_request_text_t *text)
 {
     size_t    i;
     unsigned  zeros;
 
     zeros = 0;
 
-    if (n > OLLAMA_MODEL_MAX) {
+    if (text->len > OLLAMA_MODEL_MAX) {
         return 0;
     }
 
-    for (i = 0; i < n; i++) {
+    for (i = 0; i < text->len; i++) {
 
-        if (p[i] == '0') {
+        if (text->data[i] == '0') {
             zeros = 1;
 
-        } else if (p[i] >= '1' && p[i] <= '9') {
+        } else if (text->data[i] >= '1' && text->data[i] <= '9') {
             return 0;
         }
     }
 
     return zeros;
-}
-
-
-static void
-request_begin(ollama_request_t *r)
-{
-    r->len = 0;
-    r->high = 0;
-}
-
-
-static void
-request_bytes(ollama_request_t *r, const unsigned char *p, size_t n)
-{
-    size_t    i, room;
-    uint64_t  start;
-
-    if (r->high) {
-        request_code(r, 0xfffd, r->high_start);
-        r->high = 0;
-    }
-
-    start = r->scan.text_start;
-
-    if (n > REQUEST_SUFFIX) {
-        room = n - REQUEST_SUFFIX;
-
-        if (r->len < OLLAMA_MODEL_MAX) {
-            i = OLLAMA_MODEL_MAX - r->len;
-            memcpy(&r->text[r->len], p, room < i ? room : i);
-        }
-
-        r->len += room;
-        start += room;
-        p += room;
-        n = REQUEST_SUFFIX;
-    }
-
-    for (i = 0; i < n; i++) {
-        request_byte(r, p[i], start + i);
-    }
-}
-
-
-static void
-request_unit(ollama_request_t *r, unsigned unit, uint64_t start)
-{
-    unsigned  high;
-
-    high = r->high;
-    r->high = 0;
-
-    if (high) {
-        if (unit >= 0xdc00 && unit <= 0xdfff) {
-            request_code(r, 0x10000 + ((high - 0xd800) << 10)
-                            + (unit - 0xdc00), r->high_start);
-            return;
-        }
-
-        request_code(r, 0xfffd, r->high_start);
-    }
-
-    if (unit >= 0xd800 && unit <= 0xdbff) {
-        r->high = unit;
-        r->high_start = start;
-        return;
-    }
-
-    request_code(r, (unit >= 0xdc00 && unit <= 0xdfff) ? 0xfffd : unit, start);
-}
-
-
-static void
-request_code(ollama_request_t *r, unsigned code, uint64_t start)
-{
-    if (code < 0x80) {
-        request_byte(r, code, start);
-        return;
-    }
-
-    if (code < 0x800) {
-        request_byte(r, 0xc0 | code >> 6, start);
-
-    } else {
-        if (code < 0x10000) {
-            request_byte(r, 0xe0 | code >> 12, start);
-
-        } else {
-            request_byte(r, 0xf0 | code >> 18, start);
-            request_byte(r, 0x80 | (code >> 12 & 0x3f), start);
-        }
-
-        request_byte(r, 0x80 | (code >> 6 & 0x3f), start);
-    }
-
-    request_byte(r, 0x80 | (code & 0x3f), start);
-}
-
-
-static void
-request_byte(ollama_request_t *r, unsigned char c, uint64_t start)
-{
-    if (r->len < OLLAMA_MODEL_MAX) {
-        r->text[r->len] = c;
-    }
-
-    r->len++;
-
-    memmove(&r->tail[0], &r->tail[1],
-            (REQUEST_SUFFIX - 1) * sizeof(r->tail[0]));
-    r->tail[REQUEST_SUFFIX - 1] = start;
-}
-
-
-/* Go's fold of names: also U+017F is an s, and U+212A a k */
-
-static size_t
-request_fold(const unsigned char *p, size_t n, char *out)
-{
-    size_t  i, len;
-
-    len = 0;
-
-    for (i = 0; i < n; i++) {
-
-        if (p[i] >= 'A' && p[i] <= 'Z') {
-            out[len++] = p[i] | 0x20;
-
-        } else if (n - i >= 2 && p[i] == 0xc5 && p[i + 1] == 0xbf) {
-            out[len++] = 's';
-            i++;
-
-        } else if (n - i >= 3 && p[i] == 0xe2 && p[i + 1] == 0x84
-                   && p[i + 2] == 0xaa)
-        {
-            out[len++] = 'k';
-            i += 2;
-
-        } else {
-            out[len++] = p[i];
-        }
-    }
-
-    return len;
-}
-
-
-static void
-request_edit(request_edits_t *edits, uint64_t offset, uint64_t remove,
-    const char *insert, size_t insert_len)
-{
-    ollama_edit_t  *edit;
-
-    edit = &edits->ring[edits->n++ % OLLAMA_REQUEST_DUPLICATES];
-
-    edit->offset = offset;
-    edit->remove = remove;
-    edit->insert = insert;
-    edit->insert_len = insert_len;
-}
-
-
-static size_t
-request_put(const request_edits_t *edits, ollama_edit_t *out, size_t n,
-    size_t max)
-{
-    unsigned  i;
-
-    i = edits->n > OLLAMA_REQUEST_DUPLICATES
-        ? edits->n - OLLAMA_REQUEST_DUPLICATES : 0;
-
-    for ( /* void */ ; i < edits->n; i++, n++) {
-        if (n < max) {
-            out[n] = edits->ring[i % OLLAMA_REQUEST_DUPLICATES];
-        }
-    }
-
-    return n;
 }

@@ -1,0 +1,154 @@
+
+#include "request_text.h"
+
+#include <string.h>
+
+
+static void text_code(ollama_request_text_t *t, unsigned code, uint64_t start);
+static void text_byte(ollama_request_text_t *t, unsigned char c,
+    uint64_t start);
+
+
+void
+ollama_request_text_add(ollama_request_text_t *t, const unsigned char *p,
+    size_t n, uint64_t start)
+{
+    size_t  i, room;
+
+    ollama_request_text_end(t);
+
+    if (t->len < OLLAMA_MODEL_MAX) {
+        room = OLLAMA_MODEL_MAX - t->len;
+        memcpy(&t->data[t->len], p, n < room ? n : room);
+    }
+
+    t->len += n;
+
+    if (n < OLLAMA_REQUEST_SUFFIX) {
+        memmove(&t->tail[0], &t->tail[n],
+                (OLLAMA_REQUEST_SUFFIX - n) * sizeof(t->tail[0]));
+
+    } else {
+        start += n - OLLAMA_REQUEST_SUFFIX;
+        n = OLLAMA_REQUEST_SUFFIX;
+    }
+
+    for (i = 0; i < n; i++) {
+        t->tail[OLLAMA_REQUEST_SUFFIX - n + i] = start + i;
+    }
+}
+
+
+void
+ollama_request_text_unit(ollama_request_text_t *t, unsigned unit,
+    uint64_t start)
+{
+    unsigned  high;
+
+    high = t->high;
+    t->high = 0;
+
+    if (high) {
+        if (unit >= 0xdc00 && unit <= 0xdfff) {
+            text_code(t, 0x10000 + ((high - 0xd800) << 10) + (unit - 0xdc00),
+                      t->high_start);
+            return;
+        }
+
+        text_code(t, 0xfffd, t->high_start);
+    }
+
+    if (unit >= 0xd800 && unit <= 0xdbff) {
+        t->high = unit;
+        t->high_start = start;
+        return;
+    }
+
+    text_code(t, (unit >= 0xdc00 && unit <= 0xdfff) ? 0xfffd : unit, start);
+}
+
+
+void
+ollama_request_text_end(ollama_request_text_t *t)
+{
+    if (t->high) {
+        t->high = 0;
+        text_code(t, 0xfffd, t->high_start);
+    }
+}
+
+
+size_t
+ollama_request_text_fold(const ollama_request_text_t *t, char *out)
+{
+    size_t                i, n, len;
+    const unsigned char  *p;
+
+    p = t->data;
+    n = t->len;
+    len = 0;
+
+    for (i = 0; i < n; i++) {
+
+        if (p[i] < 0x80) {
+            out[len++] = (p[i] >= 'A' && p[i] <= 'Z') ? p[i] | 0x20 : p[i];
+
+        } else if (n - i >= 2 && p[i] == 0xc5 && p[i + 1] == 0xbf) {
+            out[len++] = 's';
+            i++;
+
+        } else if (n - i >= 3 && p[i] == 0xe2 && p[i + 1] == 0x84
+                   && p[i + 2] == 0xaa)
+        {
+            out[len++] = 'k';
+            i += 2;
+
+        } else {
+            out[len++] = p[i];
+        }
+    }
+
+    return len;
+}
+
+
+static void
+text_code(ollama_request_text_t *t, unsigned code, uint64_t start)
+{
+    if (code < 0x80) {
+        text_byte(t, code, start);
+        return;
+    }
+
+    if (code < 0x800) {
+        text_byte(t, 0xc0 | code >> 6, start);
+
+    } else {
+        if (code < 0x10000) {
+            text_byte(t, 0xe0 | code >> 12, start);
+
+        } else {
+            text_byte(t, 0xf0 | code >> 18, start);
+            text_byte(t, 0x80 | (code >> 12 & 0x3f), start);
+        }
+
+        text_byte(t, 0x80 | (code >> 6 & 0x3f), start);
+    }
+
+    text_byte(t, 0x80 | (code & 0x3f), start);
+}
+
+
+static void
+text_byte(ollama_request_text_t *t, unsigned char c, uint64_t start)
+{
+    if (t->len < OLLAMA_MODEL_MAX) {
+        t->data[t->len] = c;
+    }
+
+    t->len++;
+
+    memmove(&t->tail[0], &t->tail[1],
+            (OLLAMA_REQUEST_SUFFIX - 1) * sizeof(t->tail[0]));
+    t->tail[OLLAMA_REQUEST_SUFFIX - 1] = start;
+}
