@@ -82,6 +82,7 @@ size_t
 ollama_request_text_fold(const ollama_request_text_t *t, char *out)
 {
     size_t                i, n, len;
+    unsigned char         c;
     const unsigned char  *p;
 
     p = t->data;
@@ -90,22 +91,23 @@ ollama_request_text_fold(const ollama_request_text_t *t, char *out)
 
     for (i = 0; i < n; i++) {
 
-        if (p[i] < 0x80) {
-            out[len++] = (p[i] >= 'A' && p[i] <= 'Z') ? p[i] | 0x20 : p[i];
+        c = p[i];
 
-        } else if (n - i >= 2 && p[i] == 0xc5 && p[i + 1] == 0xbf) {
-            out[len++] = 's';
+        if (c >= 'A' && c <= 'Z') {
+            c |= 0x20;
+
+        } else if (c == 0xc5 && n - i >= 2 && p[i + 1] == 0xbf) {
+            c = 's';
             i++;
 
-        } else if (n - i >= 3 && p[i] == 0xe2 && p[i + 1] == 0x84
+        } else if (c == 0xe2 && n - i >= 3 && p[i + 1] == 0x84
                    && p[i + 2] == 0xaa)
         {
-            out[len++] = 'k';
+            c = 'k';
             i += 2;
-
-        } else {
-            out[len++] = p[i];
         }
+
+        out[len++] = c;
     }
 
     return len;

@@ -116,7 +116,7 @@ ollama_sha256_final(ollama_sha256_t *ctx,
 static void
 ollama_sha256_block(uint32_t state[8], const unsigned char *p)
 {
-    uint32_t  w[64], s[8], t1, t2;
+    uint32_t  w[64], a, b, c, d, e, f, g, h, t1, t2;
     unsigned  i;
 
     for (i = 0; i < 16; i++) {
@@ -133,27 +133,42 @@ ollama_sha256_block(uint32_t state[8], const unsigned char *p)
         w[i] = w[i - 16] + t1 + w[i - 7] + t2;
     }
 
-    memcpy(s, state, sizeof(s));
+    a = state[0];
+    b = state[1];
+    c = state[2];
+    d = state[3];
+    e = state[4];
+    f = state[5];
+    g = state[6];
+    h = state[7];
 
     for (i = 0; i < 64; i++) {
-        t1 = s[7]
-             + (ollama_rotr(s[4], 6) ^ ollama_rotr(s[4], 11)
-                ^ ollama_rotr(s[4], 25))
-             + ((s[4] & s[5]) ^ (~s[4] & s[6]))
+        t1 = h
+             + (ollama_rotr(e, 6) ^ ollama_rotr(e, 11) ^ ollama_rotr(e, 25))
+             + ((e & f) ^ (~e & g))
              + ollama_sha256_k[i] + w[i];
 
-        t2 = (ollama_rotr(s[0], 2) ^ ollama_rotr(s[0], 13)
-              ^ ollama_rotr(s[0], 22))
-             + ((s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]));
+        t2 = (ollama_rotr(a, 2) ^ ollama_rotr(a, 13) ^ ollama_rotr(a, 22))
+             + ((a & b) ^ (a & c) ^ (b & c));
 
-        memmove(s + 1, s, 7 * sizeof(s[0]));
-        s[4] += t1;
-        s[0] = t1 + t2;
+        h = g;
+        g = f;
+        f = e;
+        e = d + t1;
+        d = c;
+        c = b;
+        b = a;
+        a = t1 + t2;
     }
 
-    for (i = 0; i < 8; i++) {
-        state[i] += s[i];
-    }
+    state[0] += a;
+    state[1] += b;
+    state[2] += c;
+    state[3] += d;
+    state[4] += e;
+    state[5] += f;
+    state[6] += g;
+    state[7] += h;
 
     explicit_bzero(w, sizeof(w));
 }
