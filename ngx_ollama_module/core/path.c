@@ -44,6 +44,17 @@ ollama_path_normalize(const unsigned char *raw, size_t len, unsigned char *out,
         return OLLAMA_PATH_REJECTED;
     }
 
+    /* an endpoint that is known, spelled as the table has it: most are */
+
+    route = ollama_route_known(raw, len);
+
+    if (route != NULL && len > 1 && !(route->flags & OLLAMA_ROUTE_UNDER)) {
+        memcpy(out, raw, len);
+        *out_len = len;
+
+        return OLLAMA_PATH_SAME;
+    }
+
     once_len = ollama_path_decode(raw, len, once);
     twice_len = ollama_path_decode(once, once_len, twice);
 
