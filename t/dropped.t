@@ -90,4 +90,13 @@ my $w = Proxy->new(cloud => $cloud, keys => \@k, servers =>
 is($w->chat->status, 502, 'nobody listens there') for 1 .. 3;
 is($w->health($_)->{state}, 'healthy', "key_$_ is well") for 0 .. 2;
 
+
+$w = Proxy->new(cloud => $cloud, keys => \@k, servers =>
+                'server 127.0.0.1:%CLOUD% max_fails=0;'
+                . ' server 127.0.0.1:1 max_fails=0;')->run;
+$cloud->reset;
+is(scalar(grep { $w->chat->status != 200 } 1 .. 24), 0,
+   'one of two addresses is dead');
+is(scalar(grep { $_ < 4 } $cloud->spread(@k)), 0, 'all keys are used');
+
 finish();

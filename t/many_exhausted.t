@@ -87,6 +87,13 @@ is_deeply([ map { $_->{key_fingerprint} } @attempts ],
           [ map { fingerprint($_ // '') } @sent[0 .. 7], @sent[-8 .. -1] ],
           'the first and the last eight') if @sent >= 16;
 
+my $one = poll {
+    my $list = $t->get('/queries?model=one')->json;
+    ref $list eq 'ARRAY' && $list->[0];
+} 'the record of the next';
+
+is(($one // {})->{attempts_total}, 1, 'one attempt is told as one');
+
 # slots, and both at once; even with tries=1
 
 my $u = Proxy->new(cloud => $cloud, keys => [ @k[10 .. 21] ],

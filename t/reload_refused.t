@@ -100,9 +100,9 @@ $t->write_config(@k, more_keys(900));
 ok(refused('too small'), 'a list that is too long is refused');
 
 my ($line) = $t->log =~ /(\[emerg\][^\n]*too small[^\n]*)/;
-my ($n, $unit) = ($line // '') =~ /\b([1-9]\d{2,})\s?([km]|bytes)\b/i;
+my ($n, $unit) = ($line // '') =~ /\b([1-9]\d*)\s?([km]|bytes)\b/i;
 
-like($line, qr/"ollama"[^\n]*\b903 keys/, 'for the zone');
+like($line, qr/"ollama".*\b903\b/, 'for the zone');
 ok($n, 'which says how much it needs') or diag($line);
 is(history(), $history, 'nothing is forgotten');
 is(at_once(400), 400, '400 requests at once are served as before');

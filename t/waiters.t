@@ -130,7 +130,7 @@ my @waiting = map { $t->start_chat(model => 'only') } 1 .. 200;
 Http::turn(0, @waiting) for 1 .. 20;
 $t->get('/api/version') for 1 .. 20;
 
-my $beside = median();
+my ($beside) = sort { $a <=> $b } map { median() } 1 .. 3;
 
 is(scalar(grep { $_->{ended} } @waiting), 0, 'two hundred wait');
 cmp_ok($beside, '<', 10 * $alone,
@@ -143,21 +143,46 @@ $_->abort for @waiting, $held;
 $t = proxy(1, one(0), one(1));
 only_key_0($t);
 
-my ($a, $b) = map { held($t) } 1, 2;
+my ($one, $two) = map { held($t) } 1, 2;
 
-($a, $b) = ($b, $a) if ($cloud->requests(2))[0]{key} ne $k[0];
+($one, $two) = ($two, $one) if ($cloud->requests(2))[0]{key} ne $k[0];
 
 my @four = waiters($t, map { { model => $_->[0], text => $_->[1] } }
                        [ only => 'a1' ], [ any => 'b1' ], [ only => 'a2' ],
                        [ any => 'b2' ]);
 
-$b->abort;
+$two->abort;
 Http::until(sub { $four[1]{ended} && $four[3]{ended} }, @four);
 is(order(2), 'b1 b2', 'the first whom a key suits, then the next');
 ok(!$four[0]{ended} && !$four[2]{ended}, 'the others wait');
-$a->abort;
+$one->abort;
 is(statuses(@four), '200 200 200 200', 'until there is a slot for them');
 is(order(2), 'a1 a2', 'in their order');
+
+# one who may be served, behind three hundred of sixty models who may not
+
+$t = proxy(1, one(0), one(1));
+
+my @models = map { "only-$_" } 1 .. 60;
+
+$cloud->rules(map { { match => { key => $k[1], model => $_ }, times => 1,
+                      preset => 'model_403' } } @models);
+$t->post('/health/keys/0/penalize', '');
+$t->chat(model => $_) for @models;
+$t->post('/health/keys/0/reset', '');
+is(scalar @{ $t->health(1)->{blocked_models} }, 60, 'sixty models');
+
+($one, $two) = map { held($t) } 1, 2;
+($one, $two) = ($two, $one) if ($cloud->requests(2))[0]{key} ne $k[0];
+
+my @crowd = waiters($t, map { { model => $_, timeout => 60 } } (@models) x 5);
+my ($any) = waiters($t, { model => 'any' });
+
+$two->abort;
+is(statuses($any), '200', 'one behind three hundred whom the key does not suit');
+Http::turn(0, @crowd);
+is(scalar(grep { $_->{ended} } @crowd), 0, 'who wait');
+$_->abort for @crowd, $one;
 
 # a release
 

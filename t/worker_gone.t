@@ -20,7 +20,7 @@ my $many = 150;
 
 sub proxy {
     return Proxy->new(daemon => 1, keys => [ keys_of(2) ],
-                      allow => qr/exited on signal 9/, @_)->run;
+                      allow => qr/exited on signal 9|statsd|http\.sock/)->run;
 }
 
 
@@ -162,6 +162,20 @@ ok(!$rest->{ended}, 'the stream of the other goes on');
 $rest->abort;
 is(count(map { $_->{end} } records($t, 5)), '1 client_gone, 1 done, 3 worker_gone',
    'and ends in its own way');
+
+# kill -9 while nobody listens to what became of them
+
+$t = proxy();
+@streams = streams($t, 2);
+is($t->chat->status, 200, 'one that ends');
+$t->{daemon}->stop;
+kill 'KILL', $t->workers;
+Http::finish(@streams);
+poll { $t->workers } 'a successor';
+is($t->chat->status, 200, 'a chat without the daemon');
+$t->start_daemon;
+is(count(map { $_->{end} } records($t, 4)), '2 done, 2 worker_gone',
+   'a daemon that comes later is told');
 
 # more than seventy
 
