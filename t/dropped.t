@@ -48,7 +48,7 @@ for my $how ('reset_before_headers', 'before_headers') {
     my @chats = map { $t->chat } 1 .. 6;
     my $failed = grep { $_->status != 200 } @chats;
 
-    cmp_ok($failed, '<=', 2, "two of three keys drop ($how): $failed of 6 fail");
+    cmp_ok($failed, '<=', 2, "two of three drop ($how): $failed of 6 fail");
     is(scalar(grep { $_->status == 200
                      && $_->header('x-ollama-key') ne 'key_2' } @chats), 0,
        'the third serves');

@@ -126,8 +126,8 @@ my @two = map { held_at($B) } 1, 2;
 is(scalar @two, 2, 'and both slots are there');
 $_->abort for @two;
 
-# whatever makes room is handed on: to the one in A, which stands still, and from
-# there to the one in B
+# whatever makes room is handed on: to the one in A, which stands still, and
+# from there to the one in B
 
 my $pause = 5;
 

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# Tests for pools in which most keys cannot serve: a quota or a slot that is used
-# up is the account's business and no failure, so all are asked before a request
-# fails; what may be a failure of the cloud is tried a few times only.
+# Tests for pools in which most keys cannot serve: a quota or a slot that is
+# used up is the account's business and no failure, so all are asked before a
+# request fails; what may be a failure of the cloud is tried a few times only.
 
 use warnings;
 use strict;
@@ -47,8 +47,8 @@ sub used_most {
 
 # 29 of 30 are used up
 
-my $t = Proxy->new(daemon => 1, keys => \@k, accounts => [ accounts('session') ])
-        ->run;
+my $t = Proxy->new(daemon => 1, keys => \@k,
+                   accounts => [ accounts('session') ])->run;
 my $cloud = $t->cloud;
 
 used_most($t, 30);

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Tests for what an operator does with a key: it is named by its fingerprint, its
-# name or its place, a reset forgets all, and the answer is whole.
+# Tests for what an operator does with a key: it is named by its fingerprint,
+# its name or its place, a reset forgets all, and the answer is whole.
 
 use warnings;
 use strict;
@@ -88,7 +88,8 @@ is($u->post('/health/keys/0/reset', '')->json->{max_concurrent}, undef,
    'a reset forgets it');
 
 my @two = map { $u->start_chat(model => 'two', stream => 1, timeout => 60,
-                               sim => { words => 2, delay_ms => 50_000 }) } 1, 2;
+                               sim => { words => 2, delay_ms => 50_000 }) }
+          1, 2;
 
 ok(Http::until(sub { 2 == grep { length $_->body } @two }, @two),
    'two run at once');
@@ -106,7 +107,8 @@ is($u->health(0)->{max_concurrent}, 2, 'what is configured stays');
 my $w = Proxy->new(cloud => $cloud, keys => [ @k[0, 1] ])->run;
 
 $cloud->reset;
-$cloud->rules({ match => { key => $k[0] }, times => -1, preset => 'model_403' });
+$cloud->rules({ match => { key => $k[0] }, times => -1,
+                preset => 'model_403' });
 
 my @models = map { ("\x01" x 240) . sprintf '%03d', $_ } 1 .. 80;
 

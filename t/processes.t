@@ -18,6 +18,7 @@ use Workers;
 
 my $workers = 64;
 my $reloads = 4;
+my %stream = (stream => 1, sim => { words => 2, delay_ms => 900_000 });
 
 my $t = Proxy->new(workers => $workers, server => $Workers::header);
 my $file = $t->dir . '/nginx.conf';
@@ -35,8 +36,7 @@ my @streams;
 sub streams_everywhere {
     for (1 .. $workers) {
         my $connection = Workers::connection($t);
-        my $stream = $t->start_chat(on => $connection, stream => 1, timeout => 900,
-                                    sim => { words => 2, delay_ms => 900_000 });
+        my $stream = $t->start_chat(on => $connection, timeout => 900, %stream);
 
         $stream->first;
         push @streams, $stream;
@@ -70,7 +70,8 @@ is($t->in_flight, $workers * $reloads, 'each of the old ones has its stream');
 my @chats;
 
 for my $round (1 .. 4) {
-    my @round = map { $t->start_chat(sim => { first_delay_ms => 100 }) } 1 .. 100;
+    my @round = map { $t->start_chat(sim => { first_delay_ms => 100 }) }
+                    1 .. 100;
 
     Http::finish(@round);
     push @chats, @round;
@@ -83,7 +84,7 @@ is($t->in_flight, $workers * $reloads, 'what they held is given back');
 
 # also in a worker that is killed
 
-my $last = $t->start_chat(stream => 1, sim => { words => 2, delay_ms => 900_000 });
+my $last = $t->start_chat(%stream);
 
 $last->first;
 is($t->in_flight, $workers * $reloads + 1, 'one more stream');

@@ -85,7 +85,7 @@ sub history {
 $t = proxy();
 $cloud->rules({ match => { model => 'dear' }, times => 1,
                 preset => 'model_403' });
-is($t->chat(model => 'dear')->status, 200, 'a model that one key may not serve');
+is($t->chat(model => 'dear')->status, 200, 'a model that a key may not serve');
 is($t->chat->status, 200, 'a chat') for 1 .. 6;
 $t->post('/health/keys/1/penalize?seconds=3000', '');
 

@@ -179,7 +179,7 @@ my @crowd = waiters($t, map { { model => $_, timeout => 60 } } (@models) x 5);
 my ($any) = waiters($t, { model => 'any' });
 
 $two->abort;
-is(statuses($any), '200', 'one behind three hundred whom the key does not suit');
+is(statuses($any), '200', 'one behind three hundred whom it does not suit');
 Http::turn(0, @crowd);
 is(scalar(grep { $_->{ended} } @crowd), 0, 'who wait');
 $_->abort for @crowd, $one;

@@ -62,7 +62,10 @@ sub count {
 }
 
 
-sub tokens { return sum0(map { $_->{prompt_tokens} + $_->{completion_tokens} } @_) }
+sub tokens {
+    return sum0(map { $_->{prompt_tokens} + $_->{completion_tokens} } @_);
+}
+
 
 sub usage { return sum0(map { $_->{usage_2h} } values %{ $_[0]->health }) }
 
@@ -84,9 +87,9 @@ sub kept {
     is(scalar(grep { $_->{completion_tokens} < 10
                      || $_->{completion_tokens} > 5000 } @cut), 0,
        'tokens are those that came, about');
-    is(scalar(grep { $_->{prompt_tokens} < 1 } @cut), 0, 'and those of the prompt');
-    is(scalar(grep { $_->{status} != 200 } @cut), 0, 'the status that was sent');
-    is(scalar(grep { ($_->{total_ms} // 0) < 500 } @cut), 0, 'how long it took');
+    is(scalar(grep { $_->{prompt_tokens} < 1 } @cut), 0, 'also for the prompt');
+    is(scalar(grep { $_->{status} != 200 } @cut), 0, 'their status');
+    is(scalar(grep { ($_->{total_ms} // 0) < 500 } @cut), 0, 'their time');
 
     poll { usage($t) == tokens(@records) } 'booked to the keys';
     is(usage($t), tokens(@records), 'the keys have their tokens');
@@ -160,8 +163,8 @@ is(count(map { $_->{end} } records($t, 4)), '1 done, 3 worker_gone',
 Http::turn(0.01, $rest) for 1 .. 3;
 ok(!$rest->{ended}, 'the stream of the other goes on');
 $rest->abort;
-is(count(map { $_->{end} } records($t, 5)), '1 client_gone, 1 done, 3 worker_gone',
-   'and ends in its own way');
+is(count(map { $_->{end} } records($t, 5)),
+   '1 client_gone, 1 done, 3 worker_gone', 'and ends in its own way');
 
 # kill -9 while nobody listens to what became of them
 

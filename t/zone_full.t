@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Tests for a zone that is full of notes: what is only remembered takes no memory
-# from requests.
+# Tests for a zone that is full of notes: what is only remembered takes no
+# memory from requests.
 
 use warnings;
 use strict;
@@ -21,7 +21,8 @@ my $cloud = $t->cloud;
 
 
 sub blocked {
-    return sum0(map { scalar @{ $_->{blocked_models} } } values %{ $t->health });
+    return sum0(map { scalar @{ $_->{blocked_models} } }
+                values %{ $t->health });
 }
 
 

@@ -82,7 +82,8 @@ sub connect {
 
 sub seen {
     my ($t, $connection) = @_;
-    Http::finish($t->start('GET', '/api/version', on => $connection, keep => 1));
+    Http::finish($t->start('GET', '/api/version', on => $connection,
+                           keep => 1));
 }
 
 
