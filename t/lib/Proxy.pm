@@ -103,6 +103,7 @@ sub secrets {
 # upstream  arguments of ollama_upstream
 # http, server, locations    text to add to these blocks
 # params    { directive => value } in place of the shipped files' own
+# include   folder of include files other than the shipped ones
 # conf      nginx.conf as a whole, instead of everything above
 # daemon    start ollama-statsd, too, and reach it
 # allow     pattern of alerts that the test causes on purpose
@@ -407,7 +408,8 @@ sub write_env {
 sub include {
     my ($self, $name) = @_;
 
-    my $file = "$Process::root/conf/$name";
+    my $folder = $self->{include} // 'conf';
+    my $file = "$Process::root/$folder/$name";
     my $params = $self->{params} // {};
     my $text = Process::slurp($file);
 
