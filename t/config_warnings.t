@@ -178,7 +178,8 @@ for my $word (qw/ worker_shutdown_timeout proxy_pass @nowhere
 
 my $idle = Proxy->new(cloud => 0, conf => '');
 
-$idle->{conf} = $idle->globals . 'http { access_log off; ' . $idle->temp_paths
+$idle->{conf} = $idle->globals =~ s/^worker_shutdown_timeout.*$//mr
+                . 'http { access_log off; ' . $idle->temp_paths
                 . ' server { listen 127.0.0.1:%PORT%; return 204; } }';
 $idle->write_conf;
 is((grep { /\[warn\]/ } split /\n/, ($idle->nginx('-t'))[1]), 0,

@@ -451,6 +451,7 @@ sub globals {
 load_module $module;
 ${user}daemon off;
 worker_processes $self->{workers};
+worker_shutdown_timeout 1800s;
 error_log $self->{dir}/error.log $self->{log};
 pid $self->{dir}/nginx.pid;
 
