@@ -302,6 +302,36 @@ is(join(' ', sort $broken =~ /^(\S+) /mg),
                   @lines), 'a log of those that broke');
 is(scalar(() = $broken =~ /\n/g), 3, 'which are three');
 
+# the format of the sample: JSON, whatever there is
+
+my ($sample) = Process::slurp("$Process::root/conf/nginx.conf")
+               =~ /^ +(log_format ollama .*?;)$/ms;
+
+ok($sample, 'conf/nginx.conf has a format');
+
+my $j = Proxy->new(cloud => $cloud, locations => 'location = /outside '
+                   . '{ return 200 ok; }',
+    http => ($sample // '') . ' access_log %DIR%/sample.log ollama;')->run;
+my $odd = qq(odd "quoted" \\ caf\xc3\xa9 \t);
+
+$j->chat(headers => [ 'X-Ollama-Client' => $odd ], model => 'mo"del');
+$cloud->rules({ times => -1, match => { model => 'said' }, status => 503,
+                body => '{"error":"\"quoted\" \\u00e9\\n\\u0001"}' });
+$j->chat(model => 'said');
+$j->get('/outside', only => 1);
+$j->get('/api/version');
+$j->start('GET', '/', raw => "GET / HTTP/1.1\r\nHost: x y\r\n\r\n")->started;
+
+my $written = sub { split /\n/, Process::slurp($j->dir . '/sample.log') };
+
+poll { 5 <= (() = $written->()) } 'five lines';
+
+my @json = map { eval { JSON::PP->new->utf8->decode($_) } || $_ } $written->();
+
+is_deeply([ grep { !ref } @json ], [], 'each line is JSON');
+is(scalar @json, 5, 'five lines');
+is($json[0]{model}, 'mo"del', 'a model, escaped') if ref $json[0];
+
 # a map that is asked early tells what is known then, and spoils nothing
 
 my $v = Proxy->new(cloud => $cloud,
