@@ -278,8 +278,9 @@ for my $line ('ollama_status format=xml;', 'ollama_status json;',
     ($code, $output) = Proxy->new(cloud => 0, locations =>
                                   "location = /x { $line }")->nginx('-t');
     is($code, 1, "refused: $line");
-    like($output, qr/\[emerg\].*(invalid (format|parameter|value)|duplicate)
-                     .*nginx\.conf:\d+/x, 'with the reason and the line')
+    like($output, qr/\[emerg\][ ].*(invalid[ ].*(format|json)|is[ ]duplicate)
+                     .*[ ]in[ ].*nginx\.conf:\d+/x,
+         'with the reason and the line')
         or diag($output);
 }
 
