@@ -79,7 +79,7 @@ is((grep { /\[(crit|alert|emerg)\]/ } @said), 0, 'calmly');
 $cloud->reset;
 is(join(' ', map { $t->chat->status } 1 .. 5), '200 ' x 4 . '200',
    'served by keys that would not have served');
-cmp_ok(scalar dry_lines($t), '>=', 5, 'each is told');
+cmp_ok(scalar dry_lines($t), '>', scalar @said, 'which is told');
 is($t->chat(uri => '/v1/chat/completions', stream => 1)->status, 200,
    'a stream, too');
 
