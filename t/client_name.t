@@ -144,7 +144,7 @@ ok(poll(sub { 3 == grep { ($_->{client_name} // '') eq 'summed' }
         'three requests'), 'sums by client');
 
 my $slow = $t->start_chat(headers => [ 'X-DN' => 'running' ],
-                          sim => { first_delay_ms => 15000 });
+                          sim => { first_delay_ms => 60000 });
 
 ok(poll(sub { Http::turn(0, $slow);
               $t->get('/stats/running')->body =~ /"running"/ }, 'it runs'),

@@ -98,8 +98,8 @@ $cloud->reset;
 
 my $key = { key => key_of(7), max_concurrent => 1 };
 my $u = proxy('on', keys => [ $key ])->run;
-my @slow = map { $u->start_chat(sim => { first_delay_ms => 10000 },
-                                timeout => 30) } 1 .. 4;
+my @slow = map { $u->start_chat(sim => { first_delay_ms => 60000 },
+                                timeout => 90) } 1 .. 4;
 
 ok(poll(sub { Http::turn(0, @slow);
               ($cloud->ledger->{keys}{$key->{key}}{requests} // 0) == 4 },
@@ -119,7 +119,7 @@ ok(poll(sub { !$u->in_flight }, 'all slots'), 'and given back');
 my $v = proxy('on', keys => [ $key ], queue => 'ollama_queue 0;')->run;
 
 ok($v->reload, 'reload');
-@slow = $v->start_chat(sim => { first_delay_ms => 10000 }, timeout => 30);
+@slow = $v->start_chat(sim => { first_delay_ms => 60000 }, timeout => 90);
 poll { Http::turn(0, @slow); $v->in_flight } 'the slot is taken';
 is($v->chat->status, 200, 'no queue: served');
 $_->abort for @slow;
@@ -130,7 +130,7 @@ my $a = Cloud->start(accounts => [ { name => 'a', keys => [ $key->{key} ],
                                      max_concurrent => 1, queue_limit => 0 } ]);
 my $w = proxy('on', cloud => $a, keys => [ $key->{key} ])->run;
 
-@slow = $w->start_chat(sim => { first_delay_ms => 10000 }, timeout => 30);
+@slow = $w->start_chat(sim => { first_delay_ms => 60000 }, timeout => 90);
 poll { Http::turn(0, @slow); $a->ledger->{peak_running}{$key->{key}} }
      'the slot is taken';
 $r = $w->chat;
@@ -149,8 +149,8 @@ for my $off (proxy('off', keys => [ $key ], queue => 'ollama_queue 0;'),
                         balancer => "ollama_keys;\nollama_queue 0;"))
 {
     $off->run;
-    @slow = $off->start_chat(sim => { first_delay_ms => 10000 },
-                             timeout => 30);
+    @slow = $off->start_chat(sim => { first_delay_ms => 60000 },
+                             timeout => 90);
     poll { Http::turn(0, @slow); $off->in_flight } 'the slot is taken';
     is($off->chat->status, 429, 'off: refused');
     is(scalar dry_lines($off), 0, 'in earnest');

@@ -101,7 +101,7 @@ poll { $t->chat(model => 'dear'); @{ $t->health(1)->{blocked_models} } }
      'a blocked model';
 $t->post('/health/keys/0/penalize?seconds=700', '');
 
-my @running = map { $t->start_chat(sim => { first_delay_ms => 15000 }) } 1 .. 2;
+my @running = map { $t->start_chat(sim => { first_delay_ms => 60000 }) } 1 .. 2;
 
 poll { Http::turn(0, @running); $t->in_flight == 2 } 'two requests run';
 
@@ -152,7 +152,7 @@ is($m->{ollama_proxy_requests_waiting}, 0, 'none waits');
 $t->post('/health/keys/1/penalize?seconds=700', '');
 
 my $free = 1 - $t->health(2)->{in_flight};
-my @more = map { $t->start_chat(sim => { first_delay_ms => 15000 }) } 1 .. 4;
+my @more = map { $t->start_chat(sim => { first_delay_ms => 60000 }) } 1 .. 4;
 my $wait = 4 - $free;
 
 poll { Http::turn(0, @more);
