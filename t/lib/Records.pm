@@ -55,7 +55,7 @@ sub booked {
     my ($t) = @_;
     my $sum = 0;
 
-    $sum += $_->{usage_2h} for values %{ $t->health };
+    $sum += $_->{usage_2h} for values %{ $t->health // {} };
 
     return $sum;
 }
