@@ -25,7 +25,7 @@ sub record {
 
     return poll {
         my $list = $t->get("/queries?model=$model")->json;
-        ref $list && @$list >= ($count // 1) && $list->[0];
+        ref $list eq 'ARRAY' && @$list >= ($count // 1) && $list->[0];
     } "the record of $model";
 }
 
