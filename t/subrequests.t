@@ -39,6 +39,14 @@ my $t = Proxy->new(daemon => 1, allow => $absent,
             proxy_pass $ollama_upstream;
         }
 
+        location = /page {
+            ssi on;
+            ssi_types *;
+            ollama_access on;
+            proxy_buffering on;
+            return 200 'before <!--#include virtual="/sub/api/show" --> after';
+        }
+
         location = /api/tags {
             ollama on;
             ollama_access on;
@@ -94,6 +102,18 @@ is(($r->lines)[-1]{eval_count}, 8, 'a stream as well');
 is(tokens(record($t, 'mirrored-stream') // {}),
    told_of($cloud, 'mirrored-stream') . ' exact done', 'with its tokens');
 is(booked($t), told($cloud), 'once');
+
+# ssi: a page of which a part is missing
+
+$before = length $t->log;
+$cloud->reset;
+$r = $t->get('/page');
+
+is($r->status, 200, 'a page that includes an answer of the proxy');
+like($r->body, qr/^before .*after$/s, 'is there to its end');
+unlike($r->body, qr/modelfile/, 'but for that');
+is_deeply([ $cloud->requests ], [], 'the cloud is not asked');
+ok(poll { told_since($before) >= 1 }, 'the log says why');
 
 # an update in the background
 
