@@ -24,7 +24,7 @@ my $local = Process::port();
 my $else = Proxy->new(conf => do {
     my $t = Proxy->new(cloud => 0);
 
-    $t->globals . "http { ${\ $t->temp_paths }" . <<"EOF" });
+    $t->globals . "http { access_log off; ${\ $t->temp_paths }" . <<"EOF" });
     server {
         listen 127.0.0.1:$local;
         proxy_set_header Authorization "Bearer of-its-own";
