@@ -54,6 +54,7 @@ sub works {
 
         is($code, 0, 'nginx -t is content') or diag($output);
 
+        $cloud->reset;
         eval { $t->run };
         is($@, '', 'nginx starts') or return;
         serves($t);
@@ -66,9 +67,6 @@ sub works {
 sub serves {
     my ($t) = @_;
 
-    $cloud->reset;
-
-    my $before = booked($t);
     my $r = eval { $t->chat(timeout => 5, model => 'served-' . ++$n) };
 
     is($r && $r->status, 200, 'a chat') or return 0;
@@ -77,7 +75,10 @@ sub serves {
 
     is(tokens($q), told_of($cloud, "served-$n") . ' exact done',
        'is on record');
-    return is(booked($t) - $before, told($cloud), 'and booked');
+
+    # a new zone gets what was booked before from the daemon
+    poll { booked($t) == told($cloud) } 'the tokens of before';
+    return is(booked($t), told($cloud), 'and booked');
 }
 
 
@@ -91,6 +92,7 @@ works('or as the list of what runs', named('ollama_running', '8m'));
 
 my $t = named('ollama', '32m')->run;
 
+$cloud->reset;
 serves($t);
 
 for my $name ('ollama_outbox', 'ollama_outbox_outbox', 'ollama') {
