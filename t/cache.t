@@ -88,8 +88,8 @@ cached('an OpenAI stream', 'cached-sse', sub {
 my @lines = grep { / cached-chat$/ }
             split /\n/, Process::slurp($t->dir . '/access.log');
 
-is(join(', ', map { (split)[3, 4] } @lines), 'key_' . ($lines[0] =~ /key_(\d)/)[0]
-   . ', 1, -, -', 'the log names a key once');
+like(join(', ', map { (split)[3, 4] } @lines), qr/^key_\d, 1, -, -$/,
+     'the log names a key once');
 
 # many who ask the same at once, and the load stays even afterwards
 

@@ -68,8 +68,8 @@ sub works {
             $cloud->reset;
 
             for my $field ('name', 'model') {
-                my $r = $t->post('/api/show',
-                                 { $field => 'gpt-oss:20b-cloud', pad => $pad });
+                my $r = $t->post('/api/show', { $field => 'gpt-oss:20b-cloud',
+                                                pad => $pad });
 
                 is($r->status, 200, "/api/show by $field, $size bytes");
                 is(model_seen(), 'gpt-oss:20b', 'the suffix is taken off');

@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
-# Tests for where requests go that the pool cannot serve: a fallback's own answer
-# arrives as it is, and an upstream without "ollama_keys" costs no key anything.
+# Tests for where requests go that the pool cannot serve: a fallback's own
+# answer arrives as it is, and an upstream without "ollama_keys" costs no key
+# anything, nor does it see one.
 
 use warnings;
 use strict;
@@ -39,6 +40,7 @@ my $else = Proxy->new(conf => do {
     server {
         listen 127.0.0.1:%PORT%;
         default_type text/plain;
+        add_header X-Seen "[\$http_authorization]" always;
 
         location = /api/chat { return 200 "a chat of the fallback\\n"; }
         location = /api/generate { return 503 "down for tea\\n"; }
@@ -122,6 +124,7 @@ reasons($t, sub {
            "$status $type $body", "$why: the fallback's answer for $uri");
         is($r->header('content-length'), length $body, 'of its length');
         is($r->header('retry-after'), undef, 'without a time of the pool');
+        is($r->header('x-seen'), '[]', 'which has seen no key');
     }
 });
 
@@ -218,7 +221,8 @@ is(ask($t, '/api/chat', only => 1, headers => [ 'X-Api-Key' => $Proxy::token ])
 
 my $busy = Proxy->new(cloud => $cloud, http => $upstream,
     keys => [ { key => key_of(0), max_concurrent => 1 } ],
-    locations => "location = /api/generate { ollama_access on; $unkeyed }")->run;
+    locations => "location = /api/generate { ollama_access on; $unkeyed }")
+    ->run;
 my $slow = $busy->start_chat(stream => 1, sim => { words => 100_000,
                                                    delay_ms => 50 });
 

@@ -22,7 +22,11 @@ my %index = map { $k[$_] => $_ } 0 .. $#k;
 
 # names of all lengths; no two keys ever have the same
 
-sub name { my ($n, $g) = @_; return "n$n-g$g-" . 'x' x (($n * 7 + $g * 13) % 40) }
+sub name {
+    my ($n, $g) = @_;
+    return "n$n-g$g-" . 'x' x (($n * 7 + $g * 13) % 40);
+}
+
 
 sub keys_now {
     return map { { key => $k[$_], name => name($_, $generation) } } 0 .. $#k;
@@ -49,7 +53,7 @@ sub keep_busy {
 
     while ($more && @live < 16) {
         push @live, $t->start_chat(model => 'named-' . ++$n, timeout => 30,
-                                   sim => { first_delay_ms => 5 + int rand 60 });
+            sim => { first_delay_ms => 5 + int rand 60 });
     }
 }
 
@@ -130,8 +134,7 @@ Http::finish($slow);
 my $key = $index{ (grep { $_->{model} eq 'slow' } $cloud->requests)[0]{key} };
 
 is($slow->status, 200, 'it is served');
-like($slow->header('x-ollama-key'),
-     qr/^(\Q${\ name($key, $generation - 1)}\E|\Q${\ name($key, $generation)}\E)$/,
-     'by the name of its key');
+is(scalar(grep { $slow->header('x-ollama-key') eq name($key, $_) }
+          $generation - 1, $generation), 1, 'by a name of its key');
 
 finish();

@@ -68,8 +68,8 @@ my $cloud = $t->cloud;
 sub told_since {
     my ($length) = @_;
 
-    return scalar grep { /\[(error|warn)\]/ && s/, client: .*//r =~ /subrequest/ }
-                  split /\n/, substr $t->log, $length;
+    return scalar grep { /\[(error|warn)\]/ && /subrequest/ }
+                  map { s/, client: .*//r } split /\n/, substr $t->log, $length;
 }
 
 

@@ -93,7 +93,7 @@ is(seen(), 'ollama.test / second.test', 'goes to the first');
 my $queues = Proxy->new(cloud => $first,
     keys => [ { key => key_of(0), max_concurrent => 1 } ],
     balancer => 'ollama_keys; ollama_queue 2 timeout=300ms; keepalive 8;',
-    http => $upstream =~ s/ollama_keys;/ollama_keys; ollama_queue 4 timeout=60s;/r,
+    http => $upstream =~ s/(ollama_keys;)/$1 ollama_queue 4 timeout=60s;/r,
     locations => <<'EOT');
         location = /api/generate {
             ollama on;

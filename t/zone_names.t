@@ -2,7 +2,7 @@
 
 # Tests for the names of shared memory: whatever a zone is called, the memory
 # for keys is not taken for that of records, and what is called alike is refused
-# with the reason.  A zone too small for the list of keys says how much it needs.
+# with the reason.  A zone too small for the keys says how much they need.
 
 use warnings;
 use strict;

@@ -5,19 +5,19 @@ package H2;
 # in front of the simulator could be made to give.
 #
 #     my $h2 = H2->start(port => Process::port(), answers => {
-#         'model-1' => [ [ head(401), 'data:{"error":"unauthorized"}', 'end' ],
-#                        [ 'ok' ] ] });
+#         'model-1' => [ [ 'head:401', 'data:{"error":"unauthorized"}', 'end' ],
+#                        [ 'head:200', '+data:{"done":true}' ] ] });
 #
 #     $h2->seen                  "connection:stream model", one for each request
 #
-# The requests for a model get its answers in turn, the last one again and again.
+# The requests for a model get its answers in turn, then the last one for ever.
 # An answer is a list of steps:
 #
 #     head:STATUS [NAME=VALUE ..]   HEADERS;  +head: with END_STREAM
 #     data:BYTES                    DATA;     +data: with END_STREAM
 #     padded:BYTES                  DATA with 7 bytes of padding
-#     half:BYTES                    the header and the first half of a DATA frame,
-#                                   then a moment, then the other half
+#     half:BYTES                    a DATA frame's header and the first half of
+#                                   it, then a moment, then the other half
 #     torn:BYTES                    all of a DATA frame but its last four bytes
 #     end                           an empty DATA frame with END_STREAM
 #     trailers                      HEADERS with END_STREAM behind the body
