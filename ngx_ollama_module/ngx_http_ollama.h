@@ -250,6 +250,7 @@ struct ngx_http_ollama_ctx_s {
     unsigned                         listed:1;      /* _running.c */
     unsigned                         unlisted:1;    /*   but not as running */
     unsigned                         have_body:1;   /* _request.c */
+    unsigned                         keyless:1;     /*   its upstream is */
     unsigned                         stopped:1;     /*   by the worker's end */
     unsigned                         finished:1;
 };

@@ -198,6 +198,8 @@ ngx_http_ollama_get_peer(ngx_peer_connection_t *pc, void *data)
         }
     }
 
+    ctx->lease.used = 1;
+
     ngx_http_ollama_answer_begin(ctx);
 
     rc = ngx_http_ollama_get_server(pc, pd);

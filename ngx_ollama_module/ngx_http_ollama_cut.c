@@ -72,6 +72,10 @@ ngx_http_ollama_cut_start(ngx_http_ollama_ctx_t *ctx)
 
     ctx->cut = cut;
 
+    /* one of a cache comes from a file */
+
+    ctx->request->filter_need_in_memory = 1;
+
     return NGX_OK;
 }
 

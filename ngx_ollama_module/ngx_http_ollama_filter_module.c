@@ -257,14 +257,13 @@ ngx_http_ollama_answer_headers(ngx_http_request_t *r,
 
     /* nobody was asked, nothing is paid for */
 
-    if (r->cached) {
-        return NGX_OK;
-    }
+    if (!r->cached)
 
 #endif
-
-    if (ngx_http_ollama_usage_start(ctx) != NGX_OK) {
-        return NGX_ERROR;
+    {
+        if (ngx_http_ollama_usage_start(ctx) != NGX_OK) {
+            return NGX_ERROR;
+        }
     }
 
     if (ctx->body.include_usage

@@ -164,8 +164,7 @@ ngx_http_ollama_record_fill(ngx_http_ollama_ctx_t *ctx,
 
     attempt = ngx_http_ollama_trace_last(ctx);
 
-    record->key = ctx->lease.key ? ctx->lease.key
-                                 : attempt ? attempt->key : 0;
+    record->key = (attempt && !ctx->keyless) ? attempt->key : 0;
 
     record->status = (uint16_t) (r->err_status ? r->err_status
                                                : r->headers_out.status);

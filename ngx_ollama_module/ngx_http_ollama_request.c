@@ -24,6 +24,7 @@ static ngx_int_t ngx_http_ollama_take(ngx_http_ollama_ctx_t *ctx,
 static ngx_int_t ngx_http_ollama_stay(ngx_http_request_t *r,
     ngx_http_ollama_ctx_t *ctx);
 static void ngx_http_ollama_wake(ngx_http_ollama_ctx_t *ctx, ngx_int_t rc);
+static void ngx_http_ollama_settle(void *data);
 static void ngx_http_ollama_finish(void *data);
 
 
@@ -168,8 +169,9 @@ ngx_http_ollama_body_handler(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_ollama_read(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
 {
-    ngx_int_t            rc;
-    ngx_pool_cleanup_t  *cln;
+    ngx_int_t             rc;
+    ngx_pool_cleanup_t   *cln;
+    ngx_http_cleanup_t   *hcln;
 
     if (ctx->have_body) {
         return ngx_http_ollama_choose(r, ctx);
@@ -189,6 +191,16 @@ ngx_http_ollama_read(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
 
     cln->handler = ngx_http_ollama_finish;
     cln->data = ctx;
+
+    /* and before the log phase, which is to see all numbers */
+
+    hcln = ngx_http_cleanup_add(r, 0);
+    if (hcln == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    hcln->handler = ngx_http_ollama_settle;
+    hcln->data = ctx;
 
     if (ngx_http_ollama_body_done(ctx) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -215,8 +227,10 @@ ngx_http_ollama_choose(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
     ngx_http_ollama_trace_begin(ctx);
     ngx_http_ollama_running_add(ctx);
 
-    rc = olcf->target->keys ? ngx_http_ollama_take(ctx, olcf->target->keys)
-                            : NGX_OK;
+    ctx->keyless = (olcf->target->keys == NULL);
+
+    rc = ctx->keyless ? NGX_OK
+                      : ngx_http_ollama_take(ctx, olcf->target->keys);
 
     switch (rc) {
 
@@ -379,6 +393,13 @@ ngx_http_ollama_request_stop(ngx_http_ollama_ctx_t *ctx)
     ctx->stopped = 1;
 
     ngx_http_ollama_finish(ctx);
+}
+
+
+static void
+ngx_http_ollama_settle(void *data)
+{
+    ngx_http_ollama_request_settle(data);
 }
 
 

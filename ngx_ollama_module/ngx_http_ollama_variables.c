@@ -134,11 +134,15 @@ static ngx_int_t
 ngx_http_ollama_authorization_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
-    ngx_http_ollama_ctx_t  *ctx;
+    ngx_http_ollama_ctx_t       *ctx;
+    ngx_http_ollama_loc_conf_t  *olcf;
 
     ctx = ngx_http_ollama_get_ctx(r);
+    olcf = ngx_http_get_module_loc_conf(r, ngx_http_ollama_module);
 
-    if (ctx == NULL) {
+    /* what a fallback inherits is not meant for its server */
+
+    if (ctx == NULL || !olcf->enable || olcf->target->keys == NULL) {
         v->not_found = 1;
         return NGX_OK;
     }
@@ -174,7 +178,6 @@ static ngx_int_t
 ngx_http_ollama_key_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
-    ngx_str_t                  *name;
     ngx_http_ollama_ctx_t      *ctx;
     ngx_http_ollama_attempt_t  *attempt;
 
@@ -187,10 +190,12 @@ ngx_http_ollama_key_variable(ngx_http_request_t *r,
 
     attempt = ngx_http_ollama_trace_last(ctx);
 
-    name = (attempt && ctx->lease.key == 0) ? &attempt->name
-                                            : &ctx->lease.name;
+    if (attempt == NULL || ctx->keyless) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
 
-    return ngx_http_ollama_value(v, name->data, name->len);
+    return ngx_http_ollama_value(v, attempt->name.data, attempt->name.len);
 }
 
 

@@ -67,8 +67,13 @@ $learned->cloud->rules({ times => 1, status => 429,
 is($learned->chat->status, 200, 'a chat that has to wait a second');
 is($learned->health(0)->{max_concurrent}, 2, 'two slots were learned');
 is($learned->post('/health/keys/0/reset', '')->status, 200, 'a reset');
-is($learned->health(0)->{max_concurrent}, 2, 'holds nothing against the key, '
-   . 'and so forgets no slots');
+is($learned->health(0)->{max_concurrent}, undef, 'forgets them, too');
+$learned->cloud->reset;
+$learned->cloud->rules({ times => 1, status => 429,
+                         body => '{"error":"too many concurrent requests"}',
+                         headers => { 'x-ratelimit-max-concurrent' => 2,
+                                      'retry-after' => 1 } });
+is($learned->chat->status, 200, 'a chat that tells them again');
 $learned->cloud->reset;
 
 my @more = map { $learned->start_chat(sim => { first_delay_ms => 300 }) } 1 .. 6;

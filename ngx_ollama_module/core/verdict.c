@@ -105,9 +105,8 @@ ollama_verdict(const ollama_answer_t *a, ollama_verdict_t *v)
         return;
 
     case OLLAMA_FAIL_ABORTED_EARLY:
+        ollama_verdict_other(a, "connection closed before an answer", v);
         v->key = OLLAMA_KEY_BEHIND;
-        v->request = OLLAMA_REQUEST_NEXT_KEY;
-        v->reason = "connection closed before an answer";
         return;
 
     case OLLAMA_FAIL_STALE:

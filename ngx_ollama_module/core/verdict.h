@@ -26,8 +26,8 @@
  *     400 "Internal Server Error"
  *   no connection, silence          none                         OTHER_KEY_
  *                                                                ONCE
- *   EOF or reset after the request  BEHIND KEY                   NEXT_KEY
- *     was sent, before the headers
+ *   EOF or reset after the request  BEHIND KEY                   OTHER_KEY_
+ *     was sent, before the headers                               ONCE
  *   stale keepalive connection      none                         SAME_KEY
  *   anything else                   none                         RETURN
  *

@@ -232,6 +232,7 @@ ngx_http_ollama_lease_settle(ngx_http_ollama_pool_t *pool,
         /* the process is about to exit: all its leases are settled */
 
         lease->node = NULL;
+        lease->key = 0;
         return;
     }
 
@@ -248,7 +249,7 @@ ngx_http_ollama_lease_settle(ngx_http_ollama_pool_t *pool,
     }
 
     if (key) {
-        key->requests++;
+        key->requests += lease->used;
         key->last_used = ngx_time();
 
         if (tokens) {
@@ -282,6 +283,7 @@ ngx_http_ollama_lease_settle(ngx_http_ollama_pool_t *pool,
     ngx_http_ollama_pool_unlock(pool);
 
     lease->node = NULL;
+    lease->key = 0;
     ngx_str_null(&lease->authorization);
 }
 

@@ -81,6 +81,7 @@ typedef struct {
     uint32_t                         hash;      /* of the model's name */
     uint64_t                         tokens;    /* to reserve */
     unsigned                         dry:1;     /* never refuse, never wait */
+    unsigned                         used:1;    /* a try was made with it */
 
     uint32_t                         tried[NGX_HTTP_OLLAMA_MAX_TRIES];
     ngx_uint_t                       ntried;    /* keys, by number: not again */

@@ -307,11 +307,13 @@ ngx_http_ollama_select(ngx_http_ollama_shared_t *sh,
 {
     ngx_uint_t              n;
     ngx_rbtree_node_t      *node;
-    ngx_http_ollama_key_t  *key;
+    ngx_http_ollama_key_t  *key, *doubtful;
 
     if (sh->ready.root == sh->ready.sentinel) {
         return NULL;
     }
+
+    doubtful = NULL;
 
     node = ngx_rbtree_min(sh->ready.root, sh->ready.sentinel);
 
@@ -319,14 +321,27 @@ ngx_http_ollama_select(ngx_http_ollama_shared_t *sh,
         key = ngx_rbtree_data(node, ngx_http_ollama_key_t, ready_node);
 
         if (ngx_http_ollama_want_fits(want, key)) {
-            return key;
+
+            if (want->ntried == 0 || key->behind == 0) {
+                return key;
+            }
+
+            /* it has dropped connections, and this request has met one */
+
+            if (doubtful == NULL) {
+                doubtful = key;
+            }
         }
 
         node = ngx_rbtree_next(&sh->ready, node);
 
         if (node == NULL) {
-            return NULL;
+            return doubtful;
         }
+    }
+
+    if (doubtful) {
+        return doubtful;
     }
 
     /* a model that few keys may serve */

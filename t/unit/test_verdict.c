@@ -559,21 +559,21 @@ test_network(void **state)
         assert_other_once(a);
     }
 
-    /* the key goes after the others; tried again as often as tries allow */
+    /* the key goes after the others */
 
     a = answer(429, session);
     a.failure = OLLAMA_FAIL_ABORTED_EARLY;
     v = verdict(&a);
     assert_int_equal(v.key, OLLAMA_KEY_BEHIND);
     assert_int_equal(v.scope, OLLAMA_SCOPE_KEY);
-    assert_int_equal(v.request, OLLAMA_REQUEST_NEXT_KEY);
+    assert_int_equal(v.request, OLLAMA_REQUEST_OTHER_KEY_ONCE);
     assert_int_equal(v.until, 0);
     assert_int_equal(v.proves, 0);
 
     a.other_failed = 1;
     a.level = 3;
     v = verdict(&a);
-    assert_int_equal(v.request, OLLAMA_REQUEST_NEXT_KEY);
+    assert_int_equal(v.request, OLLAMA_REQUEST_RETURN);
     assert_int_equal(v.level, 3);
 
     a = answer(0, "");
