@@ -748,14 +748,11 @@ ngx_http_ollama_keys(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    oscf->tries = 4;
-    oscf->tries_time = 15000;
-
     value = cf->args->elts;
 
     for (i = 1; i < cf->args->nelts; i++) {
 
-        if (ngx_strncmp(value[i].data, "tries=", 6) == 0) {
+        if (ngx_strncmp(value[i].data, "tries=", 6) == 0 && oscf->tries == 0) {
             n = ngx_atoi(value[i].data + 6, value[i].len - 6);
 
             if (n < 1 || n > NGX_HTTP_OLLAMA_MAX_TRIES) {
@@ -770,7 +767,9 @@ ngx_http_ollama_keys(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             continue;
         }
 
-        if (ngx_strncmp(value[i].data, "tries_time=", 11) == 0) {
+        if (ngx_strncmp(value[i].data, "tries_time=", 11) == 0
+            && oscf->tries_time == 0)
+        {
             time.data = value[i].data + 11;
             time.len = value[i].len - 11;
 
@@ -791,9 +790,17 @@ ngx_http_ollama_keys(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid parameter \"%V\", expected "
-                           "\"tries=number\" or \"tries_time=time\"",
+                           "\"tries=number\" or \"tries_time=time\", once",
                            &value[i]);
         return NGX_CONF_ERROR;
+    }
+
+    if (oscf->tries == 0) {
+        oscf->tries = 4;
+    }
+
+    if (oscf->tries_time == 0) {
+        oscf->tries_time = 15000;
     }
 
     uscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_upstream_module);

@@ -131,6 +131,7 @@ ngx_http_ollama_record_running(ngx_http_ollama_ctx_t *ctx, u_char *buf,
 
         if (attempt) {
             record.nattempts--;
+            record.attempts_all--;
         }
     }
 
@@ -235,6 +236,7 @@ ngx_http_ollama_record_attempts(ngx_http_ollama_ctx_t *ctx,
     };
 
     record->nattempts = (uint8_t) ngx_http_ollama_trace_noted(ctx);
+    record->attempts_all = (uint16_t) ngx_min(ctx->trace.nattempts, 0xffff);
 
     for (i = 0; i < record->nattempts; i++) {
         attempt = ngx_http_ollama_trace_nth(ctx, i);
