@@ -23,6 +23,7 @@ my $t = Proxy->new(daemon => 1, keys => [ @keys ])->run;
 my $feed = Pages::Feed->new($t, keys => [ { key => 'feed0001', name => 'one' },
                                           { key => 'feed0002', name => 'two' } ]);
 my ($done, $local, $client_gone, $upstream_gone, $stream_error) = 0 .. 4;
+my ($proxy_stopped, $worker_gone) = (9, 10);
 my $evil = '"><img src=x onerror="hacked=1"><script>hacked=1</script>';
 my $at = (int(time()) - 60) * 1000 + 123;
 my $n = 0;
@@ -53,6 +54,12 @@ request('cut', end => $upstream_gone, total => 900, first_token => 100,
 request('inside', end => $stream_error, total => 900, first_token => 100,
         reason => 'an upstream error');
 request('hung', status => 499, end => $client_gone, total => 700);
+request('stopped', status => 0, end => $proxy_stopped, total => 600);
+request('killed', end => $worker_gone, total => 900, first_token => 100,
+        certainty => 2, reason => 'gone');
+request('patient', total => 160, attempts_all => 30,
+        attempts => [ map { { key => 'feed0001', status => 429, ms => $_ } }
+                      1 .. 15, 40 ]);
 request('nothing', total => 0, first_token => 0, client_name => 'anna');
 ok($feed->acked($n), 'the feed is in the ledger');
 

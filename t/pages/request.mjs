@@ -45,6 +45,16 @@ is(await fact("X-Request-Id of the cloud"), await id.innerText(), "is said to be
 is(await id.evaluate((node) => node.getClientRects().length), 1, "in one line");
 is(await dialog.locator(".facts dd").first().evaluate((node) => node.clientHeight < 25), true, "as the time is");
 
+// of many attempts the first and the last eight
+
+await show("patient");
+is(await dialog.locator(".attempts").count(), 2, "many attempts are told in two parts");
+is(await dialog.locator(".attempts li").count(), 16, "of sixteen");
+is(await dialog.locator(".attempts + p").innerText(), "… 14 more …", "with how many are between them");
+is(await dialog.locator(".attempts").last().evaluate((node) => [node.start, node.style.counterReset].join(" ")),
+  "23 n 22", "and go on with their numbers");
+like(await row("patient").locator(".q-key").innerText(), /429 on one, then 14 more, then 429 on one/, "the row says it, too");
+
 await show("nothing");
 is(await dialog.locator(".times, .times-legend").count(), 0, "no time, no bar");
 is(await fact("Streamed"), "yes", "and no speed");
@@ -57,6 +67,8 @@ for (const [model, status, first, reason] of [
   ["here", "429, refused by the proxy itself", "in the proxy 10 ms", "Reason all keys are busy"],
   ["cut", "200, the cloud hung up", "streamed 800 ms", "Reason closed in the middle"],
   ["inside", "200, an error inside the stream", "streamed 800 ms", "Reason an upstream error"],
+  ["stopped", "no status, nginx was stopped", "waited for the answer 600 ms", null],
+  ["killed", "200, its nginx worker was killed", "streamed 800 ms", "Reason gone"],
   ["hung", "499, the client hung up", "waited for the answer 700 ms", null],
 ]) {
   await show(model);
