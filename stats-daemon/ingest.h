@@ -12,8 +12,9 @@
  * then the module's outbox fill up.  A connection that does not take its
  * answers is closed at INGEST_OUT_MAX.
  *
- * A damaged frame, one of another version or of an unknown type is counted,
- * said once in the log, and skipped; those after it are good.
+ * Frames of both versions are read, and answered in version 1, which every
+ * module knows.  A damaged frame, one of a later version or of an unknown type
+ * is counted, said once in the log, and skipped; those after it are good.
  */
 
 #ifndef STATSD_INGEST_H

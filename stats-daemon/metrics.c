@@ -560,6 +560,9 @@ char *metrics_page(struct state *state, struct writer *writer, size_t *len) {
         (double)(state->damaged + state->foreign));
     one(&j, "ollama_statsd_malformed_frames_total", "counter",
         "Frames that did not hold what their type says.", (double)w.malformed);
+    one(&j, "ollama_statsd_repeated_requests_total", "counter",
+        "Records left out because their request had one already.",
+        (double)w.repeated);
     one(&j, "ollama_statsd_database_size_bytes", "gauge",
         "Size of the database.", (double)(w.sizes.file + w.sizes.wal));
     one(&j, "ollama_statsd_bodies_size_bytes", "gauge",

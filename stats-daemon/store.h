@@ -17,8 +17,11 @@
  *
  * A request's (client, key, model) is a "series", a series with a status (and
  * a kind, see below) a "combo".  Rows hold the combo's id, and (combo, id) is
- * the only index on requests: any filter is a set of combos, whose newest rows
- * are merged.  So an insert pays for one index, and a query for what it shows.
+ * the only index on requests that is read: any filter is a set of combos, whose
+ * newest rows are merged.  So an insert pays for one index, and a query for
+ * what it shows.  A second one, (instance, rid), which grows at its end only,
+ * keeps a request from being written twice.  A body is found by the same two,
+ * so it does not matter which of the two came first, or whether both did.
  *
  * Two sides
  *

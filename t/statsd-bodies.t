@@ -72,6 +72,8 @@ $g->request(seq => ++$seq, id => 3, prompt => 1000, end => 10, certainty => 2);
 ok($g->acked($seq), 'a request that comes again is acknowledged');
 is_deeply($s->health->{totals}, $before, '.. and not counted');
 is($s->health->{store}{repeated}, 1, '.. but noted');
+like($s->get('/metrics')->{body}, qr/^ollama_statsd_repeated_requests_total 1$/m,
+     '.. in the metrics, too');
 is($s->json('/queries')->[1]{end}, 'done', '.. the first one stays');
 
 $s->crash;
