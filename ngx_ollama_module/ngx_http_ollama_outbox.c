@@ -25,7 +25,7 @@ static ngx_int_t ngx_http_ollama_outbox_init_zone(ngx_shm_zone_t *shm_zone,
 static uint64_t ngx_http_ollama_outbox_random(void);
 static ngx_int_t ngx_http_ollama_outbox_commit(
     ngx_http_ollama_outbox_t *outbox, u_char *frame, size_t len,
-    uint64_t time, ngx_uint_t body, u_char *mark);
+    uint64_t time, ngx_uint_t body, uint32_t *mark);
 
 
 ngx_http_ollama_outbox_t *
@@ -146,7 +146,7 @@ ngx_http_ollama_outbox_put(ngx_http_ollama_outbox_t *outbox, u_char *frame,
 
 ngx_int_t
 ngx_http_ollama_outbox_put_record(ngx_http_ollama_outbox_t *outbox,
-    u_char *frame, size_t len, uint64_t time, u_char *mark)
+    u_char *frame, size_t len, uint64_t time, uint32_t *mark)
 {
     return ngx_http_ollama_outbox_commit(outbox, frame, len, time, 0, mark);
 }
@@ -154,7 +154,7 @@ ngx_http_ollama_outbox_put_record(ngx_http_ollama_outbox_t *outbox,
 
 static ngx_int_t
 ngx_http_ollama_outbox_commit(ngx_http_ollama_outbox_t *outbox, u_char *frame,
-    size_t len, uint64_t time, ngx_uint_t body, u_char *mark)
+    size_t len, uint64_t time, ngx_uint_t body, uint32_t *mark)
 {
     u_char  *p;
 
@@ -164,16 +164,35 @@ ngx_http_ollama_outbox_commit(ngx_http_ollama_outbox_t *outbox, u_char *frame,
 
     if (p) {
         ngx_memcpy(p, frame, len);
-        ollama_ring_commit(&outbox->sh->ring);
-    }
 
-    if (mark) {
+        if (mark) {
+            ollama_ring_commit_clear(&outbox->sh->ring, mark);
+
+        } else {
+            ollama_ring_commit(&outbox->sh->ring);
+        }
+
+    } else if (mark) {
+
+        /* lost and counted, and not to be tried again */
+
         *mark = 0;
     }
 
     ngx_shmtx_unlock(&outbox->shpool->mutex);
 
     return p ? NGX_OK : NGX_DECLINED;
+}
+
+
+void
+ngx_http_ollama_outbox_settle(ngx_http_ollama_outbox_t *outbox)
+{
+    ngx_shmtx_lock(&outbox->shpool->mutex);
+
+    ollama_ring_settle(&outbox->sh->ring);
+
+    ngx_shmtx_unlock(&outbox->shpool->mutex);
 }
 
 

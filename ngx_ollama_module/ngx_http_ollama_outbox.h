@@ -34,7 +34,11 @@ ngx_http_ollama_outbox_t *ngx_http_ollama_outbox_create(ngx_conf_t *cf,
 ngx_int_t ngx_http_ollama_outbox_put(ngx_http_ollama_outbox_t *outbox,
     u_char *frame, size_t len, uint64_t time, ngx_uint_t body);
 ngx_int_t ngx_http_ollama_outbox_put_record(ngx_http_ollama_outbox_t *outbox,
-    u_char *frame, size_t len, uint64_t time, u_char *mark);
+    u_char *frame, size_t len, uint64_t time, uint32_t *mark);
+
+/* marks of dead workers are about to be read */
+
+void ngx_http_ollama_outbox_settle(ngx_http_ollama_outbox_t *outbox);
 
 /* whether a body of that size would be taken now */
 

@@ -29,7 +29,7 @@ static size_t   ngx_http_ollama_body_size;
 
 
 void
-ngx_http_ollama_record(ngx_http_ollama_ctx_t *ctx, u_char *listed)
+ngx_http_ollama_record(ngx_http_ollama_ctx_t *ctx, uint32_t *mark)
 {
     u_char                     frame[OLLAMA_RECORD_MAX], *body;
     size_t                     len, size;
@@ -62,7 +62,7 @@ ngx_http_ollama_record(ngx_http_ollama_ctx_t *ctx, u_char *listed)
 
     if (len) {
         (void) ngx_http_ollama_outbox_put_record(outbox, frame, len,
-                                                 record.time, listed);
+                                                 record.time, mark);
     }
 
     if (body) {
@@ -96,11 +96,6 @@ ngx_http_ollama_record_running(ngx_http_ollama_ctx_t *ctx, u_char *buf,
     record.certainty = OLLAMA_RECORD_ESTIMATED;
 
     record.total = (uint32_t) ngx_http_ollama_elapsed(ctx->request);
-
-    /* nobody asks for these before the end */
-
-    record.model_answered.len = 0;
-    record.upstream_id.len = 0;
 
     attempt = ngx_http_ollama_trace_last(ctx);
 

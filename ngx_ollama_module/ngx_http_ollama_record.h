@@ -13,9 +13,9 @@
 #include "ngx_http_ollama.h"
 
 
-/* listed: its mark on a board (_running.h), or NULL */
+/* mark: its own on a board (_running.h), or NULL */
 
-void ngx_http_ollama_record(ngx_http_ollama_ctx_t *ctx, u_char *listed);
+void ngx_http_ollama_record(ngx_http_ollama_ctx_t *ctx, uint32_t *mark);
 
 /* a whole RUNNING frame; 0: it does not fit */
 

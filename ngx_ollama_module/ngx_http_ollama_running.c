@@ -9,6 +9,28 @@
 #define NGX_HTTP_OLLAMA_RUNNING_MANY   1000     /* requests: less often */
 #define NGX_HTTP_OLLAMA_BOARD_SIZE     16384    /* of a side, at first */
 #define NGX_HTTP_OLLAMA_BOARD_STALE    3000     /* ms */
+#define NGX_HTTP_OLLAMA_BOARD_FRESH    1500     /* its worker lives */
+
+#define ngx_http_ollama_entry_size(entry)                                     \
+    ngx_align(sizeof(ngx_http_ollama_entry_t) + (entry)->len, 8)
+
+#define NGX_HTTP_OLLAMA_BOARD_ENTRY    (sizeof(ngx_http_ollama_entry_t)       \
+                                        + OLLAMA_RECORD_MAX + 8)
+
+
+/* what precedes each frame */
+
+typedef enum {
+    NGX_HTTP_OLLAMA_RECORDED = 0,
+    NGX_HTTP_OLLAMA_RUNS,
+    NGX_HTTP_OLLAMA_ANSWERED
+} ngx_http_ollama_mark_e;
+
+
+typedef struct {
+    uint32_t                         mark;
+    uint32_t                         len;       /* of the frame */
+} ngx_http_ollama_entry_t;
 
 
 typedef struct {
@@ -19,7 +41,7 @@ typedef struct {
     ngx_uint_t                       side;      /* in use */
 
     struct {
-        u_char                      *frames;
+        u_char                      *entries;
         size_t                       size;
         size_t                       len;
     } sides[2];
@@ -49,7 +71,7 @@ static ngx_uint_t ngx_http_ollama_running_fresh(ngx_http_ollama_board_t *board,
 static ngx_http_ollama_board_t *ngx_http_ollama_running_dead(
     ngx_http_ollama_running_t *running);
 static void ngx_http_ollama_running_record(ngx_http_ollama_main_conf_t *omcf,
-    u_char *frame);
+    ngx_http_ollama_entry_t *entry);
 static void ngx_http_ollama_running_free(ngx_http_ollama_running_t *running,
     ngx_http_ollama_board_t *board);
 
@@ -252,7 +274,7 @@ ngx_http_ollama_running_remove(ngx_http_ollama_ctx_t *ctx)
 }
 
 
-u_char *
+uint32_t *
 ngx_http_ollama_running_mark(ngx_http_ollama_ctx_t *ctx)
 {
     ngx_http_ollama_board_t  *board;
@@ -263,7 +285,7 @@ ngx_http_ollama_running_mark(ngx_http_ollama_ctx_t *ctx)
         return NULL;
     }
 
-    return board->sides[board->side].frames + ctx->board - 1;
+    return (uint32_t *) (board->sides[board->side].entries + ctx->board - 1);
 }
 
 
@@ -318,10 +340,11 @@ static void
 ngx_http_ollama_running_write(void)
 {
     size_t                    n, len;
-    u_char                   *frames;
+    u_char                   *p;
     ngx_uint_t                side;
     ngx_queue_t              *q;
     ngx_http_ollama_ctx_t    *ctx;
+    ngx_http_ollama_entry_t  *entry;
     ngx_http_ollama_board_t  *board;
 
     board = ngx_http_ollama_board;
@@ -334,25 +357,31 @@ ngx_http_ollama_running_write(void)
     {
         ctx = ngx_queue_data(q, ngx_http_ollama_ctx_t, running);
 
-        if (board->sides[side].size - len < OLLAMA_RECORD_MAX
+        ctx->board = 0;
+
+        if (board->sides[side].size - len < NGX_HTTP_OLLAMA_BOARD_ENTRY
             && ngx_http_ollama_running_grow(side) != NGX_OK)
         {
-            ctx->board = 0;
             continue;
         }
 
-        frames = board->sides[side].frames;
+        p = board->sides[side].entries + len;
+        entry = (ngx_http_ollama_entry_t *) p;
 
-        n = ngx_http_ollama_record_running(ctx, frames + len,
-                                           board->sides[side].size - len);
-
-        if (n && ctx->unlisted) {
-            frames[len] = NGX_HTTP_OLLAMA_BOARD_ANSWERED;
+        n = ngx_http_ollama_record_running(ctx,
+                                        p + sizeof(ngx_http_ollama_entry_t),
+                                        OLLAMA_RECORD_MAX);
+        if (n == 0) {
+            continue;
         }
 
-        ctx->board = n ? (uint32_t) len + 1 : 0;
+        entry->len = (uint32_t) n;
+        entry->mark = ctx->unlisted ? NGX_HTTP_OLLAMA_ANSWERED
+                                    : NGX_HTTP_OLLAMA_RUNS;
 
-        len += n;
+        ctx->board = (uint32_t) len + 1;
+
+        len += ngx_http_ollama_entry_size(entry);
     }
 
     board->sides[side].len = len;
@@ -389,12 +418,12 @@ ngx_http_ollama_running_grow(ngx_uint_t side)
         return NGX_ERROR;
     }
 
-    if (board->sides[side].frames) {
-        ngx_memcpy(p, board->sides[side].frames, board->sides[side].size);
-        ngx_slab_free(shpool, board->sides[side].frames);
+    if (board->sides[side].entries) {
+        ngx_memcpy(p, board->sides[side].entries, board->sides[side].size);
+        ngx_slab_free(shpool, board->sides[side].entries);
     }
 
-    board->sides[side].frames = p;
+    board->sides[side].entries = p;
     board->sides[side].size = size;
 
     return NGX_OK;
@@ -405,11 +434,11 @@ size_t
 ngx_http_ollama_running_collect(ngx_http_ollama_running_t *running,
     u_char *buf, size_t size, uint32_t *total)
 {
-    size_t                    n;
-    u_char                   *p, *end, *frame, *last;
+    u_char                   *p, *end, *pos, *last;
     uint64_t                  now;
     ngx_uint_t                boards;
     ngx_queue_t              *q;
+    ngx_http_ollama_entry_t  *entry;
     ngx_http_ollama_board_t  *board;
 
     p = buf;
@@ -446,21 +475,25 @@ ngx_http_ollama_running_collect(ngx_http_ollama_running_t *running,
 
         end = p + (buf + size - p) / boards--;
 
-        frame = board->sides[board->side].frames;
-        last = frame + board->sides[board->side].len;
+        pos = board->sides[board->side].entries;
+        last = pos + board->sides[board->side].len;
 
-        for ( /* void */ ; frame < last; frame += n) {
-            n = ollama_frame_size(frame);
+        for ( /* void */ ;
+             pos < last;
+             pos += ngx_http_ollama_entry_size(entry))
+        {
+            entry = (ngx_http_ollama_entry_t *) pos;
 
-            if (frame[0] != NGX_HTTP_OLLAMA_BOARD_RUNNING) {
+            if (entry->mark != NGX_HTTP_OLLAMA_RUNS) {
                 continue;
             }
 
-            if ((size_t) (end - p) < n) {
+            if ((size_t) (end - p) < entry->len) {
                 break;
             }
 
-            p = ngx_cpymem(p, frame, n);
+            p = ngx_cpymem(p, pos + sizeof(ngx_http_ollama_entry_t),
+                           entry->len);
         }
     }
 
@@ -480,11 +513,14 @@ ngx_http_ollama_running_fresh(ngx_http_ollama_board_t *board, uint64_t now)
 
 
 void
-ngx_http_ollama_running_bury(ngx_http_ollama_running_t *running,
-    ngx_http_ollama_main_conf_t *omcf)
+ngx_http_ollama_running_bury(ngx_http_ollama_main_conf_t *omcf)
 {
-    u_char                   *frame, *last;
-    ngx_http_ollama_board_t  *board;
+    u_char                     *pos, *last;
+    ngx_http_ollama_board_t    *board;
+    ngx_http_ollama_entry_t    *entry;
+    ngx_http_ollama_running_t  *running;
+
+    running = omcf->running;
 
     for ( ;; ) {
         board = ngx_http_ollama_running_dead(running);
@@ -495,12 +531,19 @@ ngx_http_ollama_running_bury(ngx_http_ollama_running_t *running,
 
         /* ours now; should we die, too, somebody else goes on */
 
-        frame = board->sides[board->side].frames;
-        last = frame + board->sides[board->side].len;
+        ngx_http_ollama_outbox_settle(omcf->outbox);
 
-        for ( /* void */ ; frame < last; frame += ollama_frame_size(frame)) {
-            if (frame[0] != NGX_HTTP_OLLAMA_BOARD_RECORDED) {
-                ngx_http_ollama_running_record(omcf, frame);
+        pos = board->sides[board->side].entries;
+        last = pos + board->sides[board->side].len;
+
+        for ( /* void */ ;
+             pos < last;
+             pos += ngx_http_ollama_entry_size(entry))
+        {
+            entry = (ngx_http_ollama_entry_t *) pos;
+
+            if (entry->mark != NGX_HTTP_OLLAMA_RECORDED) {
+                ngx_http_ollama_running_record(omcf, entry);
             }
         }
 
@@ -511,11 +554,16 @@ ngx_http_ollama_running_bury(ngx_http_ollama_running_t *running,
 }
 
 
+/* one whose worker wrote to it a moment ago need not be asked for */
+
 static ngx_http_ollama_board_t *
 ngx_http_ollama_running_dead(ngx_http_ollama_running_t *running)
 {
+    uint64_t                  now;
     ngx_queue_t              *q;
     ngx_http_ollama_board_t  *board;
+
+    now = ngx_http_ollama_now();
 
     ngx_shmtx_lock(&running->shpool->mutex);
 
@@ -525,7 +573,10 @@ ngx_http_ollama_running_dead(ngx_http_ollama_running_t *running)
     {
         board = ngx_queue_data(q, ngx_http_ollama_board_t, queue);
 
-        if (board == ngx_http_ollama_board) {
+        if (board == ngx_http_ollama_board
+            || (board->time + NGX_HTTP_OLLAMA_BOARD_FRESH > now
+                && board->time <= now))
+        {
             continue;
         }
 
@@ -548,30 +599,22 @@ ngx_http_ollama_running_dead(ngx_http_ollama_running_t *running)
 
 static void
 ngx_http_ollama_running_record(ngx_http_ollama_main_conf_t *omcf,
-    u_char *frame)
+    ngx_http_ollama_entry_t *entry)
 {
     size_t                   len;
-    u_char                   buf[OLLAMA_RECORD_MAX], copy[OLLAMA_RECORD_MAX];
+    u_char                   buf[OLLAMA_RECORD_MAX];
     ollama_record_request_t  record;
 
-    len = ollama_frame_size(frame);
-
-    if (len > sizeof(copy)) {
-        return;
-    }
-
-    ngx_memcpy(copy, frame, len);
-    copy[0] = NGX_HTTP_OLLAMA_BOARD_RUNNING;
-
-    len = ollama_record_running_finish(buf, sizeof(buf), copy, len,
-                                       OLLAMA_RECORD_WORKER_GONE, NULL,
-                                       &record);
+    len = ollama_record_running_finish(buf, sizeof(buf),
+                                       (u_char *) (entry + 1), entry->len,
+                                       OLLAMA_RECORD_WORKER_GONE,
+                                       "the worker was killed", &record);
     if (len == 0) {
         return;
     }
 
     (void) ngx_http_ollama_outbox_put_record(omcf->outbox, buf, len,
-                                             record.time, frame);
+                                             record.time, &entry->mark);
 
     ngx_http_ollama_pool_book(omcf->pool, record.key,
                               record.prompt + record.completion);
@@ -587,8 +630,8 @@ ngx_http_ollama_running_free(ngx_http_ollama_running_t *running,
     ngx_queue_remove(&board->queue);
 
     for (i = 0; i < 2; i++) {
-        if (board->sides[i].frames) {
-            ngx_slab_free_locked(running->shpool, board->sides[i].frames);
+        if (board->sides[i].entries) {
+            ngx_slab_free_locked(running->shpool, board->sides[i].entries);
         }
     }
 

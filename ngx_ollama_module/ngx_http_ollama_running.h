@@ -9,12 +9,10 @@
  * writes the list to its board, a piece of shared memory, as whole RUNNING
  * frames; the sender collects the boards and carries them to the daemon.
  *
- * The first byte of each frame on a board says what it is good for: a frame's
- * own first byte for a request that runs, NGX_HTTP_OLLAMA_BOARD_ANSWERED for
- * one whose client has its answer, NGX_HTTP_OLLAMA_BOARD_RECORDED for one that
- * is on record; that is written in one step with the record.  So what a dead
- * worker has left on its board, others turn into records, and into no second
- * ones.
+ * A mark before each frame says what it is good for: for a request that runs,
+ * for one whose client has its answer, or, 0, for one that is on record; that
+ * is written in one step with the record.  So what a dead worker has left on
+ * its board, others turn into records, and into no second ones.
  *
  * A board has two sides, and the worker writes to the one that is not in use:
  * if it is killed meanwhile, the other one holds.  Sides grow as needed; what
@@ -29,11 +27,7 @@
 #include "ngx_http_ollama.h"
 
 
-#define NGX_HTTP_OLLAMA_RUNNING         250     /* ms between two lists */
-
-#define NGX_HTTP_OLLAMA_BOARD_RECORDED  0
-#define NGX_HTTP_OLLAMA_BOARD_ANSWERED  1
-#define NGX_HTTP_OLLAMA_BOARD_RUNNING   0xff    /* a frame's own */
+#define NGX_HTTP_OLLAMA_RUNNING  250        /* ms between two lists */
 
 
 ngx_http_ollama_running_t *ngx_http_ollama_running_create(ngx_conf_t *cf,
@@ -47,9 +41,9 @@ void ngx_http_ollama_running_add(ngx_http_ollama_ctx_t *ctx);
 void ngx_http_ollama_running_answered(ngx_http_ollama_ctx_t *ctx);
 void ngx_http_ollama_running_remove(ngx_http_ollama_ctx_t *ctx);
 
-/* the first byte of its frame on the board, NULL if it is not there */
+/* its mark on the board, NULL if it is not there */
 
-u_char *ngx_http_ollama_running_mark(ngx_http_ollama_ctx_t *ctx);
+uint32_t *ngx_http_ollama_running_mark(ngx_http_ollama_ctx_t *ctx);
 
 /* the oldest of this worker, NULL if there is none */
 
@@ -68,10 +62,12 @@ ngx_atomic_uint_t ngx_http_ollama_running_version(
 size_t ngx_http_ollama_running_collect(ngx_http_ollama_running_t *running,
     u_char *buf, size_t size, uint32_t *total);
 
-/* boards of the dead: what was on them is recorded and booked */
+/*
+ * Boards of the dead: what was on them is recorded and booked.  Whoever is the
+ * sender looks once a second.
+ */
 
-void ngx_http_ollama_running_bury(ngx_http_ollama_running_t *running,
-    ngx_http_ollama_main_conf_t *omcf);
+void ngx_http_ollama_running_bury(ngx_http_ollama_main_conf_t *omcf);
 
 
 #endif /* _NGX_HTTP_OLLAMA_RUNNING_H_INCLUDED_ */

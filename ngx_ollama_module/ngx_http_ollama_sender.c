@@ -33,6 +33,7 @@ typedef struct {
 
     ngx_msec_t                       state_sent;
     ngx_msec_t                       running_sent;
+    ngx_msec_t                       buried;    /* last look at the dead */
     ngx_atomic_uint_t                running_version;   /* that was sent */
     uint32_t                         running;   /* requests in it */
     ngx_msec_t                       answered;  /* the daemon's last word */
@@ -248,9 +249,17 @@ ngx_http_ollama_sender_timer(ngx_event_t *ev)
     }
 
     if (!ngx_http_ollama_sender_role(s)) {
-        next = NGX_HTTP_OLLAMA_ROLE;
+        ngx_add_timer(ev, NGX_HTTP_OLLAMA_ROLE);
+        return;
+    }
 
-    } else if (s->connection == NULL) {
+    if (ngx_current_msec - s->buried >= NGX_HTTP_OLLAMA_STATE) {
+        s->buried = ngx_current_msec;
+
+        ngx_http_ollama_running_bury(s->conf);
+    }
+
+    if (s->connection == NULL) {
         ngx_http_ollama_sender_connect(s);
         next = NGX_HTTP_OLLAMA_RETRY;
 
