@@ -178,7 +178,7 @@ typedef struct {
     ngx_queue_t                      leases;
     ngx_queue_t                      waiters;
     ngx_queue_t                      served;
-    ngx_queue_t                      aside;     /* waiters of no model's queue */
+    ngx_queue_t                      aside;     /* of no model's queue */
 
     ngx_uint_t                       news;      /* served */
     ngx_uint_t                       looked;    /* at its waiters: version */
@@ -322,6 +322,7 @@ typedef struct {
     uint64_t                        *blocked;   /* NULL: no notes */
     uint32_t                        *tried;
     ngx_uint_t                       ntried;
+    ngx_uint_t                       stale;     /* fresh keys are for others */
 } ngx_http_ollama_want_t;
 
 

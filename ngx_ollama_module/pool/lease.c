@@ -53,10 +53,15 @@ ngx_http_ollama_lease_try(ngx_http_ollama_pool_t *pool,
 
     ngx_http_ollama_want(pool->sh, lease, &want);
 
+    /* not all who came before may have been looked at yet */
+
+    want.stale = pool->sh->nwaiting && !lease->dry;
+
     key = ngx_http_ollama_select(pool->sh, &want);
 
     if (key == NULL) {
 
+        want.stale = 0;
         rc = ngx_http_ollama_select_refuse(pool->sh, &want, lease);
 
         if (!lease->dry) {
@@ -83,7 +88,6 @@ ngx_http_ollama_lease_wait(ngx_http_ollama_pool_t *pool,
     ngx_http_ollama_lease_t *lease, ngx_uint_t line, ngx_uint_t max)
 {
     ngx_int_t                  rc;
-    ngx_http_ollama_want_t     want;
     ngx_http_ollama_node_t    *node;
     ngx_http_ollama_shared_t  *sh;
 
@@ -95,16 +99,7 @@ ngx_http_ollama_lease_wait(ngx_http_ollama_pool_t *pool,
 
     ngx_http_ollama_pool_lock(pool);
 
-    if (sh->nwaiting && !ngx_queue_empty(&sh->fresh) && !lease->dry) {
-
-        /* those who came before have not all been looked at yet */
-
-        ngx_http_ollama_want(sh, lease, &want);
-        rc = ngx_http_ollama_select_refuse(sh, &want, lease);
-
-    } else {
-        rc = ngx_http_ollama_lease_try(pool, lease);
-    }
+    rc = ngx_http_ollama_lease_try(pool, lease);
 
     if (rc != NGX_AGAIN) {
         goto done;
@@ -229,7 +224,7 @@ ngx_http_ollama_lease_settle(ngx_http_ollama_pool_t *pool,
 
     if (pool->process == NULL && node != &ngx_http_ollama_no_node) {
 
-        /* the process is about to exit: all its leases are settled */
+        /* the process is about to exit: all is given back already */
 
         lease->node = NULL;
         lease->key = 0;
@@ -370,6 +365,13 @@ ngx_http_ollama_lease_key(ngx_http_ollama_pool_t *pool,
         return ngx_http_ollama_key_by_number(pool->sh, lease->key);
     }
 
+    if (pool->process == NULL) {
+
+        /* what it held was given back when the process began to exit */
+
+        return NULL;
+    }
+
     if ((*node)->pinned || (*node)->waiting || (*node)->handed) {
         return NULL;
     }
@@ -409,15 +411,15 @@ ngx_http_ollama_lease_node(ngx_http_ollama_pool_t *pool,
     ngx_http_ollama_node_t    *node;
     ngx_http_ollama_shared_t  *sh;
 
+    if (pool->process == NULL) {
+        return NULL;
+    }
+
     if (lease->node && lease->node != &ngx_http_ollama_no_node) {
         return lease->node;
     }
 
     sh = pool->sh;
-
-    if (pool->process == NULL) {
-        return NULL;
-    }
 
     if (ngx_queue_empty(&sh->free_nodes)
         && ngx_http_ollama_nodes_add(pool) != NGX_OK)

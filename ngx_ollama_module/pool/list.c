@@ -54,7 +54,7 @@ ngx_http_ollama_list_prepare(ngx_http_ollama_pool_t *pool, ngx_log_t *log)
 
     size = ngx_http_ollama_list_need(pool);
 
-    if (size < 1024 * 1024) {
+    if (size < 10 * 1024 * 1024) {
         ngx_log_error(NGX_LOG_EMERG, log, 0,
                       "\"ollama_zone\" \"%V\" is too small for %uz keys, "
                       "%uzk is needed", &pool->shm_zone->shm.name,

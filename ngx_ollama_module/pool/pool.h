@@ -19,10 +19,12 @@
  *                 back; also the end of waiting.  Any number of times
  *
  * key, name and authorization are copies, or point to what stays until the
- * lease is settled.  key is 0 when there is none.  A lease that is refused says
- * with which status, why and when to come again (retry: seconds since 1970, 0:
- * nobody knows).  A request that has to be served although there is no memory
- * for its lease gets a key all the same, and counts for nothing.
+ * lease is settled; afterwards key and name still say which one it was.  key is
+ * 0 when there is none: before, and while it waits.  A lease that is refused
+ * says with which status, why and when to come again (retry: seconds since
+ * 1970, 0: nobody knows), and so does one that waits.  A request that has to be
+ * served although there is no memory for its lease gets a key all the same; its
+ * tokens are booked, but it is not counted as in flight.
  *
  * Hand-off.  Whoever frees a slot (a lease settled, a penalty's end, a key
  * proven, a higher limit, a reset, a reload) hands it, under the lock that is
@@ -46,9 +48,9 @@
  * start and reload.  Times are seconds since 1970 (ngx_time()) unless they are
  * called ms; tokens are 64-bit.
  *
- * A list that cannot be taken is refused as a whole: ..._pool_commit() makes the
- * new one valid when nginx has decided for the new configuration, and what was
- * prepared for one that failed is given up with its cycle.
+ * A list that cannot be taken is refused as a whole: ..._pool_commit() makes
+ * the new one valid when nginx has decided for the new configuration, and what
+ * was prepared for one that failed is given up with its cycle.
  */
 
 
@@ -66,7 +68,7 @@
 
 #define NGX_HTTP_OLLAMA_MAX_TRIES   16
 #define NGX_HTTP_OLLAMA_REASON_LEN  64      /* with NUL */
-#define NGX_HTTP_OLLAMA_QUEUES      16      /* upstreams with one of their own */
+#define NGX_HTTP_OLLAMA_QUEUES      16      /* of waiters, by upstream */
 #define NGX_HTTP_OLLAMA_MODEL_LEN   256
 
 
@@ -191,7 +193,10 @@ typedef struct {
 } ngx_http_ollama_cursor_t;
 
 
-/* told, outside of the lock, by the process that changed it */
+/*
+ * Told by the process that changed it, outside of the lock (but when an account
+ * of more than 64 keys is blamed at once).
+ */
 
 typedef void (*ngx_http_ollama_changed_pt)(void *data,
     ngx_http_ollama_penalty_t *penalty);
@@ -246,7 +251,8 @@ void ngx_http_ollama_lease_skip(ngx_http_ollama_lease_t *lease);
 
 /*
  * Completes the answer by what the pool knows (level), judges it, and applies
- * the verdict to key, account or (key, model).
+ * the verdict to key, account or (key, model).  A lease of any key (.._any())
+ * is judged, but nothing is held against the key.
  */
 
 void ngx_http_ollama_lease_judge(ngx_http_ollama_pool_t *pool,
@@ -274,14 +280,21 @@ uint64_t ngx_http_ollama_pool_usual(ngx_http_ollama_pool_t *pool,
     ngx_http_ollama_lease_t *lease);
 
 
-/* this process's waiters: NULL when there is no more news */
+/*
+ * This process's waiters: NULL when there is no more to say for now.  A few at
+ * a time are looked at, so there may be news again right away.
+ */
 
 ngx_uint_t ngx_http_ollama_pool_news(ngx_http_ollama_pool_t *pool);
 ngx_http_ollama_lease_t *ngx_http_ollama_pool_served(
     ngx_http_ollama_pool_t *pool, ngx_int_t *rc);
 
 
-/* snapshots: how many were written to out, 0 at the end */
+/*
+ * Snapshots: how many were written to out, 0 at the end; at most 64 at a time.
+ * A list that is replaced meanwhile is gone on with at the same place, and the
+ * cursor's generation is another one.
+ */
 
 void ngx_http_ollama_pool_totals(ngx_http_ollama_pool_t *pool,
     ngx_http_ollama_totals_t *totals);

@@ -6,6 +6,8 @@
 #include "key.h"
 
 
+static void ngx_http_ollama_queue_begin(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_node_t *node);
 static void ngx_http_ollama_queue_insert(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_node_t *node);
 static void ngx_http_ollama_queue_remove(ngx_http_ollama_shared_t *sh,
@@ -14,6 +16,8 @@ static void ngx_http_ollama_queue_set_aside(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_node_t *node);
 static void ngx_http_ollama_queue_return(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_process_t *process);
+static void ngx_http_ollama_queue_offer(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_node_t *node);
 static void ngx_http_ollama_queue_take_back(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_node_t *node);
 static ngx_http_ollama_node_t *ngx_http_ollama_queue_first(
@@ -27,14 +31,28 @@ static ngx_http_ollama_lease_t *ngx_http_ollama_queue_hopeless(
     ngx_http_ollama_pool_t *pool);
 
 
-/* a node that holds nothing: it waits from now on */
+/* a node that holds nothing: it waits from now on, behind the others */
 
 void
 ngx_http_ollama_queue_join(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_node_t *node)
 {
-    node->waiting = 1;
     node->arrival = ++sh->arrivals;
+
+    ngx_http_ollama_queue_begin(sh, node);
+    ngx_http_ollama_queue_insert(sh, node);
+
+    /* what it has just given back may be for itself, too */
+
+    ngx_http_ollama_queue_offer(sh, node);
+}
+
+
+static void
+ngx_http_ollama_queue_begin(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_node_t *node)
+{
+    node->waiting = 1;
     node->seen = sh->version;
 
     sh->nwaiting++;
@@ -42,8 +60,6 @@ ngx_http_ollama_queue_join(ngx_http_ollama_shared_t *sh,
 
     ngx_queue_remove(&node->queue);
     ngx_queue_insert_tail(&node->process->waiters, &node->queue);
-
-    ngx_http_ollama_queue_insert(sh, node);
 }
 
 
@@ -157,9 +173,7 @@ ngx_http_ollama_queue_return(ngx_http_ollama_shared_t *sh,
 {
     ngx_uint_t               i, n;
     ngx_queue_t             *q;
-    ngx_http_ollama_key_t   *key;
     ngx_http_ollama_node_t  *node, *nodes[NGX_HTTP_OLLAMA_LOOK];
-    ngx_http_ollama_want_t   want;
 
     process->stalled = NGX_HTTP_OLLAMA_RETURNS;
 
@@ -191,21 +205,40 @@ ngx_http_ollama_queue_return(ngx_http_ollama_shared_t *sh,
 
     ngx_http_ollama_queue_hand(sh);
 
-    /* keys which nobody else could use */
-
     for (i = 0; i < n; i++) {
-        node = nodes[i];
+        ngx_http_ollama_queue_offer(sh, nodes[i]);
+    }
+}
 
-        if (!node->waiting || node->aside) {
-            continue;
-        }
+
+/* ready keys that nobody else could use are fresh again for this one */
+
+static void
+ngx_http_ollama_queue_offer(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_node_t *node)
+{
+    ngx_http_ollama_key_t   *key;
+    ngx_http_ollama_want_t   want;
+
+    while (node->waiting && !node->aside) {
 
         ngx_http_ollama_queue_want(sh, node, &want);
+        want.stale = 1;
 
         key = ngx_http_ollama_select(sh, &want);
 
-        if (key) {
-            ngx_http_ollama_queue_serve(sh, node, key);
+        if (key == NULL) {
+            return;
+        }
+
+        ngx_http_ollama_key_refresh(sh, key);
+        ngx_http_ollama_queue_hand(sh);
+
+        if (key->is_fresh) {
+
+            /* it has been looked at enough for now */
+
+            return;
         }
     }
 }
@@ -255,18 +288,15 @@ static void
 ngx_http_ollama_queue_take_back(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_node_t *node)
 {
-    uint64_t                    arrival;
     ngx_http_ollama_process_t  *process;
 
-    arrival = node->arrival;
     process = node->process;
 
     ngx_http_ollama_node_give_back(sh, node);
+    ngx_http_ollama_queue_begin(sh, node);
 
-    ngx_http_ollama_queue_join(sh, node);
-    ngx_http_ollama_queue_set_aside(sh, node);
-
-    node->arrival = arrival;
+    node->aside = 1;
+    ngx_queue_insert_tail(&process->aside, &node->wait);
 
     process->stalled = NGX_HTTP_OLLAMA_STALLED;
 }
@@ -314,7 +344,16 @@ ngx_http_ollama_queue_hand(ngx_http_ollama_shared_t *sh)
 
         least = ngx_http_ollama_select(sh, &want);
 
-        ngx_http_ollama_queue_serve(sh, node, least ? least : key);
+        if (least && least != key) {
+            key = least;
+            node = ngx_http_ollama_queue_first(sh, key, &looks);
+
+            if (node == NULL) {
+                return;
+            }
+        }
+
+        ngx_http_ollama_queue_serve(sh, node, key);
     }
 }
 
@@ -420,6 +459,7 @@ ngx_http_ollama_queue_want(ngx_http_ollama_shared_t *sh,
     want->blocked = ngx_http_ollama_model_blocked(sh, model, node->hash);
     want->tried = node->tried;
     want->ntried = node->ntried;
+    want->stale = 0;
 }
 
 

@@ -223,7 +223,7 @@ ngx_http_ollama_account_slots(ngx_http_ollama_account_t *account)
 }
 
 
-/* the end of what is next to end; a key outside of the list waits for nothing */
+/* of what ends next; a key outside of the list waits for nothing */
 
 void
 ngx_http_ollama_key_deadline(ngx_http_ollama_shared_t *sh,
@@ -272,6 +272,7 @@ ngx_http_ollama_want(ngx_http_ollama_shared_t *sh,
     want->blocked = ngx_http_ollama_model_blocked(sh, model, 0);
     want->tried = lease->tried;
     want->ntried = lease->ntried;
+    want->stale = 0;
 }
 
 
@@ -297,6 +298,7 @@ ngx_http_ollama_want_fits(ngx_http_ollama_want_t *want,
 {
     return !(want->blocked && ngx_http_ollama_bit_test(want->blocked,
                                                        key->slot))
+           && !(want->stale && key->is_fresh)
            && !ngx_http_ollama_want_tried(want, key);
 }
 
@@ -384,7 +386,7 @@ ngx_http_ollama_map_least(ngx_http_ollama_shared_t *sh, uint64_t *map,
             key = slots->keys[w * 64 + __builtin_ctzll(bits)];
             bits &= bits - 1;
 
-            if (ngx_http_ollama_want_tried(want, key)) {
+            if (!ngx_http_ollama_want_fits(want, key)) {
                 continue;
             }
 
@@ -546,7 +548,7 @@ ngx_http_ollama_select_soonest(ngx_http_ollama_shared_t *sh,
 }
 
 
-/* no key can be had: is it worth waiting for one, or when is the soonest free? */
+/* no key can be had: is one worth waiting for, or when is the soonest free? */
 
 ngx_int_t
 ngx_http_ollama_select_refuse(ngx_http_ollama_shared_t *sh,

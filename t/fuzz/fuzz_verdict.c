@@ -87,6 +87,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             abort();
         }
 
+    } else if (v.key == OLLAMA_KEY_BEHIND) {
+
+        if (v.until != 0 || v.slots != 0 || v.level != a.level || v.proves
+            || v.request != OLLAMA_REQUEST_NEXT_KEY
+            || a.failure != OLLAMA_FAIL_ABORTED_EARLY)
+        {
+            abort();
+        }
+
     } else {
 
         if (v.until <= a.now || v.until > a.now + OLLAMA_RETRY_AFTER_MAX

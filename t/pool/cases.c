@@ -446,6 +446,9 @@ t_processes(void)
     ngx_http_ollama_pool_exit_process(&w.workers[1]);
     t_ok(w.pool->sh->nprocesses == 99 && w.pool->sh->in_flight == 100,
          "one that exits gives back, too");
+    t_settle(&w.workers[1], &l[1], 100);
+    t_ok(w.pool->sh->in_flight == 100 && t_key(&w, 0)->window.sum == 0,
+         "once");
     t_right(&w, "exited");
     t_end(&w);
 }

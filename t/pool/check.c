@@ -359,7 +359,8 @@ t_check_waiters(world_t *w)
 
         /* too much for one look: somebody has to come again at once */
 
-        return (sh->is_due && (ngx_msec_int_t) (ngx_current_msec - sh->due) >= 0)
+        return (sh->is_due
+                && (ngx_msec_int_t) (ngx_current_msec - sh->due) >= 0)
                ? NULL : "fresh keys, and nobody is called";
     }
 

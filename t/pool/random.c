@@ -97,6 +97,93 @@ t_model(char *model)
 static ngx_uint_t   t_running[16], t_nrunning;
 
 
+/* nobody is handed a key for which one waits who came earlier */
+
+static ngx_http_ollama_node_t  *t_handed[LEASES];
+static uint64_t                 t_handed_arrival[LEASES];
+static ngx_uint_t               t_nhanded, t_nlate;
+
+
+static void
+t_handed_before(world_t *w)
+{
+    ngx_queue_t  *q, *handed;
+
+    handed = &w->pool->sh->handed;
+    t_nhanded = 0;
+
+    for (q = ngx_queue_head(handed);
+         q != ngx_queue_sentinel(handed);
+         q = ngx_queue_next(q))
+    {
+        t_handed[t_nhanded] = ngx_queue_data(q, ngx_http_ollama_node_t, wait);
+        t_handed_arrival[t_nhanded] = t_handed[t_nhanded]->arrival;
+        t_nhanded++;
+    }
+}
+
+
+static const char *
+t_handed_after(world_t *w)
+{
+    ngx_uint_t               i, j;
+    ngx_queue_t             *q, *handed;
+    uint64_t                *blocked;
+    ngx_http_ollama_node_t  *node, *waiter;
+
+    handed = &w->pool->sh->handed;
+
+    for (q = ngx_queue_head(handed);
+         q != ngx_queue_sentinel(handed);
+         q = ngx_queue_next(q))
+    {
+        node = ngx_queue_data(q, ngx_http_ollama_node_t, wait);
+
+        for (i = 0; i < t_nhanded; i++) {
+            if (t_handed[i] == node && t_handed_arrival[i] == node->arrival) {
+                break;
+            }
+        }
+
+        if (i < t_nhanded) {
+            continue;
+        }
+
+        for (i = 0; i < LEASES; i++) {
+
+            waiter = (t_slots[i].state == 2) ? t_slots[i].lease.node : NULL;
+
+            if (waiter == NULL || !waiter->waiting || waiter->aside
+                || waiter->arrival > node->arrival)
+            {
+                continue;
+            }
+
+            blocked = ngx_http_ollama_model_blocked(w->pool->sh, waiter->model,
+                                                    waiter->hash);
+
+            if (blocked && ngx_http_ollama_bit_test(blocked, node->key->slot)) {
+                continue;
+            }
+
+            for (j = 0; j < waiter->ntried; j++) {
+                if (waiter->tried[j] == node->key->number) {
+                    break;
+                }
+            }
+
+            if (j == waiter->ntried) {
+                return "somebody was passed";
+            }
+
+            t_nlate++;
+        }
+    }
+
+    return NULL;
+}
+
+
 static void
 t_one(world_t *w, slot_t *s)
 {
@@ -249,6 +336,8 @@ t_random(void)
 
         kind = t_rand(1000);
 
+        t_handed_before(w);
+
         if (kind < 940) {
             t_one(w, &t_slots[t_rand(LEASES)]);
 
@@ -296,6 +385,10 @@ t_random(void)
         }
 
         wrong = t_check(w);
+
+        if (wrong == NULL) {
+            wrong = t_handed_after(w);
+        }
 
         max[0] = ngx_max(max[0], w->pool->sh->nwaiting);
         max[1] = ngx_max(max[1], w->pool->sh->in_flight);
