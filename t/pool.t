@@ -97,6 +97,7 @@ sub needed
 
 
 cases('cases');
+cases('crowd');
 cases('random', POOL_SEED => $_, POOL_STEPS => 5000) for 1 .. 4;
 
 for my $keys (100, 600, 1777, 10000) {

@@ -179,6 +179,13 @@ ngx_http_ollama_lease_any(ngx_http_ollama_pool_t *pool,
 
     ngx_http_ollama_lease_grant(lease, key);
 
+    if (node == NULL) {
+
+        /* nothing to give back, nor to be held against the key */
+
+        lease->node = NULL;
+    }
+
 done:
 
     ngx_http_ollama_pool_unlock(pool);

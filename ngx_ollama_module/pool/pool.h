@@ -282,7 +282,8 @@ uint64_t ngx_http_ollama_pool_usual(ngx_http_ollama_pool_t *pool,
 
 /*
  * This process's waiters: NULL when there is no more to say for now.  A few at
- * a time are looked at, so there may be news again right away.
+ * a time are looked at, so there may be news again right away.  NGX_OK: it has
+ * a key; NGX_DECLINED: it waits no more, and is settled as any other.
  */
 
 ngx_uint_t ngx_http_ollama_pool_news(ngx_http_ollama_pool_t *pool);

@@ -805,6 +805,9 @@ t_nodeless(void)
          "a process without memory serves all the same");
     t_settle(&lost, &a, 0);
     t_settle(&lost, &b, 0);
+    ngx_http_ollama_lease_any(&lost, &a);
+    t_ok(t_named(&a, "one"), "with any key, too");
+    t_settle(&lost, &a, 0);
     t_right(&w, "lost");
     t_end(&w);
 }

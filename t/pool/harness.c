@@ -10,6 +10,7 @@ static void t_handle(world_t *w, pool_t **pool, ngx_pool_t **memory);
 
 
 ngx_uint_t  t_failed;
+uint64_t    t_commit_ns;
 
 static ngx_uint_t   t_number;
 static ngx_time_t   t_now;
@@ -63,6 +64,9 @@ t_init_module(ngx_cycle_t *cycle)
 
     if (what && strcmp(what, "random") == 0) {
         t_random();
+
+    } else if (what && strcmp(what, "crowd") == 0) {
+        t_crowd();
 
     } else if (what && strcmp(what, "bench") == 0) {
         t_bench();
@@ -292,7 +296,9 @@ t_reload(world_t *w, const char *text, ngx_uint_t n, ngx_uint_t commit)
     rc = pool->shm_zone->init(pool->shm_zone, w->zone->data);
 
     if (rc == NGX_OK && commit) {
+        t_commit_ns = t_ns();
         ngx_http_ollama_pool_commit(pool);
+        t_commit_ns = t_ns() - t_commit_ns;
 
         ngx_destroy_pool(w->memory);
 

@@ -8,6 +8,7 @@
  *
  *     POOL_TEST=cases    what the pool has to do, one thing after another
  *     POOL_TEST=random   thousands of operations; after each one all is counted
+ *     POOL_TEST=crowd    real processes at once; then all is counted
  *     POOL_TEST=bench    what each operation takes, with POOL_KEYS keys
  *     POOL_TEST=zone     a zone of POOL_SIZE bytes: does the list fit?
  *
@@ -46,6 +47,10 @@ typedef struct {
 
 
 extern ngx_uint_t  t_failed;
+extern uint64_t    t_commit_ns;
+
+
+uint64_t t_ns(void);
 
 
 void t_ok(ngx_uint_t ok, const char *name, ...);
@@ -82,6 +87,7 @@ const char *t_check(world_t *w);
 
 void t_cases(void);
 void t_random(void);
+void t_crowd(void);
 void t_bench(void);
 void t_zone(void);
 
