@@ -146,6 +146,13 @@ static ngx_int_t
 ngx_http_ollama_check_request(ngx_http_request_t *r,
     ngx_http_ollama_ctx_t *ctx)
 {
+    if (r != r->main) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "a subrequest to \"%V\" was refused: it would need a key "
+                      "of its own", &r->uri);
+        return NGX_ERROR;
+    }
+
     if (ctx == NULL || ctx->state != NGX_HTTP_OLLAMA_GRANTED) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "an upstream with \"ollama_keys\" was used by "

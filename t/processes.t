@@ -21,10 +21,7 @@ my $reloads = 4;
 my %stream = (stream => 1, sim => { words => 2, delay_ms => 900_000 });
 
 my $t = Proxy->new(workers => $workers, server => $Workers::header);
-my $file = $t->dir . '/nginx.conf';
 
-Process::spill($file, Process::slurp($file)
-                      =~ s/^events/worker_shutdown_timeout 1800s;\n\nevents/mr);
 $t->run;
 
 my @streams;

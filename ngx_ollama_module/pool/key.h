@@ -295,6 +295,7 @@ struct ngx_http_ollama_pool_s {
     /* what is prepared and not committed; this is the master's own memory */
 
     ngx_http_ollama_line_t          *lines;
+    ngx_uint_t                       nlines;    /* "config" may be gone */
     ngx_http_ollama_key_t          **keys;
     ngx_http_ollama_slots_t         *slots;
     void                            *notes;     /* pages of them */

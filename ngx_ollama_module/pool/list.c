@@ -90,6 +90,8 @@ ngx_http_ollama_list_read(ngx_http_ollama_pool_t *pool)
         return NGX_ERROR;
     }
 
+    pool->nlines = pool->config->nkeys;
+
     for (i = 0; i < pool->config->nkeys; i++) {
 
         ck = &pool->config->keys[i];
@@ -312,7 +314,7 @@ ngx_http_ollama_list_discard(ngx_http_ollama_pool_t *pool)
 
         ngx_shmtx_lock(&pool->shpool->mutex);
 
-        for (i = 0; i < pool->config->nkeys; i++) {
+        for (i = 0; i < pool->nlines; i++) {
             line = &pool->lines[i];
 
             if (line->new_account) {
