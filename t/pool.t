@@ -84,7 +84,7 @@ sub needed
 
     unlink "$dir/error.log";
 
-    my $told = zone($keys, 131072);
+    my $told = zone($keys, 196608);
 
     if (open my $log, '<', "$dir/error.log") {
         local $/;
@@ -99,6 +99,9 @@ sub needed
 cases('cases');
 cases('crowd');
 cases('random', POOL_SEED => $_, POOL_STEPS => 5000) for 1 .. 4;
+
+like(zone(10, 196608), qr/start ok, reload ok, lease ok/,
+     'the smallest zone that is accepted is of use');
 
 for my $keys (100, 600, 1777, 10000) {
     my $size = needed($keys);

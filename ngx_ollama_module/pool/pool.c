@@ -25,6 +25,14 @@ ngx_http_ollama_pool_create(ngx_conf_t *cf, ngx_str_t *name, size_t size)
     ngx_pool_cleanup_t      *cln;
     ngx_http_ollama_pool_t  *pool;
 
+    if (size < NGX_HTTP_OLLAMA_POOL_MIN) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "zone \"%V\" is too small, at least %uz bytes "
+                           "are needed", name,
+                           (size_t) NGX_HTTP_OLLAMA_POOL_MIN);
+        return NULL;
+    }
+
     pool = ngx_pcalloc(cf->pool, sizeof(ngx_http_ollama_pool_t));
     if (pool == NULL) {
         return NULL;

@@ -71,6 +71,8 @@
 #define NGX_HTTP_OLLAMA_QUEUES      16      /* of waiters, by upstream */
 #define NGX_HTTP_OLLAMA_MODEL_LEN   256
 
+#define NGX_HTTP_OLLAMA_POOL_MIN    (48 * ngx_pagesize)     /* of a zone */
+
 
 typedef struct ngx_http_ollama_pool_s  ngx_http_ollama_pool_t;
 
@@ -202,7 +204,7 @@ typedef void (*ngx_http_ollama_changed_pt)(void *data,
     ngx_http_ollama_penalty_t *penalty);
 
 
-/* the configuration's side */
+/* the configuration's side; NULL: the reason is in the log */
 
 ngx_http_ollama_pool_t *ngx_http_ollama_pool_create(ngx_conf_t *cf,
     ngx_str_t *name, size_t size);

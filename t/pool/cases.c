@@ -763,7 +763,7 @@ t_nodeless(void)
     pool_t       lost;
     ngx_uint_t   i, n;
 
-    t_world(&w, "one", 0, 160 * 1024);
+    t_world(&w, "one", 0, 200 * 1024);
     p = t_worker(&w);
 
     many = calloc(20000, sizeof(lease_t));
