@@ -144,7 +144,8 @@ void ollama_usage_finish(ollama_usage_t *u);
 
 /*
  * Whether the last feed was whole lines or events of text, of a shape that is
- * known, and nothing else: nothing that sse_cut.h would take out, either.
+ * known, and nothing else; in an OpenAI stream nothing that sse_cut.h would
+ * take out, either.
  */
 int ollama_usage_only_text(const ollama_usage_t *u);
 

@@ -96,6 +96,7 @@ static usage_shape_t *shape_room(void);
 
 
 static usage_shape_t  shapes[OLLAMA_USAGE_SHAPES];
+static usage_shape_t  shape_draft;
 static unsigned       shape_hand;
 
 
@@ -155,9 +156,10 @@ ollama_usage_shape_learn(const ollama_usage_answer_t *a,
 {
     usage_shape_t  *s;
 
-    s = shape_room();
+    /* not in its place yet: for what makes no shape none has to go */
 
-    s->kind = 0;
+    s = &shape_draft;
+
     s->met = 0;
     s->len = 0;
     s->nholes = 0;
@@ -165,6 +167,7 @@ ollama_usage_shape_learn(const ollama_usage_answer_t *a,
     s->model = 0;
     s->told = 0;
     s->text_only = !f->spoke;
+    s->kind = shape_kind(a);
 
     if (!shape_draw(s, a->family, notes, n, p, end)) {
         return;
@@ -175,7 +178,7 @@ ollama_usage_shape_learn(const ollama_usage_answer_t *a,
     s->holes[s->nholes].start = OLLAMA_USAGE_SHAPE_TEXT + 1;
     s->holes[s->nholes].end = OLLAMA_USAGE_SHAPE_TEXT + 1;
 
-    s->kind = shape_kind(a);
+    *shape_room() = *s;
 }
 
 

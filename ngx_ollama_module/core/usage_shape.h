@@ -20,7 +20,7 @@
  * bytes an escape counts as one.
  *
  * The last OLLAMA_USAGE_SHAPES are kept for all answers of the process, about
- * 24 KB of static memory (one that is not met goes first).  Not for threads.
+ * 29 KB of static memory (one that is not met goes first).  Not for threads.
  */
 
 #ifndef OLLAMA_USAGE_SHAPE_H_INCLUDED

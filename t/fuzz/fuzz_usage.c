@@ -13,6 +13,7 @@
  */
 
 #include "fuzz.h"
+#include "sse_cut.h"
 #include "usage.h"
 #include "usage_shape.h"
 
@@ -24,11 +25,13 @@
 #define FUZZ_ALTERED  (sizeof(FUZZ_512) + 16)
 
 
-static ollama_usage_t  *whole, *split;
+static ollama_usage_t    *whole, *split;
+static ollama_sse_cut_t  *cut;
 
 
 static void fuzz_one(const uint8_t *data, size_t size, unsigned how,
     unsigned seed);
+static void fuzz_uncut(const uint8_t *data, size_t size);
 static size_t fuzz_alter(uint8_t *to, const uint8_t *data, size_t n,
     const uint8_t *how);
 static void fuzz_check_result(const ollama_usage_result_t *res,
@@ -55,7 +58,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (whole == NULL) {
         whole = ollama_usage_create();
         split = ollama_usage_create();
-        fuzz_check(whole != NULL && split != NULL);
+        cut = ollama_sse_cut_create();
+        fuzz_check(whole != NULL && split != NULL && cut != NULL);
     }
 
     how = data[0];
@@ -104,6 +108,31 @@ fuzz_one(const uint8_t *data, size_t size, unsigned how, unsigned seed)
     fuzz_equal(ollama_usage_result(whole), ollama_usage_result(split));
 
     fuzz_check_result(ollama_usage_result(whole), data, size);
+
+    if (size && (how & 3) == OLLAMA_FORMAT_SSE
+        && (how >> 2 & 7) % 5 == OLLAMA_USAGE_FAMILY_OPENAI
+        && ollama_usage_only_text(whole))
+    {
+        fuzz_uncut(data, size);
+    }
+}
+
+
+/* Of text the cutter takes nothing, and has not to be shown it. */
+
+static void
+fuzz_uncut(const uint8_t *data, size_t size)
+{
+    ollama_sse_run_t      run;
+    const unsigned char  *p;
+
+    p = data;
+    ollama_sse_cut_reset(cut);
+
+    while (ollama_sse_cut_next(cut, &p, data + size, &run)) { /* void */ }
+
+    fuzz_check(ollama_sse_cut_dropped(cut) == 0);
+    fuzz_check(ollama_sse_cut_between(cut));
 }
 
 

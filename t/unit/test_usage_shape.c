@@ -440,6 +440,38 @@ test_too_large(void **state)
 }
 
 
+/* nor does one have to go for it */
+
+static void
+test_too_large_keeps(void **state)
+{
+    char    answer[4096], *p;
+    size_t  i;
+
+    (void) state;
+
+    p = answer;
+    p += sprintf(p, "{\"a\":[\"\"");
+
+    for (i = 0; i < OLLAMA_USAGE_SHAPE_HOLES; i++) {
+        p += sprintf(p, ",\"%zu\"", i);
+    }
+
+    sprintf(p, "]}\n");
+
+    ollama_usage_reset(u, NDJSON, NATIVE);
+    pieces_one(NTEXT("a"), strlen(NTEXT("a")), feed, NULL);
+
+    for (i = 0; i < 3 * OLLAMA_USAGE_SHAPES; i++) {
+        pieces_one(answer, strlen(answer), feed, NULL);
+        assert_false(ollama_usage_only_text(u));
+    }
+
+    pieces_one(NTEXT("b"), strlen(NTEXT("b")), feed, NULL);
+    assert_true(ollama_usage_only_text(u));
+}
+
+
 static int
 setup(void **state)
 {
@@ -472,7 +504,8 @@ main(void)
         cmocka_unit_test(test_kinds),
         cmocka_unit_test(test_many),
         cmocka_unit_test(test_limit),
-        cmocka_unit_test(test_too_large)
+        cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_too_large_keeps)
     };
 
     return cmocka_run_group_tests_name("usage_shape", tests, setup, teardown);
