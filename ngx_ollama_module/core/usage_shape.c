@@ -55,7 +55,7 @@ typedef struct {
     uint32_t              told;     /* bits of holes, without the model's */
     shape_hole_t          holes[OLLAMA_USAGE_SHAPE_HOLES + 1];
     shape_op_t            ops[OLLAMA_USAGE_NOTES];
-    unsigned char         text[OLLAMA_USAGE_SHAPE_TEXT];
+    unsigned char         text[OLLAMA_USAGE_SHAPE_BYTES];
 } usage_shape_t;
 
 
@@ -175,8 +175,8 @@ ollama_usage_shape_learn(const ollama_usage_answer_t *a,
 
     /* behind the last one there is a hole that is never reached */
 
-    s->holes[s->nholes].start = OLLAMA_USAGE_SHAPE_TEXT + 1;
-    s->holes[s->nholes].end = OLLAMA_USAGE_SHAPE_TEXT + 1;
+    s->holes[s->nholes].start = OLLAMA_USAGE_SHAPE_BYTES + 1;
+    s->holes[s->nholes].end = OLLAMA_USAGE_SHAPE_BYTES + 1;
 
     *shape_room() = *s;
 }
@@ -602,7 +602,7 @@ shape_text(usage_shape_t *s, const unsigned char *p, const unsigned char *end)
 
     n = end - p;
 
-    if (n > OLLAMA_USAGE_SHAPE_TEXT - s->len) {
+    if (n > OLLAMA_USAGE_SHAPE_BYTES - s->len) {
         return 0;
     }
 

@@ -30,14 +30,14 @@
 #include "usage_facts.h"
 
 
-#define OLLAMA_USAGE_SHAPES       16
-#define OLLAMA_USAGE_SHAPE_TEXT   1024      /* of a document, without content */
-#define OLLAMA_USAGE_SHAPE_HOLES  32
-#define OLLAMA_USAGE_NOTES        96
+#define OLLAMA_USAGE_SHAPES           16
+#define OLLAMA_USAGE_SHAPE_BYTES      1024  /* of a document, without content */
+#define OLLAMA_USAGE_SHAPE_HOLES      32
+#define OLLAMA_USAGE_NOTES            96
 
-#define OLLAMA_USAGE_SHAPE_NONE   0
-#define OLLAMA_USAGE_SHAPE_READ   1
-#define OLLAMA_USAGE_SHAPE_TEXT_ONLY  2
+#define OLLAMA_USAGE_SHAPE_NONE       0     /* unknown: *p is where it was */
+#define OLLAMA_USAGE_SHAPE_READ       1
+#define OLLAMA_USAGE_SHAPE_TEXT_ONLY  2     /* read, and it was but text */
 
 
 /*

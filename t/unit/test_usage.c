@@ -1011,6 +1011,45 @@ test_reuse(void **state)
 }
 
 
+/* What an answer takes: next to nothing, but while a document has begun */
+
+static void
+test_memory(void **state)
+{
+    size_t           used, i;
+    ollama_usage_t  *many[10];
+
+    (void) state;
+
+    used = mallinfo2().uordblks;
+
+    for (i = 0; i < 10; i++) {
+        many[i] = ollama_usage_create();
+        assert_non_null(many[i]);
+        ollama_usage_reset(many[i], NDJSON, NATIVE);
+        ollama_usage_feed(many[i], (const unsigned char *) SAYS("x") "\n",
+                          sizeof(SAYS("x")));
+    }
+
+    assert_in_range(mallinfo2().uordblks - used, 0, 10 * 1024);
+
+    for (i = 0; i < 10; i++) {
+        ollama_usage_feed(many[i], (const unsigned char *) "{\"a", 3);
+    }
+
+    assert_in_range(mallinfo2().uordblks - used, 0, 10 * 10240);
+
+    for (i = 0; i < 10; i++) {
+        ollama_usage_finish(many[i]);
+        ollama_usage_destroy(many[i]);
+    }
+
+    /* a few are kept for the next answers */
+
+    assert_in_range(mallinfo2().uordblks - used, 0, 8 * 10240);
+}
+
+
 static void
 test_tokens(void **state)
 {
@@ -1186,6 +1225,7 @@ main(void)
         cmocka_unit_test(test_depth),
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_reuse),
+        cmocka_unit_test(test_memory),
         cmocka_unit_test(test_tokens),
         cmocka_unit_test(test_so_far),
         cmocka_unit_test(test_format),
