@@ -23,20 +23,20 @@ ollama_scan_plain(const unsigned char *p, const unsigned char *end)
 #if defined(__SSE2__)
 
     int      mask;
-    __m128i  chunk, quote, backslash, control;
+    __m128i  chunk, flipped;
 
-    quote = _mm_set1_epi8('"');
-    backslash = _mm_set1_epi8('\\');
-    control = _mm_set1_epi8(0x1f);
+    /* with bit 1 flipped, a quote is 0x20, and what is below stays below */
 
     while (end - p >= 16) {
         chunk = _mm_loadu_si128((const __m128i *) p);
+        flipped = _mm_xor_si128(chunk, _mm_set1_epi8(0x02));
 
         mask = _mm_movemask_epi8(
                    _mm_or_si128(
-                       _mm_or_si128(_mm_cmpeq_epi8(chunk, quote),
-                                    _mm_cmpeq_epi8(chunk, backslash)),
-                       _mm_cmpeq_epi8(_mm_min_epu8(chunk, control), chunk)));
+                       _mm_cmpeq_epi8(chunk, _mm_set1_epi8('\\')),
+                       _mm_cmpeq_epi8(_mm_min_epu8(flipped,
+                                                   _mm_set1_epi8(0x20)),
+                                      flipped)));
 
         if (mask) {
             return p + __builtin_ctz(mask);
