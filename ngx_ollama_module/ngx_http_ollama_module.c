@@ -705,14 +705,6 @@ ngx_http_ollama_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    if (size < (ssize_t) (32 * ngx_pagesize)) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "zone \"%V\" is too small, at least %uz bytes "
-                           "are needed", &value[1],
-                           (size_t) 32 * ngx_pagesize);
-        return NGX_CONF_ERROR;
-    }
-
     omcf->zone = value[1];
 
     omcf->pool = ngx_http_ollama_pool_create(cf, &value[1], size);
