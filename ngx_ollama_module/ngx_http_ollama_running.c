@@ -5,7 +5,7 @@
 
 
 #define NGX_HTTP_OLLAMA_RUNNING_ZONE   (64 * 1024 * 1024)
-#define NGX_HTTP_OLLAMA_RUNNING_FIRST  20       /* ms, of a list of new ones */
+#define NGX_HTTP_OLLAMA_RUNNING_NEW    20       /* ms, until one is there */
 #define NGX_HTTP_OLLAMA_RUNNING_MANY   1000     /* requests: less often */
 #define NGX_HTTP_OLLAMA_BOARD_SIZE     16384    /* of a side, at first */
 #define NGX_HTTP_OLLAMA_BOARD_STALE    3000     /* ms */
@@ -63,8 +63,13 @@ struct ngx_http_ollama_running_s {
 
 static ngx_int_t ngx_http_ollama_running_init_zone(ngx_shm_zone_t *shm_zone,
     void *data);
+static void ngx_http_ollama_running_timer_init(ngx_event_t *ev,
+    ngx_event_handler_pt handler, ngx_log_t *log);
 static void ngx_http_ollama_running_handler(ngx_event_t *ev);
+static void ngx_http_ollama_running_new_handler(ngx_event_t *ev);
 static void ngx_http_ollama_running_write(void);
+static size_t ngx_http_ollama_running_entry(ngx_http_ollama_ctx_t *ctx,
+    ngx_uint_t side, size_t len);
 static ngx_int_t ngx_http_ollama_running_grow(ngx_uint_t side);
 static ngx_uint_t ngx_http_ollama_running_fresh(ngx_http_ollama_board_t *board,
     uint64_t now);
@@ -81,6 +86,7 @@ static uint32_t                    ngx_http_ollama_nlisted;
 static uint32_t                    ngx_http_ollama_nrunning;
 static uint32_t                    ngx_http_ollama_nshown;    /* on the board */
 static ngx_event_t                 ngx_http_ollama_running_timer;
+static ngx_event_t                 ngx_http_ollama_running_new;
 static ngx_connection_t            ngx_http_ollama_running_dummy;
 static ngx_http_ollama_running_t  *ngx_http_ollama_running;
 static ngx_http_ollama_board_t    *ngx_http_ollama_board;     /* or NULL */
@@ -149,7 +155,6 @@ void
 ngx_http_ollama_running_init_process(ngx_http_ollama_running_t *running,
     ngx_log_t *log)
 {
-    ngx_event_t              *ev;
     ngx_http_ollama_board_t  *board;
 
     ngx_queue_init(&ngx_http_ollama_requests);
@@ -180,14 +185,25 @@ ngx_http_ollama_running_init_process(ngx_http_ollama_running_t *running,
                       &running->shm_zone->shm.name);
     }
 
-    ev = &ngx_http_ollama_running_timer;
-
-    ngx_memzero(ev, sizeof(ngx_event_t));
     ngx_memzero(&ngx_http_ollama_running_dummy, sizeof(ngx_connection_t));
 
     ngx_http_ollama_running_dummy.fd = (ngx_socket_t) -1;
 
-    ev->handler = ngx_http_ollama_running_handler;
+    ngx_http_ollama_running_timer_init(&ngx_http_ollama_running_timer,
+                                       ngx_http_ollama_running_handler, log);
+    ngx_http_ollama_running_timer_init(&ngx_http_ollama_running_new,
+                                       ngx_http_ollama_running_new_handler,
+                                       log);
+}
+
+
+static void
+ngx_http_ollama_running_timer_init(ngx_event_t *ev,
+    ngx_event_handler_pt handler, ngx_log_t *log)
+{
+    ngx_memzero(ev, sizeof(ngx_event_t));
+
+    ev->handler = handler;
     ev->data = &ngx_http_ollama_running_dummy;
     ev->log = log;
     ev->cancelable = 1;
@@ -240,9 +256,9 @@ ngx_http_ollama_running_add(ngx_http_ollama_ctx_t *ctx)
     ngx_http_ollama_nrunning++;
     ctx->listed = 1;
 
-    if (!ngx_http_ollama_running_timer.timer_set) {
-        ngx_add_timer(&ngx_http_ollama_running_timer,
-                      NGX_HTTP_OLLAMA_RUNNING_FIRST);
+    if (!ngx_http_ollama_running_new.timer_set) {
+        ngx_add_timer(&ngx_http_ollama_running_new,
+                      NGX_HTTP_OLLAMA_RUNNING_NEW);
     }
 }
 
@@ -336,15 +352,61 @@ ngx_http_ollama_running_handler(ngx_event_t *ev)
 }
 
 
+/*
+ * Requests that have lasted long enough to be worth it are put behind those on
+ * the board: should the worker be killed now, they are not lost.
+ */
+
 static void
-ngx_http_ollama_running_write(void)
+ngx_http_ollama_running_new_handler(ngx_event_t *ev)
 {
-    size_t                    n, len;
-    u_char                   *p;
+    size_t                    len;
     ngx_uint_t                side;
     ngx_queue_t              *q;
     ngx_http_ollama_ctx_t    *ctx;
-    ngx_http_ollama_entry_t  *entry;
+    ngx_http_ollama_board_t  *board;
+
+    if (!ngx_http_ollama_running_timer.timer_set) {
+        ngx_http_ollama_running_handler(&ngx_http_ollama_running_timer);
+        return;
+    }
+
+    board = ngx_http_ollama_board;
+    side = board->side;
+    len = board->sides[side].len;
+
+    /* the new ones are the last; in their order they are from the next list on */
+
+    for (q = ngx_queue_last(&ngx_http_ollama_requests);
+         q != ngx_queue_sentinel(&ngx_http_ollama_requests);
+         q = ngx_queue_prev(q))
+    {
+        ctx = ngx_queue_data(q, ngx_http_ollama_ctx_t, running);
+
+        if (ctx->board || board->sides[side].size - len
+                          < NGX_HTTP_OLLAMA_BOARD_ENTRY)
+        {
+            break;
+        }
+
+        len += ngx_http_ollama_running_entry(ctx, side, len);
+    }
+
+    ngx_shmtx_lock(&ngx_http_ollama_running->shpool->mutex);
+
+    board->sides[side].len = len;
+
+    ngx_shmtx_unlock(&ngx_http_ollama_running->shpool->mutex);
+}
+
+
+static void
+ngx_http_ollama_running_write(void)
+{
+    size_t                    len;
+    ngx_uint_t                side;
+    ngx_queue_t              *q;
+    ngx_http_ollama_ctx_t    *ctx;
     ngx_http_ollama_board_t  *board;
 
     board = ngx_http_ollama_board;
@@ -365,23 +427,7 @@ ngx_http_ollama_running_write(void)
             continue;
         }
 
-        p = board->sides[side].entries + len;
-        entry = (ngx_http_ollama_entry_t *) p;
-
-        n = ngx_http_ollama_record_running(ctx,
-                                        p + sizeof(ngx_http_ollama_entry_t),
-                                        OLLAMA_RECORD_MAX);
-        if (n == 0) {
-            continue;
-        }
-
-        entry->len = (uint32_t) n;
-        entry->mark = ctx->unlisted ? NGX_HTTP_OLLAMA_ANSWERED
-                                    : NGX_HTTP_OLLAMA_RUNS;
-
-        ctx->board = (uint32_t) len + 1;
-
-        len += ngx_http_ollama_entry_size(entry);
+        len += ngx_http_ollama_running_entry(ctx, side, len);
     }
 
     board->sides[side].len = len;
@@ -397,6 +443,34 @@ ngx_http_ollama_running_write(void)
     ngx_http_ollama_nshown = ngx_http_ollama_nlisted;
 
     (void) ngx_atomic_fetch_add(&ngx_http_ollama_running->sh->version, 1);
+}
+
+
+/* there is room for it; returns how much it takes */
+
+static size_t
+ngx_http_ollama_running_entry(ngx_http_ollama_ctx_t *ctx, ngx_uint_t side,
+    size_t len)
+{
+    size_t                    n;
+    ngx_http_ollama_entry_t  *entry;
+
+    entry = (ngx_http_ollama_entry_t *)
+            (ngx_http_ollama_board->sides[side].entries + len);
+
+    n = ngx_http_ollama_record_running(ctx, (u_char *) (entry + 1),
+                                       OLLAMA_RECORD_MAX);
+    if (n == 0) {
+        return 0;
+    }
+
+    entry->len = (uint32_t) n;
+    entry->mark = ctx->unlisted ? NGX_HTTP_OLLAMA_ANSWERED
+                                : NGX_HTTP_OLLAMA_RUNS;
+
+    ctx->board = (uint32_t) len + 1;
+
+    return ngx_http_ollama_entry_size(entry);
 }
 
 

@@ -152,6 +152,7 @@ $t = proxy();
 @streams = streams($t, 3);
 ($worker) = $t->workers;
 ok($t->reload, 'a reload');
+poll { !grep { $_ == $worker } $t->workers } 'the old worker takes no more';
 
 my ($rest) = streams($t, 1, model => 'rest');
 
