@@ -395,8 +395,12 @@ ngx_http_ollama_running_new_handler(ngx_event_t *ev)
     ngx_shmtx_lock(&ngx_http_ollama_running->shpool->mutex);
 
     board->sides[side].len = len;
+    board->time = ngx_http_ollama_now();
+    board->total = ngx_http_ollama_nrunning;
 
     ngx_shmtx_unlock(&ngx_http_ollama_running->shpool->mutex);
+
+    (void) ngx_atomic_fetch_add(&ngx_http_ollama_running->sh->version, 1);
 }
 
 
