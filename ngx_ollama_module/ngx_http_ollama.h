@@ -47,7 +47,7 @@
 #include "core/zero_cut.h"
 
 
-#define NGX_HTTP_OLLAMA_VERSION   "0.1.0"
+#define NGX_HTTP_OLLAMA_VERSION   "0.2.0"
 
 #define NGX_HTTP_OLLAMA_FIRST     8         /* attempts that are noted */
 #define NGX_HTTP_OLLAMA_LAST      8
@@ -228,7 +228,6 @@ struct ngx_http_ollama_ctx_s {
     ngx_http_ollama_answer_t         answer;
     ngx_http_ollama_refusal_t        refusal;
 
-    void                            *peer;          /* _balancer.c's own */
     void                            *judge;         /* _answer.c's */
     void                            *park;          /* _park.c's */
     void                            *cut;           /* _cut.c's */

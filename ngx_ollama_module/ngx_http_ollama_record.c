@@ -274,6 +274,12 @@ ngx_http_ollama_record_end(ngx_http_ollama_ctx_t *ctx, ngx_str_t *reason)
         return OLLAMA_RECORD_DONE;
     }
 
+    /* a worker that shuts down closes what has taken too long */
+
+    if (ctx->stopped || (ngx_exiting && r->connection->close)) {
+        return OLLAMA_RECORD_PROXY_STOPPED;
+    }
+
     if (r->connection->error || r->connection->timedout
         || r->headers_out.status == NGX_HTTP_CLIENT_CLOSED_REQUEST
         || r->err_status == NGX_HTTP_CLIENT_CLOSED_REQUEST)
@@ -285,8 +291,7 @@ ngx_http_ollama_record_end(ngx_http_ollama_ctx_t *ctx, ngx_str_t *reason)
         return OLLAMA_RECORD_DONE;
     }
 
-    return ctx->stopped ? OLLAMA_RECORD_PROXY_STOPPED
-                        : OLLAMA_RECORD_UPSTREAM_GONE;
+    return OLLAMA_RECORD_UPSTREAM_GONE;
 }
 
 

@@ -84,7 +84,8 @@ ngx_http_ollama_wait_end(ngx_http_ollama_ctx_t *ctx)
 void
 ngx_http_ollama_wait_kick(void)
 {
-    if (!ngx_queue_empty(&ngx_http_ollama_waiting)
+    if (ngx_http_ollama_wait_pool
+        && !ngx_queue_empty(&ngx_http_ollama_waiting)
         && ngx_http_ollama_pool_news(ngx_http_ollama_wait_pool))
     {
         ngx_post_event(&ngx_http_ollama_kick, &ngx_posted_events);

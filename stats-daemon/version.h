@@ -3,6 +3,6 @@
 #ifndef STATSD_VERSION_H
 #define STATSD_VERSION_H
 
-#define STATSD_VERSION "0.1.0"
+#define STATSD_VERSION "0.2.0"
 
 #endif

@@ -181,6 +181,22 @@ $t->start_daemon;
 is(count(map { $_->{end} } records($t, 4)), '2 done, 2 worker_gone',
    'a daemon that comes later is told');
 
+# a worker that shuts down does not wait for ever
+
+$t = Proxy->new(daemon => 1, keys => [ keys_of(2) ],
+                allow => qr/statsd|http\.sock/);
+
+my $file = $t->dir . '/nginx.conf';
+
+Process::spill($file, Process::slurp($file)
+                      =~ s/^(worker_shutdown_timeout).*/$1 1s;/mr);
+$t->run;
+@streams = streams($t, 2);
+ok($t->reload, 'a reload, with two streams');
+Http::finish(@streams);
+is(count(map { $_->{end} } records($t, 2)), '2 proxy_stopped',
+   'which are closed after a second');
+
 # more than seventy
 
 $t = proxy();
