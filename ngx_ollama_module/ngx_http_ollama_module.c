@@ -1,6 +1,7 @@
 
 #include "ngx_http_ollama_access.h"
 #include "ngx_http_ollama_balancer.h"
+#include "ngx_http_ollama_board.h"
 #include "ngx_http_ollama_config.h"
 #include "ngx_http_ollama_health.h"
 #include "ngx_http_ollama_outbox.h"
@@ -484,7 +485,7 @@ ngx_http_ollama_add_outbox(ngx_conf_t *cf, ngx_http_ollama_main_conf_t *omcf)
 
     name.len = ngx_sprintf(name.data, "%V_running", &omcf->zone) - name.data;
 
-    omcf->running = ngx_http_ollama_running_create(cf, &name);
+    omcf->running = ngx_http_ollama_board_create_zone(cf, &name);
     if (omcf->running == NULL) {
         return NGX_ERROR;
     }

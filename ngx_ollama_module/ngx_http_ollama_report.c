@@ -1,7 +1,7 @@
 
 #include "ngx_http_ollama_report.h"
+#include "ngx_http_ollama_board.h"
 #include "ngx_http_ollama_outbox.h"
-#include "ngx_http_ollama_running.h"
 
 
 #define NGX_HTTP_OLLAMA_SNAPSHOTS  32
@@ -250,7 +250,7 @@ ngx_http_ollama_report_running(ngx_http_ollama_report_t *report,
         return NGX_ERROR;
     }
 
-    report->len = ngx_http_ollama_running_collect(conf->running, report->buf,
+    report->len = ngx_http_ollama_board_collect(conf->running, report->buf,
                                                   report->size
                                                   - OLLAMA_RECORD_MAX,
                                                   &end.total);

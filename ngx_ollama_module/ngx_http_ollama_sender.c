@@ -1,5 +1,6 @@
 
 #include "ngx_http_ollama_sender.h"
+#include "ngx_http_ollama_board.h"
 #include "ngx_http_ollama_outbox.h"
 #include "ngx_http_ollama_report.h"
 #include "ngx_http_ollama_running.h"
@@ -469,7 +470,7 @@ ngx_http_ollama_sender_flush(ngx_http_ollama_sender_t *s)
         }
 
         if (ngx_http_ollama_sender_running_due(s)) {
-            s->running_version = ngx_http_ollama_running_version(
+            s->running_version = ngx_http_ollama_board_version(
                                                           s->conf->running);
             s->running_sent = ngx_current_msec;
 
@@ -561,7 +562,7 @@ ngx_http_ollama_sender_running_due(ngx_http_ollama_sender_t *s)
     since = ngx_current_msec - s->running_sent;
 
     if (s->running_version
-        != ngx_http_ollama_running_version(s->conf->running))
+        != ngx_http_ollama_board_version(s->conf->running))
     {
         return since >= NGX_HTTP_OLLAMA_RUNNING;
     }

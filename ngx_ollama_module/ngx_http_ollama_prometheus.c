@@ -1,0 +1,262 @@
+
+#include "ngx_http_ollama_prometheus.h"
+#include "ngx_http_ollama_text.h"
+
+
+/* the longest line of a key, and a head */
+
+#define NGX_HTTP_OLLAMA_LINE_SIZE  (1024 + 2 * OLLAMA_CONFIG_NAME_MAX)
+
+
+typedef struct {
+    const char                  *name;
+    const char                  *help;
+    uint64_t                   (*of)(ngx_http_ollama_snapshot_t *snap);
+} ngx_http_ollama_gauge_t;
+
+
+static ngx_int_t ngx_http_ollama_write_gauge(ngx_http_ollama_text_t *text,
+    ngx_http_ollama_pool_t *pool, ngx_http_ollama_gauge_t *gauge);
+static ngx_int_t ngx_http_ollama_write_info(ngx_http_ollama_text_t *text,
+    ngx_http_ollama_pool_t *pool);
+static void ngx_http_ollama_write_label(ngx_http_ollama_text_t *text,
+    ngx_http_ollama_snapshot_t *snap);
+
+static uint64_t ngx_http_ollama_gauge_eligible(
+    ngx_http_ollama_snapshot_t *snap);
+static uint64_t ngx_http_ollama_gauge_in_flight(
+    ngx_http_ollama_snapshot_t *snap);
+static uint64_t ngx_http_ollama_gauge_slots(ngx_http_ollama_snapshot_t *snap);
+static uint64_t ngx_http_ollama_gauge_usage(ngx_http_ollama_snapshot_t *snap);
+static uint64_t ngx_http_ollama_gauge_reserved(
+    ngx_http_ollama_snapshot_t *snap);
+static uint64_t ngx_http_ollama_gauge_penalty(
+    ngx_http_ollama_snapshot_t *snap);
+
+
+/* as ollama-statsd names them */
+
+static ngx_http_ollama_gauge_t  ngx_http_ollama_gauges[] = {
+
+    { "ollama_proxy_key_eligible",
+      "1 if the key may be chosen for the next request.",
+      ngx_http_ollama_gauge_eligible },
+
+    { "ollama_proxy_key_in_flight",
+      "Requests in flight with the key.",
+      ngx_http_ollama_gauge_in_flight },
+
+    { "ollama_proxy_key_slots",
+      "Requests the key may have in flight, 0 for any number.",
+      ngx_http_ollama_gauge_slots },
+
+    { "ollama_proxy_key_window_tokens",
+      "Tokens used with the key in the last 2 h.",
+      ngx_http_ollama_gauge_usage },
+
+    { "ollama_proxy_key_reserved_tokens",
+      "Tokens reserved for requests in flight.",
+      ngx_http_ollama_gauge_reserved },
+
+    { "ollama_proxy_key_penalty_seconds",
+      "Seconds until the key's penalty ends.",
+      ngx_http_ollama_gauge_penalty },
+
+    { NULL, NULL, NULL }
+};
+
+
+ngx_int_t
+ngx_http_ollama_prometheus(ngx_http_request_t *r,
+    ngx_http_ollama_pool_t *pool, ngx_str_t *out)
+{
+    ngx_http_ollama_text_t     text;
+    ngx_http_ollama_gauge_t   *gauge;
+    ngx_http_ollama_totals_t   totals;
+
+    if (ngx_http_ollama_text_init(&text, r->pool) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    for (gauge = ngx_http_ollama_gauges; gauge->name; gauge++) {
+        if (ngx_http_ollama_write_gauge(&text, pool, gauge) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (ngx_http_ollama_write_info(&text, pool) != NGX_OK
+        || ngx_http_ollama_text_room(&text, 1024) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_http_ollama_pool_totals(pool, &totals);
+
+    ngx_http_ollama_text_write(&text,
+                   "# HELP ollama_proxy_requests_in_flight "
+                   "Requests in flight at the cloud.\n"
+                   "# TYPE ollama_proxy_requests_in_flight gauge\n"
+                   "ollama_proxy_requests_in_flight %ui\n"
+                   "# HELP ollama_proxy_requests_waiting "
+                   "Requests that wait for a key's slot.\n"
+                   "# TYPE ollama_proxy_requests_waiting gauge\n"
+                   "ollama_proxy_requests_waiting %ui\n",
+                   totals.in_flight, totals.waiting);
+
+    ngx_http_ollama_text_end(&text, out);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_ollama_write_gauge(ngx_http_ollama_text_t *text,
+    ngx_http_ollama_pool_t *pool, ngx_http_ollama_gauge_t *gauge)
+{
+    ngx_uint_t                  n;
+    ngx_http_ollama_cursor_t    cursor;
+    ngx_http_ollama_snapshot_t  snap;
+
+    if (ngx_http_ollama_text_room(text, NGX_HTTP_OLLAMA_LINE_SIZE) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_ollama_text_write(text, "# HELP %s %s\n# TYPE %s gauge\n",
+                          gauge->name, gauge->help, gauge->name);
+
+    ngx_memzero(&cursor, sizeof(ngx_http_ollama_cursor_t));
+
+    for ( ;; ) {
+        n = ngx_http_ollama_pool_list(pool, &cursor, &snap, 1);
+
+        if (n == 0) {
+            return NGX_OK;
+        }
+
+        if (ngx_http_ollama_text_room(text, NGX_HTTP_OLLAMA_LINE_SIZE)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        ngx_http_ollama_text_write(text, "%s{", gauge->name);
+        ngx_http_ollama_write_label(text, &snap);
+        ngx_http_ollama_text_write(text, "} %uL\n", gauge->of(&snap));
+    }
+}
+
+
+static ngx_int_t
+ngx_http_ollama_write_info(ngx_http_ollama_text_t *text,
+    ngx_http_ollama_pool_t *pool)
+{
+    ngx_uint_t                  n;
+    ngx_http_ollama_cursor_t    cursor;
+    ngx_http_ollama_snapshot_t  snap;
+
+    if (ngx_http_ollama_text_room(text, NGX_HTTP_OLLAMA_LINE_SIZE) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_ollama_text_write(text,
+                          "# HELP ollama_proxy_key_info "
+                          "1, with the state of a key in words.\n"
+                          "# TYPE ollama_proxy_key_info gauge\n");
+
+    ngx_memzero(&cursor, sizeof(ngx_http_ollama_cursor_t));
+
+    for ( ;; ) {
+        n = ngx_http_ollama_pool_list(pool, &cursor, &snap, 1);
+
+        if (n == 0) {
+            return NGX_OK;
+        }
+
+        if (ngx_http_ollama_text_room(text, NGX_HTTP_OLLAMA_LINE_SIZE)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        ngx_http_ollama_text_write(text, "ollama_proxy_key_info{");
+        ngx_http_ollama_write_label(text, &snap);
+        ngx_http_ollama_text_write(text, ",fingerprint=\"%*s\",status=\"%s\"} 1\n",
+                              sizeof(snap.fingerprint), snap.fingerprint,
+                              snap.state_name);
+    }
+}
+
+
+/* what is not printable ASCII might not be UTF-8 either */
+
+static void
+ngx_http_ollama_write_label(ngx_http_ollama_text_t *text,
+    ngx_http_ollama_snapshot_t *snap)
+{
+    u_char      ch;
+    ngx_uint_t  i;
+
+    ollama_json_raw(&text->json, "key=\"", 5);
+
+    for (i = 0; i < snap->name_len; i++) {
+        ch = snap->name[i];
+
+        if (ch == '\\' || ch == '"') {
+            ollama_json_raw(&text->json, "\\", 1);
+        }
+
+        if (ch < 0x20 || ch > 0x7e) {
+            ch = '?';
+        }
+
+        ollama_json_raw(&text->json, &ch, 1);
+    }
+
+    ollama_json_raw(&text->json, "\"", 1);
+}
+
+
+static uint64_t
+ngx_http_ollama_gauge_eligible(ngx_http_ollama_snapshot_t *snap)
+{
+    return snap->eligible;
+}
+
+
+static uint64_t
+ngx_http_ollama_gauge_in_flight(ngx_http_ollama_snapshot_t *snap)
+{
+    return snap->in_flight;
+}
+
+
+static uint64_t
+ngx_http_ollama_gauge_slots(ngx_http_ollama_snapshot_t *snap)
+{
+    return snap->slots;
+}
+
+
+static uint64_t
+ngx_http_ollama_gauge_usage(ngx_http_ollama_snapshot_t *snap)
+{
+    return snap->usage;
+}
+
+
+static uint64_t
+ngx_http_ollama_gauge_reserved(ngx_http_ollama_snapshot_t *snap)
+{
+    return snap->reserved;
+}
+
+
+static uint64_t
+ngx_http_ollama_gauge_penalty(ngx_http_ollama_snapshot_t *snap)
+{
+    time_t  left;
+
+    left = snap->until - ngx_time();
+
+    return ngx_max(left, 0);
+}
