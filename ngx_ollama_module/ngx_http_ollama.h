@@ -88,7 +88,6 @@ typedef struct {
 typedef struct {
     ngx_http_ollama_pool_t          *pool;
     ngx_str_t                        zone;          /* its name */
-    size_t                           zone_size;
 
     ngx_addr_t                       statsd;        /* if sockaddr: daemon's */
     size_t                           outbox_size;
@@ -102,7 +101,7 @@ typedef struct {
 
     ngx_array_t                     *origins;       /* of ngx_str_t */
     ngx_array_t                     *targets;       /* of pointers */
-    ngx_array_t                     *locations;     /* to be checked */
+    ngx_array_t                     *locations;     /* of ngx_http_conf_ctx_t */
     ngx_http_ollama_target_t         target;        /* where none is said */
     ngx_uint_t                       queues;        /* upstreams with keys */
 
@@ -123,6 +122,9 @@ typedef struct {
     ngx_http_ollama_target_t        *target;
     ngx_str_t                        details;       /* of /health: @name */
     ngx_str_t                        version;
+
+    ngx_str_t                        enable_at;     /* file:line, for _check */
+    ngx_str_t                        details_at;
 } ngx_http_ollama_loc_conf_t;
 
 
