@@ -172,11 +172,11 @@ function paint(card, sum, compactly) {
 
 async function act(card, action, seconds, words) {
   const { key } = card;
-  const n = key.id.slice(4);
   fold(card);
   card.node.setAttribute("aria-busy", "true");
   try {
-    take(key.id, await post(`/health/keys/${n}/${action}${seconds ? `?seconds=${seconds}` : ""}`));
+    // by its fingerprint: a reload may have put another key into its place
+    take(key.id, await post(`/health/keys/${key.fingerprint}/${action}${seconds ? `?seconds=${seconds}` : ""}`));
     toast(action === "reset" ? `${key.name} is back in the pool` : `${key.name} is paused for ${words}`);
     render();
   } catch (error) {

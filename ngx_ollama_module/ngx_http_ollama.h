@@ -3,27 +3,39 @@
  * What the files of the module share: its configuration, and what it knows
  * about a request, by who writes it.
  *
- * The way of a request through the files:
+ * The files.  Arrows go down only: a file calls those below it, and is called
+ * back through a pointer.  Each has a header, which says what it is for.
  *
- *     _uri.c        server rewrite: the path is put right
- *     _access.c     access: token, origin, host
- *     _request.c    precontent: states of a request, and its end
- *     _body.c         its body: read, scanned, edited
- *     _local.c        or answered at once, as a local daemon would
- *     _wait.c         or kept waiting for a slot
- *     _balancer.c   proxy_pass: the key of each try
- *     _answer.c       its answer: judged, tried again
- *     _park.c         or kept until a key is free
- *     _filter_module.c    the answer's bytes pass
- *     _usage.c        their tokens
- *     _cut.c          what only came because we asked
- *     _respond.c      or our own words instead
- *     _record.c     a record of it, put into the outbox
- *     _running.c      while it runs: it is shown on the page
- *     _sender.c       carried to the daemon
- *
- * Arrows go down only: a file calls those below it, and is called back through
- * a pointer.  Each has a header of its own, which says what it is for.
+ *     _module.c         directives, configuration, hooks
+ *     _directives.c       what they take
+ *     _check.c            what only the whole configuration shows
+ *     _config.c           config.yaml and .env
+ *     _uri.c            server rewrite: the path is put right
+ *     _variables.c      for include files, log_format and map
+ *     _health.c         content: the keys, and what can be done with them
+ *     _status.c         content: the pool as JSON and for Prometheus
+ *     _text.c             in memory that grows
+ *     _filter_module.c  filters: bytes of the request's body and the answer
+ *     _balancer.c       proxy_pass: the key of each try
+ *     _answer.c           its answer: judged, tried again
+ *     _park.c             or kept until a key is free
+ *     _request.c        rewrite, precontent: states of a request, and its end
+ *     _body.c             its body: read, scanned, edited
+ *     _local.c            or answered at once, as a local daemon would
+ *     _wait.c             or kept waiting for a slot
+ *     _cut.c            what only came because we asked is taken out again
+ *     _sender.c         a worker carries records to the daemon
+ *     _report.c           and what else it is told
+ *     _running.c        while a request runs: it is shown on the page
+ *     _record.c         a record of it
+ *     _outbox.c           is put into the outbox
+ *     _usage.c          tokens of the answer
+ *     _access.c         access: token, origin, host
+ *     _respond.c        our own words: refusals, errors, headers
+ *     _trace.c          what happened to a request, and when
+ *     _ctx.c            the context
+ *     pool/             keys: leases and snapshots are all that is seen
+ *     core/             plain C
  *
  * The context lives in the request's pool and is found through the pool's
  * cleanups, since an internal redirect forgets the module's own pointer.

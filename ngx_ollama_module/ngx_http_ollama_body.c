@@ -222,7 +222,8 @@ ngx_http_ollama_body_rescan(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
     ngx_chain_t  *cl;
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
-                   "ollama body rescan: %O of %O", ctx->body.scanned, ctx->body.size);
+                   "ollama body rescan: %O of %O",
+                   ctx->body.scanned, ctx->body.size);
 
     ollama_request_reset(ctx->body.scanner, ngx_http_ollama_body_flags(ctx));
 

@@ -9,7 +9,7 @@
 typedef struct {
     ollama_sse_cut_t    *chunks;
     ollama_zero_cut_t    zero_cut;
-    ngx_chain_t         *held;          /* copies that were made, to be reused */
+    ngx_chain_t         *held;          /* copies, to be used again */
     ngx_uint_t           zeros;         /* /v1/completions */
 } ngx_http_ollama_cut_t;
 

@@ -202,7 +202,8 @@ ngx_http_ollama_preload(ngx_http_ollama_ctx_t *ctx)
     ollama_json_init(&json, p, size);
     ollama_json_open(&json, '{');
     ollama_json_key(&json, "model");
-    ollama_json_string(&json, ctx->body.model_sent.data, ctx->body.model_sent.len);
+    ollama_json_string(&json, ctx->body.model_sent.data,
+                       ctx->body.model_sent.len);
     ollama_json_key(&json, "created_at");
     ollama_json_text(&json, (char *) stamp);
 

@@ -121,10 +121,10 @@ for my $name ('ollama', 'taken') {
 
 for my $keys (600, 3000) {
     my @keys = keys_of($keys);
-    my $small = Proxy->new(cloud => $cloud, keys => \@keys, zone => '128k');
+    my $small = Proxy->new(cloud => $cloud, keys => \@keys, zone => '192k');
     my ($code, $output) = $small->nginx('-t');
 
-    is($code, 1, "128k for $keys keys");
+    is($code, 1, "192k for $keys keys");
     like($output, qr/\b$keys keys/, 'says how many there are');
 
     # a size in nginx's own units, or in bytes
@@ -134,7 +134,7 @@ for my $keys (600, 3000) {
     ok($needed, 'and how much they need') or diag($output);
 
     my $enough = Proxy->new(cloud => $cloud, keys => \@keys,
-                            zone => $needed // '128k');
+                            zone => $needed // '192k');
 
     ($code, $output) = $enough->nginx('-t');
     is($code, 0, 'which is enough') or diag($output);

@@ -1,7 +1,6 @@
 
 #include "config_internal.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -139,70 +138,6 @@ ollama_config_file(ollama_config_ctx_t *ctx)
     }
 
     return 0;
-}
-
-
-/* from the mapping's start to its end */
-
-int
-ollama_config_fields(ollama_config_ctx_t *ctx,
-    const ollama_config_field_t *fields)
-{
-    char      known[160];
-    size_t    i, used;
-    unsigned  seen;
-
-    seen = 0;
-
-    for ( ;; ) {
-
-        if (ollama_config_next(ctx) != 0) {
-            return -1;
-        }
-
-        if (ctx->event.type == YAML_MAPPING_END_EVENT) {
-            return 0;
-        }
-
-        i = 0;
-
-        if (ctx->event.type == YAML_SCALAR_EVENT) {
-
-            while (fields[i].name != NULL
-                   && (ctx->event.data.scalar.length
-                       != strlen(fields[i].name)
-                       || memcmp(ctx->event.data.scalar.value,
-                                 fields[i].name,
-                                 ctx->event.data.scalar.length) != 0))
-            {
-                i++;
-            }
-        }
-
-        if (ctx->event.type != YAML_SCALAR_EVENT || fields[i].name == NULL) {
-
-            used = 0;
-
-            for (i = 0; fields[i].name != NULL; i++) {
-                used += snprintf(known + used, sizeof(known) - used, "%s%s",
-                                 i ? ", " : "", fields[i].name);
-            }
-
-            return ollama_config_here(ctx, "unknown field%s; known are %s",
-                                      ctx->where, known);
-        }
-
-        if (seen & 1u << i) {
-            return ollama_config_here(ctx, "\"%s\"%s is given twice",
-                                      fields[i].name, ctx->where);
-        }
-
-        seen |= 1u << i;
-
-        if (ollama_config_next(ctx) != 0 || fields[i].read(ctx) != 0) {
-            return -1;
-        }
-    }
 }
 
 

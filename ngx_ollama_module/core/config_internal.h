@@ -4,8 +4,8 @@
  *
  *     config.c         the document: its top, and the list of keys
  *     config_key.c     one entry of that list, its fields
- *     config_value.c   libyaml's events, values read from them, sentences for
- *                      what is wrong
+ *     config_value.c   libyaml's events, values and objects read from them,
+ *                      sentences for what is wrong
  *     config_check.c   what can be said of the keys only when all are there:
  *                      names by position, what stands twice
  *

@@ -77,6 +77,9 @@ async function keys(page) {
 
   // focus
 
+  const posted = [];
+  const print = (await health()).key_0.fingerprint;
+  page.on("request", (r) => r.method() === "POST" && posted.push(new URL(r.url()).pathname));
   await name(page, 0, "summary").focus();
   await page.keyboard.press("Enter");
   is(await inside(page, ".menu[open] .sheet", ".key"), true, "the sheet fits the card");
@@ -96,6 +99,8 @@ async function keys(page) {
   await isState(page, 0, "Healthy", "which does it");
   is(await focused(page), "Pause team-a", "and the focus stays in the card");
   is(await name(page, 0, "footer > button").innerText(), "Reset", "whose button is what it was");
+  is(posted.join(" "), `/health/keys/${print}/penalize /health/keys/${print}/reset`,
+    "a key is told by its fingerprint: a reload may move it");
 }
 
 async function slots(page) {
