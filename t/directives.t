@@ -107,8 +107,25 @@ my %directives = map { $_ => 1 }
 cmp_ok(scalar keys %directives, '>', 10, 'directives: ' . keys %directives);
 like($readme, qr/\| Syntax +\| \*\*$_\*\*/, "README explains $_")
     for sort keys %directives;
-like($readme, qr/`\$$_`/, "README explains \$$_")
-    for map { "ollama_$_" } qw/ authorization upstream host key attempts model /;
+
+# parameters are written "name=value"
+
+my %parameters = map { $_ => 1 } $source =~ /strn?cmp\(value\[\w\]\.data, "(\w+=)/g;
+
+cmp_ok(scalar keys %parameters, '>', 4, 'parameters: ' . keys %parameters);
+like($readme, qr/\| Syntax .*`\Q$_\E/, "README explains $_")
+    for sort keys %parameters;
+
+# variables: a row for each, and no row for what is none
+
+my %variables = map { $_ => 1 }
+                $source =~ /\{ ngx_string\("(ollama_\w+)"\), NULL,/g;
+my ($rows) = $readme =~ /^## Variables\n(.*?)^## /ms;
+my %rows = map { $_ => 1 } map { /`\$(ollama_\w+)`/g } $rows =~ /^\| (.*?) \|/mg;
+
+cmp_ok(scalar keys %variables, '>', 10, 'variables: ' . keys %variables);
+is(join(' ', sort keys %rows), join(' ', sort keys %variables),
+   'README explains each of them');
 unlike($readme, qr/\@[A-Z0-9]+\@/, 'README has no gaps');
 
 finish();

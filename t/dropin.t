@@ -88,7 +88,7 @@ my ($code, $output) = Process::run([ "$Process::root/mk/install" ], env =>
 
 is($code, 0, 'make install') or diag($output);
 
-my ($top) = $output =~ /^ +(load_module .*)$/m;
+my ($top) = $output =~ /^ +(load_module .*\n +worker_shutdown_timeout .*)$/m;
 my ($lines) = $output =~ /inside http.*?\n\n(.*?)\n\n3\./s;
 
 ok($top && $lines, 'says which lines to add');
@@ -96,7 +96,7 @@ ok($top && $lines, 'says which lines to add');
 my $readme = Process::slurp("$Process::root/README.md") =~ s/^\s+//mgr;
 
 is(index($readme, $_) < 0 ? $_ : '', '', 'README has them, too')
-    for map { s/^\s+//r } grep { /\S/ } $top, split /\n/, $lines;
+    for map { s/^\s+//r } grep { /\S/ } split /\n/, "$top\n$lines";
 
 my $sockets = "$root/run/ollama-statsd";
 
