@@ -13,7 +13,8 @@
  *     _uri.c            server rewrite: the path is put right
  *     _variables.c      for include files, log_format and map
  *     _health.c         content: the keys, and what can be done with them
- *     _status.c         content: the pool as JSON and for Prometheus
+ *     _status.c         content: the pool as JSON
+ *     _prometheus.c       and for Prometheus
  *     _text.c             in memory that grows
  *     _filter_module.c  filters: bytes of the request's body and the answer
  *     _balancer.c       proxy_pass: the key of each try
@@ -27,6 +28,7 @@
  *     _sender.c         a worker carries records to the daemon
  *     _report.c           and what else it is told
  *     _running.c        while a request runs: it is shown on the page
+ *     _board.c            from shared memory, which outlives its worker
  *     _record.c         a record of it
  *     _outbox.c           is put into the outbox
  *     _usage.c          tokens of the answer
