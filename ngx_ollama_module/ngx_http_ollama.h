@@ -19,6 +19,7 @@
  *     _filter_module.c  filters: bytes of the request's body and the answer
  *     _balancer.c       proxy_pass: the key of each try
  *     _answer.c           its answer: judged, tried again
+ *     _held.c             an error's body, before anybody has read it
  *     _park.c             or kept until a key is free
  *     _request.c        rewrite, precontent: states of a request, and its end
  *     _body.c             its body: read, scanned, edited

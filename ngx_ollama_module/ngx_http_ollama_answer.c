@@ -1,5 +1,6 @@
 
 #include "ngx_http_ollama_answer.h"
+#include "ngx_http_ollama_held.h"
 #include "ngx_http_ollama_park.h"
 #include "ngx_http_ollama_respond.h"
 #include "ngx_http_ollama_trace.h"
@@ -21,6 +22,8 @@ typedef struct {
     ngx_int_t                    (*process_header)(ngx_http_request_t *r);
     ngx_int_t                    (*reinit_request)(ngx_http_request_t *r);
 
+    ngx_http_ollama_held_t         held;
+
     ngx_uint_t                     tries;       /* doubtful ones, left */
     ngx_uint_t                     attempts;    /* made */
     ngx_msec_t                     start;
@@ -34,7 +37,6 @@ typedef struct {
 
 static ngx_int_t ngx_http_ollama_reinit_request(ngx_http_request_t *r);
 static ngx_int_t ngx_http_ollama_process_header(ngx_http_request_t *r);
-static ngx_int_t ngx_http_ollama_error_arrived(ngx_http_request_t *r);
 
 static void ngx_http_ollama_judge_answer(ngx_http_ollama_ctx_t *ctx);
 static void ngx_http_ollama_read_error(ngx_http_ollama_ctx_t *ctx,
@@ -105,6 +107,8 @@ ngx_http_ollama_answer_begin(ngx_http_ollama_ctx_t *ctx)
     j->judged = 0;
     j->retry = 0;
 
+    ngx_http_ollama_held_begin(&j->held);
+
     ngx_http_ollama_trace_attempt(ctx);
 }
 
@@ -172,6 +176,7 @@ ngx_http_ollama_process_header(ngx_http_request_t *r)
 {
     ngx_int_t                 rc, parked;
     ngx_uint_t                status;
+    ollama_held_t             held;
     ngx_http_upstream_t      *u;
     ngx_http_ollama_ctx_t    *ctx;
     ngx_http_ollama_judge_t  *j;
@@ -187,8 +192,14 @@ ngx_http_ollama_process_header(ngx_http_request_t *r)
         goto done;
     }
 
+    if (ngx_http_ollama_held_watch(&j->held, r) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     if (!j->answered) {
         rc = j->process_header(r);
+
+        ngx_http_ollama_held_called(&j->held, r);
 
         if (u->process_header != ngx_http_ollama_process_header) {
             j->process_header = u->process_header;
@@ -206,15 +217,18 @@ ngx_http_ollama_process_header(ngx_http_request_t *r)
 
     ngx_http_ollama_trace_status(ctx, status);
 
-    if (status >= NGX_HTTP_BAD_REQUEST
-        && r->method != NGX_HTTP_HEAD
-        && ngx_http_ollama_error_arrived(r) == NGX_AGAIN
-        && u->buffer.last + 1 < u->buffer.end)
-    {
-        ngx_add_timer(u->peer.connection->read,
-                      ngx_min(u->conf->read_timeout,
-                              NGX_HTTP_OLLAMA_BODY_TIME));
-        return NGX_AGAIN;
+    held.exact = 0;
+
+    if (status >= NGX_HTTP_BAD_REQUEST && r->method != NGX_HTTP_HEAD) {
+
+        (void) ngx_http_ollama_held_body(&j->held, r, NULL, &held);
+
+        if (!held.complete && u->buffer.last + 1 < u->buffer.end) {
+            ngx_add_timer(u->peer.connection->read,
+                          ngx_min(u->conf->read_timeout,
+                                  NGX_HTTP_OLLAMA_BODY_TIME));
+            return NGX_AGAIN;
+        }
     }
 
     ngx_http_ollama_judge_answer(ctx);
@@ -229,9 +243,9 @@ done:
         u->headers_in.status_n = NGX_HTTP_FORBIDDEN;
         u->peer.tries = 2;
 
-        if (parked == NGX_DECLINED
-            && ngx_http_ollama_error_arrived(r) == NGX_OK)
-        {
+        /* of HTTP/2 its own module knows whether it may be kept */
+
+        if (parked == NGX_DECLINED && j->held.h2 == NULL && held.exact) {
             u->keepalive = !u->headers_in.connection_close;
         }
 
@@ -243,64 +257,28 @@ done:
 }
 
 
-/* the whole body of an error is in the buffer, behind its header */
-
-static ngx_int_t
-ngx_http_ollama_error_arrived(ngx_http_request_t *r)
-{
-    size_t                len;
-    ngx_http_upstream_t  *u;
-
-    u = r->upstream;
-    len = u->buffer.last - u->buffer.pos;
-
-    if (u->headers_in.chunked) {
-        return (len >= 5
-                && ngx_memcmp(u->buffer.last - 5, "0" CRLF CRLF, 5) == 0)
-               ? NGX_OK : NGX_AGAIN;
-    }
-
-    if (u->headers_in.content_length_n >= 0) {
-        return ((off_t) len >= u->headers_in.content_length_n) ? NGX_OK
-                                                               : NGX_AGAIN;
-    }
-
-    /* up to the end of the connection: what is there has to do */
-
-    return len ? NGX_DECLINED : NGX_AGAIN;
-}
-
-
 static void
 ngx_http_ollama_judge_answer(ngx_http_ollama_ctx_t *ctx)
 {
-    ngx_str_t             type;
-    ollama_answer_t       answer;
-    ngx_http_upstream_t  *u;
+    u_char                    text[OLLAMA_HELD_TEXT];
+    ngx_str_t                 type;
+    ollama_held_t             held;
+    ollama_answer_t           answer;
+    ngx_http_upstream_t      *u;
+    ngx_http_ollama_judge_t  *j;
 
+    j = ctx->judge;
     u = ctx->request->upstream;
 
     ngx_memzero(&answer, sizeof(ollama_answer_t));
 
     answer.failure = OLLAMA_FAIL_NONE;
     answer.status = ngx_http_ollama_trace_last(ctx)->status;
-    answer.body = u->buffer.pos;
-    answer.body_len = u->buffer.last - u->buffer.pos;
 
-    if (u->headers_in.chunked) {
-
-        /* past the size of the first chunk */
-
-        while (answer.body_len
-               && *answer.body != '{' && *answer.body != '<')
-        {
-            answer.body++;
-            answer.body_len--;
-        }
-
-        if (answer.body_len == 0) {
-            answer.body = u->buffer.pos;
-        }
+    if (answer.status >= NGX_HTTP_BAD_REQUEST) {
+        answer.body = ngx_http_ollama_held_body(&j->held, ctx->request, text,
+                                                &held);
+        answer.body_len = held.len;
     }
 
     if (u->headers_in.content_type) {
@@ -470,6 +448,7 @@ static void
 ngx_http_ollama_judge(ngx_http_ollama_ctx_t *ctx, ollama_answer_t *answer)
 {
     ngx_int_t                 rc;
+    ollama_held_t             held;
     ollama_verdict_t          verdict;
     ngx_http_ollama_judge_t  *j;
 
@@ -528,10 +507,13 @@ ngx_http_ollama_judge(ngx_http_ollama_ctx_t *ctx, ollama_answer_t *answer)
     if (rc == NGX_AGAIN
         && answer->status
         && verdict.request == OLLAMA_REQUEST_NEXT_KEY
-        && !j->conf->dry_run
-        && ngx_http_ollama_error_arrived(ctx->request) == NGX_OK)
+        && !j->conf->dry_run)
     {
-        rc = ngx_http_ollama_park(ctx, j->conf);
+        (void) ngx_http_ollama_held_body(&j->held, ctx->request, NULL, &held);
+
+        if (held.complete && !held.broken) {
+            rc = ngx_http_ollama_park(ctx, j->conf);
+        }
     }
 
     j->retry = (rc == NGX_OK);

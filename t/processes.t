@@ -60,6 +60,8 @@ for my $n (1 .. $reloads) {
 }
 
 cmp_ok(family(), '>', 256, 'more than 256 processes');
+Http::turn(0.01, @streams);
+is(scalar(grep { $_->{ended} } @streams), 0, 'all streams go on');
 is($t->in_flight, $workers * $reloads, 'each of the old ones has its stream');
 
 # those for whom there was no room in 256 serve like all others

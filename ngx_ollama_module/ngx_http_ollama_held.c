@@ -1,0 +1,109 @@
+
+#include "ngx_http_ollama_held.h"
+
+
+void
+ngx_http_ollama_held_begin(ngx_http_ollama_held_t *held)
+{
+    held->fed = NULL;
+}
+
+
+/*
+ * In HTTP/2 the flags of the header's frame may end the answer, so the frames
+ * are watched from the first one on.
+ */
+
+ngx_int_t
+ngx_http_ollama_held_watch(ngx_http_ollama_held_t *held,
+    ngx_http_request_t *r)
+{
+#if (nginx_version >= 1029004)
+
+    u_char         *from;
+    ngx_buf_t      *b;
+    ollama_held_t   now;
+
+    b = &r->upstream->buffer;
+    from = held->fed ? held->fed : b->pos;
+
+    if (from == b->last) {
+        return NGX_OK;
+    }
+
+    if (held->fed == NULL) {
+
+        /* "HTTP/1.1", or the length of a frame */
+
+        if (*from == 'H') {
+            held->h2 = NULL;
+
+        } else {
+
+            if (held->h2 == NULL) {
+                held->h2 = ngx_palloc(r->pool, sizeof(ollama_held_h2_t));
+                if (held->h2 == NULL) {
+                    return NGX_ERROR;
+                }
+            }
+
+            ollama_held_h2_init(held->h2);
+        }
+    }
+
+    held->fed = b->last;
+
+    if (held->h2) {
+        ollama_held_h2_feed(held->h2, from, b->last - from, &now);
+    }
+
+#endif
+
+    return NGX_OK;
+}
+
+
+/* what was read and is not wanted has been put away, perhaps */
+
+void
+ngx_http_ollama_held_called(ngx_http_ollama_held_t *held,
+    ngx_http_request_t *r)
+{
+    held->fed = r->upstream->buffer.last;
+}
+
+
+u_char *
+ngx_http_ollama_held_body(ngx_http_ollama_held_t *held, ngx_http_request_t *r,
+    u_char *text, ollama_held_t *now)
+{
+    ngx_buf_t                       *b;
+    ngx_http_upstream_headers_in_t  *headers;
+
+    if (held->h2) {
+        ollama_held_h2_feed(held->h2, NULL, 0, now);
+
+        return held->h2->text;
+    }
+
+    b = &r->upstream->buffer;
+    headers = &r->upstream->headers_in;
+
+    if (headers->chunked) {
+        ollama_held_chunked(b->pos, b->last - b->pos, text,
+                            text ? OLLAMA_HELD_TEXT : 0, now);
+        return text;
+    }
+
+    ollama_held_length(b->pos, b->last - b->pos, headers->content_length_n,
+                       now);
+
+    if (headers->content_length_n < 0 && now->len) {
+
+        /* up to the end of the connection: what is there has to do */
+
+        now->complete = 1;
+    }
+
+    return b->pos;
+}
