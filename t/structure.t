@@ -133,6 +133,7 @@ sub among {
 
 
 is(circle(among('')), '', 'no circle of files');
+is(circle(among('pool/')), '', 'nor in pool/');
 is(circle(among('core/')), '', 'nor in core/');
 
 # the list: each file once, and arrows go down only

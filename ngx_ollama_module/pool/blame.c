@@ -7,7 +7,6 @@
 
 
 #define NGX_HTTP_OLLAMA_BEHIND_MAX  30
-#define NGX_HTTP_OLLAMA_TOLD        (NGX_HTTP_OLLAMA_KEY_NOTES + 1)
 
 
 static void ngx_http_ollama_success(ngx_http_ollama_pool_t *pool,
@@ -22,13 +21,6 @@ static void ngx_http_ollama_key_forgive(ngx_http_ollama_pool_t *pool,
 static ngx_uint_t ngx_http_ollama_key_hold_against(
     ngx_http_ollama_shared_t *sh, ngx_http_ollama_key_t *key, time_t until,
     ngx_uint_t state, ngx_uint_t level, u_char *reason, ngx_uint_t http);
-
-
-/* collected under the lock, told after it: of one pool at a time */
-
-static ngx_uint_t                 ngx_http_ollama_ntold;
-static ngx_http_ollama_penalty_t  ngx_http_ollama_penalties[
-                                                       NGX_HTTP_OLLAMA_TOLD];
 
 
 void
@@ -494,38 +486,4 @@ ngx_http_ollama_pool_book(ngx_http_ollama_pool_t *pool, uint32_t number,
     }
 
     ngx_http_ollama_pool_unlock(pool);
-}
-
-
-void
-ngx_http_ollama_tell(ngx_http_ollama_pool_t *pool, ngx_http_ollama_key_t *key,
-    ngx_http_ollama_note_t *note)
-{
-    if (pool->changed == NULL) {
-        return;
-    }
-
-    if (ngx_http_ollama_ntold == NGX_HTTP_OLLAMA_TOLD) {
-
-        /* a large account: under the lock, then */
-
-        ngx_http_ollama_told(pool);
-    }
-
-    ngx_http_ollama_penalty_copy(pool->sh, key, note,
-                           &ngx_http_ollama_penalties[ngx_http_ollama_ntold++]);
-}
-
-
-void
-ngx_http_ollama_told(ngx_http_ollama_pool_t *pool)
-{
-    ngx_uint_t  i, n;
-
-    n = ngx_http_ollama_ntold;
-    ngx_http_ollama_ntold = 0;
-
-    for (i = 0; i < n; i++) {
-        pool->changed(pool->data, &ngx_http_ollama_penalties[i]);
-    }
 }

@@ -327,6 +327,11 @@ typedef struct {
 } ngx_http_ollama_want_t;
 
 
+/*
+ * The files, from above to below: pool.c, lease.c, blame.c and show.c, which
+ * are pool.h's, and those that they call.
+ */
+
 /* list.c */
 
 ngx_int_t ngx_http_ollama_list_prepare(ngx_http_ollama_pool_t *pool,
@@ -338,6 +343,87 @@ void ngx_http_ollama_list_discard(ngx_http_ollama_pool_t *pool);
 
 ngx_int_t ngx_http_ollama_list_room(ngx_http_ollama_pool_t *pool);
 size_t ngx_http_ollama_list_need(ngx_http_ollama_pool_t *pool);
+
+
+/* refresh.c */
+
+void ngx_http_ollama_pool_lock(ngx_http_ollama_pool_t *pool);
+void ngx_http_ollama_pool_unlock(ngx_http_ollama_pool_t *pool);
+
+
+/* process.c */
+
+ngx_http_ollama_process_t *ngx_http_ollama_process_create(
+    ngx_http_ollama_pool_t *pool);
+void ngx_http_ollama_process_free(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_process_t *process);
+void ngx_http_ollama_process_reap(ngx_http_ollama_pool_t *pool,
+    ngx_uint_t max);
+
+
+/* queue.c */
+
+void ngx_http_ollama_queue_join(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_node_t *node);
+void ngx_http_ollama_queue_leave(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_node_t *node);
+void ngx_http_ollama_queue_give_back(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_node_t *node);
+void ngx_http_ollama_queue_refresh(ngx_http_ollama_pool_t *pool);
+void ngx_http_ollama_queue_hand(ngx_http_ollama_shared_t *sh);
+void ngx_http_ollama_queue_due(ngx_http_ollama_shared_t *sh);
+ngx_http_ollama_lease_t *ngx_http_ollama_queue_hopeless(
+    ngx_http_ollama_pool_t *pool);
+
+
+/* node.c */
+
+extern ngx_http_ollama_node_t  ngx_http_ollama_no_node;
+
+ngx_int_t ngx_http_ollama_nodes_add(ngx_http_ollama_pool_t *pool);
+void ngx_http_ollama_node_take(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_node_t *node, ngx_http_ollama_key_t *key);
+void ngx_http_ollama_node_give_back(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_node_t *node);
+void ngx_http_ollama_node_free(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_node_t *node);
+ngx_http_ollama_node_t *ngx_http_ollama_lease_node(
+    ngx_http_ollama_pool_t *pool, ngx_http_ollama_lease_t *lease);
+ngx_http_ollama_key_t *ngx_http_ollama_lease_key(
+    ngx_http_ollama_pool_t *pool, ngx_http_ollama_lease_t *lease,
+    ngx_http_ollama_node_t **node);
+ngx_http_ollama_key_t *ngx_http_ollama_lease_peek(
+    ngx_http_ollama_pool_t *pool, ngx_http_ollama_lease_t *lease);
+void ngx_http_ollama_lease_grant(ngx_http_ollama_lease_t *lease,
+    ngx_http_ollama_key_t *key);
+
+
+/* select.c */
+
+void ngx_http_ollama_key_place(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_key_t *key);
+void ngx_http_ollama_key_deadline(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_key_t *key);
+void ngx_http_ollama_account_place(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_account_t *account);
+void ngx_http_ollama_account_learn(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_account_t *account, ngx_uint_t slots);
+uint32_t ngx_http_ollama_account_slots(ngx_http_ollama_account_t *account);
+
+void ngx_http_ollama_want(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_lease_t *lease, ngx_http_ollama_want_t *want);
+ngx_uint_t ngx_http_ollama_want_tried(ngx_http_ollama_want_t *want,
+    ngx_http_ollama_key_t *key);
+ngx_http_ollama_key_t *ngx_http_ollama_select(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_want_t *want);
+ngx_http_ollama_key_t *ngx_http_ollama_select_any(
+    ngx_http_ollama_shared_t *sh);
+ngx_http_ollama_key_t *ngx_http_ollama_select_dry(
+    ngx_http_ollama_shared_t *sh, ngx_http_ollama_want_t *want);
+ngx_uint_t ngx_http_ollama_hope(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_want_t *want);
+ngx_int_t ngx_http_ollama_select_refuse(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_want_t *want, ngx_http_ollama_lease_t *lease);
 
 
 /* keys.c */
@@ -360,45 +446,6 @@ void ngx_http_ollama_key_leave_account(ngx_http_ollama_pool_t *pool,
     ngx_http_ollama_key_t *key);
 
 
-/* refresh.c */
-
-void ngx_http_ollama_pool_lock(ngx_http_ollama_pool_t *pool);
-void ngx_http_ollama_pool_unlock(ngx_http_ollama_pool_t *pool);
-
-
-/* select.c */
-
-void ngx_http_ollama_key_place(ngx_http_ollama_shared_t *sh,
-    ngx_http_ollama_key_t *key);
-void ngx_http_ollama_key_deadline(ngx_http_ollama_shared_t *sh,
-    ngx_http_ollama_key_t *key);
-void ngx_http_ollama_key_refresh(ngx_http_ollama_shared_t *sh,
-    ngx_http_ollama_key_t *key);
-void ngx_http_ollama_key_changed(ngx_http_ollama_shared_t *sh,
-    ngx_http_ollama_key_t *key);
-void ngx_http_ollama_account_place(ngx_http_ollama_shared_t *sh,
-    ngx_http_ollama_account_t *account);
-void ngx_http_ollama_account_learn(ngx_http_ollama_shared_t *sh,
-    ngx_http_ollama_account_t *account, ngx_uint_t slots);
-uint32_t ngx_http_ollama_account_slots(ngx_http_ollama_account_t *account);
-ngx_rbtree_key_t ngx_http_ollama_time_key(time_t t);
-
-void ngx_http_ollama_want(ngx_http_ollama_shared_t *sh,
-    ngx_http_ollama_lease_t *lease, ngx_http_ollama_want_t *want);
-ngx_uint_t ngx_http_ollama_want_tried(ngx_http_ollama_want_t *want,
-    ngx_http_ollama_key_t *key);
-ngx_http_ollama_key_t *ngx_http_ollama_select(ngx_http_ollama_shared_t *sh,
-    ngx_http_ollama_want_t *want);
-ngx_http_ollama_key_t *ngx_http_ollama_select_any(
-    ngx_http_ollama_shared_t *sh);
-ngx_http_ollama_key_t *ngx_http_ollama_select_dry(
-    ngx_http_ollama_shared_t *sh, ngx_http_ollama_want_t *want);
-ngx_uint_t ngx_http_ollama_hope(ngx_http_ollama_shared_t *sh,
-    ngx_http_ollama_want_t *want);
-ngx_int_t ngx_http_ollama_select_refuse(ngx_http_ollama_shared_t *sh,
-    ngx_http_ollama_want_t *want, ngx_http_ollama_lease_t *lease);
-
-
 /* model.c */
 
 ngx_uint_t ngx_http_ollama_model_find(ngx_http_ollama_shared_t *sh,
@@ -412,57 +459,22 @@ ngx_http_ollama_note_t *ngx_http_ollama_note_add(ngx_http_ollama_shared_t *sh,
     ngx_uint_t http);
 void ngx_http_ollama_note_remove(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_note_t *note);
+ngx_rbtree_key_t ngx_http_ollama_time_key(time_t t);
 
 
-/* lease.c */
+/* tell.c */
 
-ngx_int_t ngx_http_ollama_nodes_add(ngx_http_ollama_pool_t *pool);
-void ngx_http_ollama_node_take(ngx_http_ollama_shared_t *sh,
-    ngx_http_ollama_node_t *node, ngx_http_ollama_key_t *key);
-void ngx_http_ollama_node_give_back(ngx_http_ollama_shared_t *sh,
-    ngx_http_ollama_node_t *node);
-void ngx_http_ollama_node_free(ngx_http_ollama_shared_t *sh,
-    ngx_http_ollama_node_t *node);
-ngx_http_ollama_node_t *ngx_http_ollama_lease_node(
-    ngx_http_ollama_pool_t *pool, ngx_http_ollama_lease_t *lease);
-ngx_http_ollama_key_t *ngx_http_ollama_lease_key(
-    ngx_http_ollama_pool_t *pool, ngx_http_ollama_lease_t *lease,
-    ngx_http_ollama_node_t **node);
-ngx_http_ollama_key_t *ngx_http_ollama_lease_peek(
-    ngx_http_ollama_pool_t *pool, ngx_http_ollama_lease_t *lease);
-void ngx_http_ollama_lease_grant(ngx_http_ollama_lease_t *lease,
+void ngx_http_ollama_key_refresh(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_key_t *key);
-
-
-/* process.c */
-
-void ngx_http_ollama_process_reap(ngx_http_ollama_pool_t *pool,
-    ngx_uint_t max);
-
-
-/* queue.c */
-
-void ngx_http_ollama_queue_join(ngx_http_ollama_shared_t *sh,
-    ngx_http_ollama_node_t *node);
-void ngx_http_ollama_queue_leave(ngx_http_ollama_shared_t *sh,
-    ngx_http_ollama_node_t *node);
-void ngx_http_ollama_queue_refresh(ngx_http_ollama_pool_t *pool);
-void ngx_http_ollama_queue_hand(ngx_http_ollama_shared_t *sh);
-void ngx_http_ollama_queue_due(ngx_http_ollama_shared_t *sh);
-
-
-/* blame.c */
-
+void ngx_http_ollama_key_changed(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_key_t *key);
 void ngx_http_ollama_tell(ngx_http_ollama_pool_t *pool,
     ngx_http_ollama_key_t *key, ngx_http_ollama_note_t *note);
 void ngx_http_ollama_told(ngx_http_ollama_pool_t *pool);
-
-
-/* show.c */
-
 void ngx_http_ollama_penalty_copy(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_key_t *key, ngx_http_ollama_note_t *note,
     ngx_http_ollama_penalty_t *penalty);
+const char *ngx_http_ollama_state_name(ngx_http_ollama_key_t *key);
 
 
 /* a page of notes begins with the address of the next one */

@@ -252,3 +252,18 @@ ngx_http_ollama_pool_usual(ngx_http_ollama_pool_t *pool,
 
     return usual->usual;
 }
+
+
+ngx_rbtree_key_t
+ngx_http_ollama_time_key(time_t t)
+{
+    if (t < 0) {
+        return 0;
+    }
+
+    if ((uint64_t) t > (ngx_rbtree_key_t) -1) {
+        return (ngx_rbtree_key_t) -1;
+    }
+
+    return (ngx_rbtree_key_t) t;
+}

@@ -165,3 +165,69 @@ ngx_http_ollama_pool_cleanup(void *data)
         ngx_http_ollama_list_discard(pool);
     }
 }
+
+
+void
+ngx_http_ollama_pool_init_process(ngx_http_ollama_pool_t *pool, ngx_log_t *log)
+{
+    ngx_queue_t                *q, *next;
+    ngx_http_ollama_shared_t   *sh;
+    ngx_http_ollama_process_t  *process;
+
+    if (pool->sh == NULL) {
+        return;
+    }
+
+    sh = pool->sh;
+    pool->process = NULL;
+
+    ngx_http_ollama_pool_lock(pool);
+
+    for (q = ngx_queue_head(&sh->processes);
+         q != ngx_queue_sentinel(&sh->processes);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        process = ngx_queue_data(q, ngx_http_ollama_process_t, queue);
+
+        if (process->pid == ngx_pid) {
+
+            /* somebody had our pid before us */
+
+            ngx_http_ollama_process_free(pool, process);
+        }
+    }
+
+    ngx_http_ollama_process_reap(pool, sh->nprocesses);
+
+    pool->process = ngx_http_ollama_process_create(pool);
+
+    ngx_http_ollama_pool_unlock(pool);
+
+    if (pool->process == NULL) {
+        ngx_log_error(NGX_LOG_ALERT, log, 0,
+                      "\"ollama_zone\" \"%V\" has no memory left for this "
+                      "process: its requests get keys, but are not counted",
+                      &pool->shm_zone->shm.name);
+    }
+}
+
+
+void
+ngx_http_ollama_pool_exit_process(ngx_http_ollama_pool_t *pool)
+{
+    ngx_http_ollama_process_t  *process;
+
+    if (pool->process == NULL) {
+        return;
+    }
+
+    process = pool->process;
+    pool->process = NULL;
+
+    ngx_http_ollama_pool_lock(pool);
+
+    ngx_http_ollama_process_free(pool, process);
+
+    ngx_http_ollama_pool_unlock(pool);
+}

@@ -6,61 +6,11 @@
 #include "key.h"
 
 
-static ngx_http_ollama_process_t *ngx_http_ollama_process_create(
-    ngx_http_ollama_pool_t *pool);
-static void ngx_http_ollama_process_free(ngx_http_ollama_pool_t *pool,
-    ngx_http_ollama_process_t *process);
 static void ngx_http_ollama_process_clear(ngx_http_ollama_shared_t *sh,
     ngx_queue_t *nodes);
 
 
-void
-ngx_http_ollama_pool_init_process(ngx_http_ollama_pool_t *pool, ngx_log_t *log)
-{
-    ngx_queue_t                *q, *next;
-    ngx_http_ollama_shared_t   *sh;
-    ngx_http_ollama_process_t  *process;
-
-    if (pool->sh == NULL) {
-        return;
-    }
-
-    sh = pool->sh;
-    pool->process = NULL;
-
-    ngx_http_ollama_pool_lock(pool);
-
-    for (q = ngx_queue_head(&sh->processes);
-         q != ngx_queue_sentinel(&sh->processes);
-         q = next)
-    {
-        next = ngx_queue_next(q);
-        process = ngx_queue_data(q, ngx_http_ollama_process_t, queue);
-
-        if (process->pid == ngx_pid) {
-
-            /* somebody had our pid before us */
-
-            ngx_http_ollama_process_free(pool, process);
-        }
-    }
-
-    ngx_http_ollama_process_reap(pool, sh->nprocesses);
-
-    pool->process = ngx_http_ollama_process_create(pool);
-
-    ngx_http_ollama_pool_unlock(pool);
-
-    if (pool->process == NULL) {
-        ngx_log_error(NGX_LOG_ALERT, log, 0,
-                      "\"ollama_zone\" \"%V\" has no memory left for this "
-                      "process: its requests get keys, but are not counted",
-                      &pool->shm_zone->shm.name);
-    }
-}
-
-
-static ngx_http_ollama_process_t *
+ngx_http_ollama_process_t *
 ngx_http_ollama_process_create(ngx_http_ollama_pool_t *pool)
 {
     ngx_http_ollama_process_t  *process;
@@ -83,26 +33,6 @@ ngx_http_ollama_process_create(ngx_http_ollama_pool_t *pool)
     pool->sh->nprocesses++;
 
     return process;
-}
-
-
-void
-ngx_http_ollama_pool_exit_process(ngx_http_ollama_pool_t *pool)
-{
-    ngx_http_ollama_process_t  *process;
-
-    if (pool->process == NULL) {
-        return;
-    }
-
-    process = pool->process;
-    pool->process = NULL;
-
-    ngx_http_ollama_pool_lock(pool);
-
-    ngx_http_ollama_process_free(pool, process);
-
-    ngx_http_ollama_pool_unlock(pool);
 }
 
 
@@ -136,7 +66,7 @@ ngx_http_ollama_process_reap(ngx_http_ollama_pool_t *pool, ngx_uint_t max)
 }
 
 
-static void
+void
 ngx_http_ollama_process_free(ngx_http_ollama_pool_t *pool,
     ngx_http_ollama_process_t *process)
 {
@@ -161,7 +91,7 @@ ngx_http_ollama_process_clear(ngx_http_ollama_shared_t *sh, ngx_queue_t *nodes)
         q = ngx_queue_head(nodes);
         node = ngx_queue_data(q, ngx_http_ollama_node_t, queue);
 
-        ngx_http_ollama_node_give_back(sh, node);
+        ngx_http_ollama_queue_give_back(sh, node);
         ngx_http_ollama_node_free(sh, node);
     }
 }

@@ -27,8 +27,6 @@ static void ngx_http_ollama_queue_serve(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_node_t *node, ngx_http_ollama_key_t *key);
 static void ngx_http_ollama_queue_want(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_node_t *node, ngx_http_ollama_want_t *want);
-static ngx_http_ollama_lease_t *ngx_http_ollama_queue_hopeless(
-    ngx_http_ollama_pool_t *pool);
 
 
 /* a node that holds nothing: it waits from now on, behind the others */
@@ -89,6 +87,17 @@ ngx_http_ollama_queue_leave(ngx_http_ollama_shared_t *sh,
 
     ngx_queue_remove(&node->queue);
     ngx_queue_insert_tail(&node->process->leases, &node->queue);
+}
+
+
+/* and gives back what it holds */
+
+void
+ngx_http_ollama_queue_give_back(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_node_t *node)
+{
+    ngx_http_ollama_queue_leave(sh, node);
+    ngx_http_ollama_node_give_back(sh, node);
 }
 
 
@@ -292,7 +301,7 @@ ngx_http_ollama_queue_take_back(ngx_http_ollama_shared_t *sh,
 
     process = node->process;
 
-    ngx_http_ollama_node_give_back(sh, node);
+    ngx_http_ollama_queue_give_back(sh, node);
     ngx_http_ollama_queue_begin(sh, node);
 
     node->aside = 1;
@@ -503,74 +512,9 @@ ngx_http_ollama_queue_due(ngx_http_ollama_shared_t *sh)
 }
 
 
-ngx_uint_t
-ngx_http_ollama_pool_news(ngx_http_ollama_pool_t *pool)
-{
-    ngx_http_ollama_shared_t   *sh;
-    ngx_http_ollama_process_t  *process;
-
-    sh = pool->sh;
-    process = pool->process;
-
-    if (process == NULL) {
-        return 0;
-    }
-
-    if (process->news || process->stalled) {
-        return 1;
-    }
-
-    if (ngx_queue_empty(&process->waiters)) {
-        return 0;
-    }
-
-    return process->looked != sh->version
-           || (sh->is_due
-               && (ngx_msec_int_t) (ngx_current_msec - sh->due) >= 0);
-}
-
-
-ngx_http_ollama_lease_t *
-ngx_http_ollama_pool_served(ngx_http_ollama_pool_t *pool, ngx_int_t *rc)
-{
-    ngx_queue_t                *q;
-    ngx_http_ollama_node_t     *node;
-    ngx_http_ollama_lease_t    *lease;
-    ngx_http_ollama_process_t  *process;
-
-    process = pool->process;
-
-    if (process == NULL) {
-        return NULL;
-    }
-
-    ngx_http_ollama_pool_lock(pool);
-
-    if (!ngx_queue_empty(&process->served)) {
-        q = ngx_queue_head(&process->served);
-        node = ngx_queue_data(q, ngx_http_ollama_node_t, queue);
-
-        lease = node->lease;
-
-        ngx_http_ollama_queue_leave(pool->sh, node);
-        ngx_http_ollama_lease_grant(lease, node->key);
-
-        *rc = NGX_OK;
-
-    } else {
-        lease = ngx_http_ollama_queue_hopeless(pool);
-        *rc = NGX_DECLINED;
-    }
-
-    ngx_http_ollama_pool_unlock(pool);
-
-    return lease;
-}
-
-
 /* a waiter of this process whom no key will serve any more */
 
-static ngx_http_ollama_lease_t *
+ngx_http_ollama_lease_t *
 ngx_http_ollama_queue_hopeless(ngx_http_ollama_pool_t *pool)
 {
     ngx_uint_t                  n;

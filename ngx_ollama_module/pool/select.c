@@ -132,30 +132,6 @@ ngx_http_ollama_key_load(ngx_http_ollama_key_t *key)
 }
 
 
-void
-ngx_http_ollama_key_changed(ngx_http_ollama_shared_t *sh,
-    ngx_http_ollama_key_t *key)
-{
-    if (!key->is_changed) {
-        key->is_changed = 1;
-        ngx_queue_insert_tail(&sh->changes, &key->changes);
-    }
-}
-
-
-/* it can serve somebody whom it could not: to be offered to those who wait */
-
-void
-ngx_http_ollama_key_refresh(ngx_http_ollama_shared_t *sh,
-    ngx_http_ollama_key_t *key)
-{
-    if (sh->nwaiting && !key->is_fresh) {
-        key->is_fresh = 1;
-        ngx_queue_insert_tail(&sh->fresh, &key->fresh);
-    }
-}
-
-
 /* after a change of the account's requests in flight, or of its slots */
 
 void
@@ -243,21 +219,6 @@ ngx_http_ollama_key_deadline(ngx_http_ollama_shared_t *sh,
         ngx_rbtree_insert(&sh->deadlines, &key->deadline_node);
         key->is_due = 1;
     }
-}
-
-
-ngx_rbtree_key_t
-ngx_http_ollama_time_key(time_t t)
-{
-    if (t < 0) {
-        return 0;
-    }
-
-    if ((uint64_t) t > (ngx_rbtree_key_t) -1) {
-        return (ngx_rbtree_key_t) -1;
-    }
-
-    return (ngx_rbtree_key_t) t;
 }
 
 

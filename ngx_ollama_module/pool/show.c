@@ -8,7 +8,6 @@
 
 static void ngx_http_ollama_snapshot(ngx_http_ollama_key_t *key, time_t now,
     ngx_http_ollama_snapshot_t *out);
-static const char *ngx_http_ollama_state_name(ngx_http_ollama_key_t *key);
 static const char *ngx_http_ollama_status(ngx_http_ollama_key_t *key);
 static ngx_int_t ngx_http_ollama_find_number(ngx_str_t *text,
     uint32_t *number);
@@ -165,40 +164,6 @@ ngx_http_ollama_snapshot(ngx_http_ollama_key_t *key, time_t now,
 
 
 static const char *
-ngx_http_ollama_state_name(ngx_http_ollama_key_t *key)
-{
-    if (!key->enabled) {
-        return "disabled";
-    }
-
-    if (key->until == 0) {
-        return key->half_open ? "half_open" : "healthy";
-    }
-
-    switch (key->state) {
-
-    case NGX_HTTP_OLLAMA_KEY_PAUSED:
-        return "paused";
-
-    case NGX_HTTP_OLLAMA_KEY_SLOTS:
-        return "slots";
-
-    case NGX_HTTP_OLLAMA_KEY_EXHAUSTED:
-        return "exhausted";
-
-    case NGX_HTTP_OLLAMA_KEY_INVALID:
-        return "invalid";
-
-    case NGX_HTTP_OLLAMA_KEY_PENALIZED:
-        return "penalized";
-
-    default:
-        return "healthy";
-    }
-}
-
-
-static const char *
 ngx_http_ollama_status(ngx_http_ollama_key_t *key)
 {
     if (!key->enabled) {
@@ -231,42 +196,6 @@ ngx_http_ollama_status(ngx_http_ollama_key_t *key)
     default: /* NGX_HTTP_OLLAMA_KEY_PENALIZED */
         return "paused by an operator";
     }
-}
-
-
-void
-ngx_http_ollama_penalty_copy(ngx_http_ollama_shared_t *sh,
-    ngx_http_ollama_key_t *key, ngx_http_ollama_note_t *note,
-    ngx_http_ollama_penalty_t *penalty)
-{
-    ngx_http_ollama_model_t  *model;
-
-    penalty->key = key->number;
-
-    if (note) {
-        model = &sh->models[note->model];
-
-        penalty->until = (time_t) note->node.key;
-        penalty->state = NGX_HTTP_OLLAMA_KEY_HEALTHY;
-        penalty->http = note->http;
-        penalty->level = 0;
-        penalty->learned = 0;
-        penalty->status = "model blocked";
-        penalty->reason[0] = '\0';
-        penalty->model_len = model->len;
-        ngx_memcpy(penalty->model, model->name, model->len);
-
-        return;
-    }
-
-    penalty->until = key->until;
-    penalty->state = key->state;
-    penalty->http = key->http;
-    penalty->level = key->level;
-    penalty->learned = key->account->learned;
-    penalty->status = ngx_http_ollama_state_name(key);
-    ngx_memcpy(penalty->reason, key->reason, sizeof(penalty->reason));
-    penalty->model_len = 0;
 }
 
 
