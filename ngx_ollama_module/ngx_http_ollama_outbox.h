@@ -27,7 +27,7 @@ ngx_http_ollama_outbox_t *ngx_http_ollama_outbox_create(ngx_conf_t *cf,
 
 /*
  * Puts a sealed frame in; time is that of its request, ms since 1970.  With a
- * record, the mark of its request on a board (_running.h) is wiped out in the
+ * record, the mark of its request on a board (_board.h) is wiped out in the
  * same step; NULL if it has none.
  */
 

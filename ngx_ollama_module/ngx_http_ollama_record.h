@@ -13,7 +13,7 @@
 #include "ngx_http_ollama.h"
 
 
-/* mark: its own on a board (_running.h), or NULL */
+/* mark: its own on a board (_board.h), or NULL */
 
 void ngx_http_ollama_record(ngx_http_ollama_ctx_t *ctx, uint32_t *mark);
 

@@ -1,8 +1,7 @@
 
 /*
- * The pool as JSON and for Prometheus, told by nginx itself: true whatever
- * becomes of the daemon.  Names are those of /health/keys and of the daemon's
- * /metrics.
+ * The pool as JSON, told by nginx itself: true whatever becomes of the daemon.
+ * "ollama_status" has it for Prometheus as well (_prometheus.h).
  *
  * Keys are copied out of the pool some at a time and formatted outside of its
  * lock, into memory that grows as it is needed: nothing is cut.

@@ -12,11 +12,12 @@
  * reserved by requests in flight, divided by its weight.  Keys that may be
  * chosen now are in the tree "ready", sorted by load; everything that changes
  * a key's load or state ends in ..._key_place(), which puts the key back to
- * where it belongs.  So choosing is a look at the leftmost node, for three keys
- * as for ten thousand, and equal loads take turns, since a key that comes back
- * goes behind its equals.  Keys that wait for the end of something are in the
- * tree "deadlines".  No function of ours stands in a tree: a reload may bring
- * the module to another address.
+ * where it belongs.  One that has lost a connection early is behind all others
+ * for a while, whatever its load.  So choosing is a look at the leftmost node,
+ * for three keys as for ten thousand, and equal loads take turns, since a key
+ * that comes back goes behind its equals.  Keys that wait for the end of
+ * something are in the tree "deadlines".  No function of ours stands in a tree:
+ * a reload may bring the module to another address.
  *
  * Slots and maps.  While it lives a key has a number of its own, its place in
  * the maps: one bit for each key that is ready, that is free (has no penalty),
@@ -55,6 +56,8 @@
  *
  * No loop under the lock takes more than NGX_HTTP_OLLAMA_LOOK steps (the maps
  * are walked by words); what is left is due at once, for whoever comes next.
+ * But all keys of an account are blamed in one step, a sixtieth of all keys is
+ * swept each second, and a dead process gives back all it had.
  */
 
 
@@ -286,7 +289,7 @@ struct ngx_http_ollama_pool_s {
     ngx_shm_zone_t                  *shm_zone;
     ngx_slab_pool_t                 *shpool;
     ngx_http_ollama_shared_t        *sh;
-    ngx_http_ollama_process_t       *process;   /* NULL: no memory for it */
+    ngx_http_ollama_process_t       *process;   /* NULL: none, or it exits */
 
     ollama_config_t                 *config;
     ngx_http_ollama_changed_pt       changed;   /* or NULL */

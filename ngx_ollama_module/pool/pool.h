@@ -44,9 +44,9 @@
  * the list moves no history.  The first four bytes of it are the key's number
  * (as in records), printed as eight hex digits its fingerprint.
  *
- * What is under the lock does not grow with the keys or the waiters, but at
- * start and reload.  Times are seconds since 1970 (ngx_time()) unless they are
- * called ms; tokens are 64-bit.
+ * What a request does under the lock does not grow with the keys or the
+ * waiters, but with the keys of its own account.  Times are seconds since 1970
+ * (ngx_time()) unless they are called ms; tokens are 64-bit.
  *
  * A list that cannot be taken is refused as a whole: ..._pool_commit() makes
  * the new one valid when nginx has decided for the new configuration, and what
