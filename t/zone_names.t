@@ -97,11 +97,15 @@ serves($t);
 
 for my $name ('ollama_outbox', 'ollama_outbox_outbox', 'ollama') {
     my $old = $t->log;
+    my @workers = $t->workers;
 
     edit($t, sub { s/ollama_zone \w+ /ollama_zone $name / });
     ok($t->reload, "a reload with a zone called $name") or last;
     unlike(substr($t->log, length $old),
            qr/exited on signal|exited with code [^0]/, 'no worker dies');
+
+    # which book to the memory they have
+    poll { Process::gone(@workers) } 'the old workers are gone';
     serves($t) or last;
 }
 

@@ -73,10 +73,10 @@ ollama_window_expire(ollama_window_t *w, int64_t now)
 
 
 uint64_t
-ollama_window_set_minute(ollama_window_t *w, int64_t now, int64_t minute,
+ollama_window_add_minute(ollama_window_t *w, int64_t now, int64_t minute,
     uint64_t tokens)
 {
-    uint32_t  age, m;
+    uint32_t  age, i, m;
 
     (void) ollama_window_expire(w, now);
 
@@ -88,8 +88,13 @@ ollama_window_set_minute(ollama_window_t *w, int64_t now, int64_t minute,
 
     age = w->minute - m;
 
-    return ollama_window_raise(w, (w->newest + OLLAMA_WINDOW_MINUTES - age)
-                                  % OLLAMA_WINDOW_MINUTES, tokens);
+    i = (w->newest + OLLAMA_WINDOW_MINUTES - age) % OLLAMA_WINDOW_MINUTES;
+
+    if (tokens > UINT32_MAX) {
+        tokens = UINT32_MAX;
+    }
+
+    return ollama_window_raise(w, i, w->bucket[i] + tokens);
 }
 
 

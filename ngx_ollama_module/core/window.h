@@ -38,13 +38,11 @@ uint64_t ollama_window_sum(ollama_window_t *w, int64_t now);
 uint64_t ollama_window_expire(ollama_window_t *w, int64_t now);
 
 /*
- * History from elsewhere: the minute that begins at "minute" (epoch seconds,
- * any second of it) had so many tokens.  A bucket that holds more already keeps
- * them, so that telling the same twice, or about a minute that is counted here
- * too, adds nothing.  Returns by how much the sum has grown; minutes outside
- * the window are ignored.
+ * History from elsewhere: in the minute that begins at "minute" (epoch seconds,
+ * any second of it) there were so many tokens more.  Returns by how much the
+ * sum has grown; minutes outside the window are ignored.
  */
-uint64_t ollama_window_set_minute(ollama_window_t *w, int64_t now,
+uint64_t ollama_window_add_minute(ollama_window_t *w, int64_t now,
     int64_t minute, uint64_t tokens);
 
 

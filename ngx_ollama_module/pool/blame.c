@@ -408,9 +408,13 @@ ngx_http_ollama_pool_restore_usage(ngx_http_ollama_pool_t *pool,
 
     key = ngx_http_ollama_key_by_number(pool->sh, usage->key);
 
-    if (key) {
+    /* told once more, if the daemon has gone before it had told all */
+
+    if (key && !key->is_restored) {
+        key->is_restored = 1;
+
         for (i = 0; i < usage->n; i++) {
-            (void) ollama_window_set_minute(&key->window, ngx_time(),
+            (void) ollama_window_add_minute(&key->window, ngx_time(),
                                         (int64_t) usage->minutes[i].minute * 60,
                                         usage->minutes[i].tokens);
         }

@@ -150,6 +150,7 @@ struct ngx_http_ollama_key_s {
     unsigned                         is_due:1;          /* in "deadlines" */
     unsigned                         is_fresh:1;
     unsigned                         is_changed:1;
+    unsigned                         is_restored:1;     /* its usage */
     unsigned                         half_open:1;
     unsigned                         probed:1;          /* by a request */
 };

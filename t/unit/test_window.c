@@ -147,7 +147,7 @@ test_large(void **state)
 
 
 static void
-test_set_minute(void **state)
+test_add_minute(void **state)
 {
     ollama_window_t  w;
 
@@ -157,25 +157,20 @@ test_set_minute(void **state)
 
     ollama_window_add(&w, NOW, 10);
 
-    /* history: told twice it is the same */
-
-    assert_int_equal(ollama_window_set_minute(&w, NOW, NOW - MINUTES(5), 7), 7);
-    assert_int_equal(ollama_window_set_minute(&w, NOW, NOW - MINUTES(5), 7), 0);
-    assert_int_equal(ollama_window_set_minute(&w, NOW, NOW - MINUTES(5), 3), 0);
-    assert_int_equal(ollama_window_set_minute(&w, NOW, NOW - MINUTES(5), 9), 2);
+    assert_int_equal(ollama_window_add_minute(&w, NOW, NOW - MINUTES(5), 7), 7);
+    assert_int_equal(ollama_window_add_minute(&w, NOW, NOW - MINUTES(5), 2), 2);
 
     /* a minute that is counted here as well */
 
-    assert_int_equal(ollama_window_set_minute(&w, NOW, NOW, 4), 0);
-    assert_int_equal(ollama_window_set_minute(&w, NOW, NOW - 20, 12), 2);
+    assert_int_equal(ollama_window_add_minute(&w, NOW, NOW - 20, 2), 2);
     assert_int_equal(ollama_window_sum(&w, NOW), 21);
 
     /* outside */
 
-    assert_int_equal(ollama_window_set_minute(&w, NOW, NOW + 40, 9), 0);
-    assert_int_equal(ollama_window_set_minute(&w, NOW, NOW - MINUTES(120), 9),
+    assert_int_equal(ollama_window_add_minute(&w, NOW, NOW + 40, 9), 0);
+    assert_int_equal(ollama_window_add_minute(&w, NOW, NOW - MINUTES(120), 9),
                      0);
-    assert_int_equal(ollama_window_set_minute(&w, NOW, NOW - MINUTES(119), 9),
+    assert_int_equal(ollama_window_add_minute(&w, NOW, NOW - MINUTES(119), 9),
                      9);
     assert_int_equal(ollama_window_sum(&w, NOW), 30);
 
@@ -185,6 +180,11 @@ test_set_minute(void **state)
     assert_int_equal(ollama_window_expire(&w, NOW + MINUTES(114)), 0);
     assert_int_equal(ollama_window_expire(&w, NOW + MINUTES(115)), 9);
     assert_int_equal(ollama_window_expire(&w, NOW + MINUTES(120)), 12);
+
+    /* more than a bucket holds */
+
+    assert_true(ollama_window_add_minute(&w, NOW, NOW, UINT64_MAX) <= UINT32_MAX);
+    assert_true(ollama_window_add_minute(&w, NOW, NOW, UINT64_MAX) == 0);
 }
 
 
@@ -263,7 +263,7 @@ main(void)
         cmocka_unit_test(test_long_silence),
         cmocka_unit_test(test_clock_back),
         cmocka_unit_test(test_large),
-        cmocka_unit_test(test_set_minute),
+        cmocka_unit_test(test_add_minute),
         cmocka_unit_test(test_model)
     };
 
