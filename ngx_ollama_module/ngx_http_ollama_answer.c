@@ -339,26 +339,21 @@ static void
 ngx_http_ollama_read_ratelimit(ngx_http_ollama_ctx_t *ctx,
     ollama_answer_t *answer)
 {
-    int32_t                      *field;
     ngx_int_t                     n;
-    ngx_str_t                    *value;
-    ngx_list_t                   *headers;
+    ngx_str_t                    *value, *values[5];
     ngx_uint_t                    i, seen;
     ngx_http_ollama_ratelimit_t   rl;
 
-    static struct {
-        ngx_str_t  name;
-        size_t     offset;
-    } names[] = {
-        { ngx_string("x-ratelimit-max-concurrent"),
-          offsetof(ngx_http_ollama_ratelimit_t, max_concurrent) },
-        { ngx_string("x-ratelimit-active"),
-          offsetof(ngx_http_ollama_ratelimit_t, active) },
-        { ngx_string("x-ratelimit-queue-limit"),
-          offsetof(ngx_http_ollama_ratelimit_t, queue_limit) },
-        { ngx_string("x-ratelimit-queued"),
-          offsetof(ngx_http_ollama_ratelimit_t, queued) }
+    static ngx_str_t  names[5] = {
+        ngx_string("x-ratelimit-max-concurrent"),
+        ngx_string("x-ratelimit-active"),
+        ngx_string("x-ratelimit-queue-limit"),
+        ngx_string("x-ratelimit-queued"),
+        ngx_string("retry-after")
     };
+
+    int32_t  *fields[4] = { &rl.max_concurrent, &rl.active, &rl.queue_limit,
+                            &rl.queued };
 
     answer->retry_after = -1;
     answer->max_concurrent = -1;
@@ -371,9 +366,11 @@ ngx_http_ollama_read_ratelimit(ngx_http_ollama_ctx_t *ctx,
     rl.retry_after = -1;
 
     seen = 0;
-    headers = &ctx->request->upstream->headers_in.headers;
 
-    value = ngx_http_ollama_find_header(headers, "retry-after", 11);
+    ngx_http_ollama_find_headers(&ctx->request->upstream->headers_in.headers,
+                                 names, values, 5);
+
+    value = values[4];
 
     if (value) {
         answer->retry_after = ollama_retry_after((char *) value->data,
@@ -382,19 +379,16 @@ ngx_http_ollama_read_ratelimit(ngx_http_ollama_ctx_t *ctx,
         seen = 1;
     }
 
-    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        value = ngx_http_ollama_find_header(headers,
-                                            (char *) names[i].name.data,
-                                            names[i].name.len);
-        if (value == NULL) {
+    for (i = 0; i < 4; i++) {
+
+        if (values[i] == NULL) {
             continue;
         }
 
-        n = ngx_atoi(value->data, value->len);
+        n = ngx_atoi(values[i]->data, values[i]->len);
 
         if (n >= 0 && n <= 1000000) {
-            field = (int32_t *) ((u_char *) &rl + names[i].offset);
-            *field = (int32_t) n;
+            *fields[i] = (int32_t) n;
             seen = 1;
         }
     }

@@ -91,6 +91,10 @@ ngx_http_ollama_cut_free(ngx_http_ollama_ctx_t *ctx)
         return;
     }
 
+    /* one that broke off in mid-event has more memory than it needs now */
+
+    ollama_sse_cut_reset(cut->chunks);
+
     if (ngx_http_ollama_nspare < NGX_HTTP_OLLAMA_SPARE) {
         ngx_http_ollama_spare[ngx_http_ollama_nspare++] = cut->chunks;
 
@@ -99,6 +103,17 @@ ngx_http_ollama_cut_free(ngx_http_ollama_ctx_t *ctx)
     }
 
     ctx->cut = NULL;
+}
+
+
+ngx_uint_t
+ngx_http_ollama_cut_between(ngx_http_ollama_ctx_t *ctx)
+{
+    ngx_http_ollama_cut_t  *cut;
+
+    cut = ctx->cut;
+
+    return !cut->zeros && ollama_sse_cut_between(cut->chunks);
 }
 
 

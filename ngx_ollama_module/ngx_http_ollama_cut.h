@@ -17,6 +17,10 @@
 
 ngx_int_t ngx_http_ollama_cut_start(ngx_http_ollama_ctx_t *ctx);
 
+/* events of text alone may pass by it, as they are */
+
+ngx_uint_t ngx_http_ollama_cut_between(ngx_http_ollama_ctx_t *ctx);
+
 /* passes on to next what stays of in */
 
 ngx_int_t ngx_http_ollama_cut(ngx_http_ollama_ctx_t *ctx, ngx_chain_t *in,

@@ -199,13 +199,18 @@ ngx_http_ollama_key_headers(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    value.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
-    if (value.data == NULL) {
-        return NGX_ERROR;
-    }
+    if (ctx->trace.nattempts == 1) {
+        ngx_str_set(&value, "1");
 
-    value.len = ngx_sprintf(value.data, "%ui", ctx->trace.nattempts)
-                - value.data;
+    } else {
+        value.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+        if (value.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        value.len = ngx_sprintf(value.data, "%ui", ctx->trace.nattempts)
+                    - value.data;
+    }
 
     return ngx_http_ollama_add_header(r, "X-Ollama-Attempts", &value)
            ? NGX_OK : NGX_ERROR;
@@ -233,7 +238,7 @@ ngx_http_ollama_answer_headers(ngx_http_request_t *r,
 
     if (r->headers_out.status == NGX_HTTP_TOO_MANY_REQUESTS
         && ctx->route
-        && !ngx_http_ollama_find_header(&r->headers_out.headers,
+        && !ngx_http_ollama_find_header(&r->upstream->headers_in.headers,
                                         "retry-after", 11))
     {
         /* the cloud says no time for a quota, but the pool knows one */
@@ -328,7 +333,9 @@ ngx_http_ollama_error_headers(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_ollama_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
+    off_t                   size;
     ngx_buf_t              *b;
+    ngx_uint_t              whole;
     ngx_chain_t            *cl;
     ngx_http_ollama_ctx_t  *ctx;
 
@@ -346,6 +353,9 @@ ngx_http_ollama_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         return ngx_http_ollama_send_error(r, ctx, in);
     }
 
+    size = 0;
+    whole = (ctx->cut == NULL || ngx_http_ollama_cut_between(ctx));
+
     for (cl = in; cl; cl = cl->next) {
         b = cl->buf;
 
@@ -354,19 +364,27 @@ ngx_http_ollama_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
             ngx_http_ollama_trace_first_byte(ctx);
             ngx_http_ollama_usage_feed(ctx, b->pos, b->last - b->pos);
 
-            if (ctx->cut == NULL) {
-                ngx_http_ollama_usage_passed(ctx, b->last - b->pos);
+            size += b->last - b->pos;
+
+            if (ctx->cut && whole) {
+                whole = ngx_http_ollama_usage_only_text(ctx);
             }
         }
 
         if (b->last_buf) {
             ngx_http_ollama_usage_ended(ctx);
+
+            /* it may still hold something back */
+
+            whole &= (ctx->cut == NULL);
         }
     }
 
-    if (ctx->cut) {
+    if (!whole) {
         return ngx_http_ollama_cut(ctx, in, ngx_http_next_body_filter);
     }
+
+    ngx_http_ollama_usage_passed(ctx, size);
 
     return ngx_http_next_body_filter(r, in);
 }

@@ -343,29 +343,62 @@ ngx_http_ollama_not_allowed(ngx_http_request_t *r, const char *methods)
 ngx_str_t *
 ngx_http_ollama_find_header(ngx_list_t *headers, const char *name, size_t len)
 {
-    ngx_uint_t        i;
+    ngx_str_t  key, *value;
+
+    key.data = (u_char *) name;
+    key.len = len;
+
+    ngx_http_ollama_find_headers(headers, &key, &value, 1);
+
+    return value;
+}
+
+
+void
+ngx_http_ollama_find_headers(ngx_list_t *headers, ngx_str_t *names,
+    ngx_str_t **values, ngx_uint_t n)
+{
+    uint64_t          lengths;
+    ngx_uint_t        i, k, left;
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
 
-    part = &headers->part;
-    h = part->elts;
+    left = n;
+    lengths = 0;
 
-    for (i = 0; /* void */ ; i++) {
+    for (k = 0; k < n; k++) {
+        lengths |= (uint64_t) 1 << names[k].len % 64;
+        values[k] = NULL;
+    }
 
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                return NULL;
+    for (part = &headers->part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (!(lengths >> h[i].key.len % 64 & 1) || h[i].hash == 0) {
+
+                /* what most of them are, without a look at their names */
+
+                continue;
             }
 
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
+            for (k = 0; k < n; k++) {
+                if (values[k] == NULL
+                    && h[i].key.len == names[k].len
+                    && ngx_memcmp(h[i].lowcase_key, names[k].data,
+                                  names[k].len)
+                       == 0)
+                {
+                    values[k] = &h[i].value;
 
-        if (h[i].key.len == len && h[i].hash
-            && ngx_strncasecmp(h[i].key.data, (u_char *) name, len) == 0)
-        {
-            return &h[i].value;
+                    if (--left == 0) {
+                        return;
+                    }
+
+                    break;
+                }
+            }
         }
     }
 }

@@ -48,7 +48,10 @@ ngx_table_elt_t *ngx_http_ollama_add_header(ngx_http_request_t *r,
 ngx_int_t ngx_http_ollama_add_retry_after(ngx_http_request_t *r,
     time_t retry);
 
-/* a header by its name in small letters, NULL if there is none */
+/*
+ * A header that came, from a client or an upstream, by its name in small
+ * letters; NULL if there is none.  (Of one that goes out nobody knows them.)
+ */
 
 #define ngx_http_ollama_header_in(r, name)                                    \
     ngx_http_ollama_find_header(&(r)->headers_in.headers, name,               \
@@ -56,6 +59,11 @@ ngx_int_t ngx_http_ollama_add_retry_after(ngx_http_request_t *r,
 
 ngx_str_t *ngx_http_ollama_find_header(ngx_list_t *headers, const char *name,
     size_t len);
+
+/* several at once: values[i] is that of names[i] */
+
+void ngx_http_ollama_find_headers(ngx_list_t *headers, ngx_str_t *names,
+    ngx_str_t **values, ngx_uint_t n);
 
 
 #endif /* _NGX_HTTP_OLLAMA_RESPOND_H_INCLUDED_ */

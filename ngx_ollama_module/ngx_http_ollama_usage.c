@@ -65,6 +65,14 @@ ngx_http_ollama_usage_feed(ngx_http_ollama_ctx_t *ctx, u_char *p, size_t n)
 }
 
 
+ngx_uint_t
+ngx_http_ollama_usage_only_text(ngx_http_ollama_ctx_t *ctx)
+{
+    return ctx->answer.usage && !ctx->answer.settled
+           && ollama_usage_only_text(ctx->answer.usage);
+}
+
+
 void
 ngx_http_ollama_usage_passed(ngx_http_ollama_ctx_t *ctx, off_t n)
 {
@@ -109,6 +117,11 @@ ngx_http_ollama_usage_free(ngx_http_ollama_ctx_t *ctx)
     if (ctx->answer.usage == NULL) {
         return;
     }
+
+    /* one that broke off in mid-event has more memory than it needs now */
+
+    ollama_usage_reset(ctx->answer.usage, OLLAMA_FORMAT_OTHER,
+                       OLLAMA_USAGE_FAMILY_NONE);
 
     if (ngx_http_ollama_nspare < NGX_HTTP_OLLAMA_SPARE) {
         ngx_http_ollama_spare[ngx_http_ollama_nspare++] = ctx->answer.usage;

@@ -18,6 +18,10 @@ ngx_int_t ngx_http_ollama_usage_start(ngx_http_ollama_ctx_t *ctx);
 void ngx_http_ollama_usage_feed(ngx_http_ollama_ctx_t *ctx, u_char *p,
     size_t n);
 
+/* what was fed last is whole events of text, of which nothing is to be cut */
+
+ngx_uint_t ngx_http_ollama_usage_only_text(ngx_http_ollama_ctx_t *ctx);
+
 /* so many bytes were passed to the client; with the last one */
 
 void ngx_http_ollama_usage_passed(ngx_http_ollama_ctx_t *ctx, off_t n);

@@ -27,8 +27,8 @@ my $cached = <<'EOF';
 EOF
 my $t = Proxy->new(daemon => 1, allow => $absent,
     http => 'proxy_cache_path %DIR%/cache keys_zone=answers:1m;',
-    locations => join "\n", map { "location ^~ $_ {\n$cached }" }
-                            qw! /api/ /v1/ !)->run;
+    locations => join "\n", map { "location = $_ {\n$cached }" }
+                            qw! /api/tags /api/chat /v1/chat/completions !)->run;
 my $cloud = $t->cloud;
 
 

@@ -60,6 +60,8 @@ struct ollama_request_s {
 };
 
 
+static request_member_e request_find(ollama_request_t *r, const char *text,
+    size_t len);
 static void request_key(ollama_request_t *r);
 static void request_string(ollama_request_t *r);
 static void request_null(ollama_request_t *r);
@@ -315,25 +317,41 @@ ollama_model_strip(const char *name, size_t n)
 }
 
 
+static request_member_e
+request_find(ollama_request_t *r, const char *text, size_t len)
+{
+    const request_name_t  *name;
+
+    for (name = request_names; name->name; name++) {
+        if (len == name->len && r->scan.depth == name->depth
+            && memcmp(text, name->name, len) == 0)
+        {
+            return name->member;
+        }
+    }
+
+    return member_other;
+}
+
+
 static void
 request_key(ollama_request_t *r)
 {
-    char                   folded[REQUEST_NAME_MAX];
-    size_t                 len;
-    const request_name_t  *name;
+    char    folded[REQUEST_NAME_MAX];
+    size_t  len;
 
     r->member = member_other;
+    len = r->text.len;
 
-    if (r->text.len && r->text.len <= REQUEST_NAME_MAX && r->text.high == 0) {
-        len = ollama_request_text_fold(&r->text, folded);
+    if (len && len <= REQUEST_NAME_MAX && r->text.high == 0) {
 
-        for (name = request_names; name->name; name++) {
-            if (len == name->len && r->scan.depth == name->depth
-                && memcmp(folded, name->name, len) == 0)
-            {
-                r->member = name->member;
-                break;
-            }
+        /* nearly always it is written as it is meant */
+
+        r->member = request_find(r, (char *) r->text.data, len);
+
+        if (r->member == member_other) {
+            len = ollama_request_text_fold(&r->text, folded);
+            r->member = request_find(r, folded, len);
         }
     }
 

@@ -28,13 +28,16 @@ ollama_request_text_add(ollama_request_text_t *t, const unsigned char *p,
         memmove(&t->tail[0], &t->tail[n],
                 (OLLAMA_REQUEST_SUFFIX - n) * sizeof(t->tail[0]));
 
+        for (i = 0; i < n; i++) {
+            t->tail[OLLAMA_REQUEST_SUFFIX - n + i] = start + i;
+        }
+
     } else {
         start += n - OLLAMA_REQUEST_SUFFIX;
-        n = OLLAMA_REQUEST_SUFFIX;
-    }
 
-    for (i = 0; i < n; i++) {
-        t->tail[OLLAMA_REQUEST_SUFFIX - n + i] = start + i;
+        for (i = 0; i < OLLAMA_REQUEST_SUFFIX; i++) {
+            t->tail[i] = start + i;
+        }
     }
 }
 

@@ -21,14 +21,18 @@ ngx_uint_t
 ngx_http_ollama_model_find(ngx_http_ollama_shared_t *sh, uint32_t hash,
     ngx_str_t *name)
 {
-    ngx_uint_t                i;
+    ngx_uint_t                i, n;
     ngx_http_ollama_model_t  *model;
 
     if (name->len == 0) {
         return NGX_HTTP_OLLAMA_OTHER;
     }
 
-    for (i = 0; i < NGX_HTTP_OLLAMA_MODELS; i++) {
+    /* places are taken in order: usually most of them never were */
+
+    n = ngx_min(sh->next_model, NGX_HTTP_OLLAMA_MODELS);
+
+    for (i = 0; i < n; i++) {
 
         if (sh->hashes[i] != hash) {
             continue;
