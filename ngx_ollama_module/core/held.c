@@ -94,21 +94,21 @@ ollama_held_chunked(const unsigned char *p, size_t n, unsigned char *out,
             return;
         }
 
-        /* the end of its line */
+        /* the end of its line, and nothing before it */
 
-        line = held_line(p, end);
+        if (p < end && *p == '\r') {
+            p++;
+        }
 
-        if (line == NULL) {
-
-            if (end - p >= 2) {
-                held->broken = 1;
-                held->complete = 1;
-            }
-
+        if (p == end) {
             return;
         }
 
-        p = line;
+        if (*p++ != '\n') {
+            held->broken = 1;
+            held->complete = 1;
+            return;
+        }
     }
 
     /* the trailer, up to an empty line */
