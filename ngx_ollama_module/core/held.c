@@ -9,8 +9,10 @@
 #define H2_DATA         0
 #define H2_HEADERS      1
 #define H2_RST_STREAM   3
+#define H2_CONTINUATION 9
 
 #define H2_END_STREAM   0x01
+#define H2_END_HEADERS  0x04
 #define H2_PADDED       0x08
 
 
@@ -49,7 +51,7 @@ void
 ollama_held_chunked(const unsigned char *p, size_t n, unsigned char *out,
     size_t size, ollama_held_t *held)
 {
-    size_t                part;
+    size_t                part, room;
     uint64_t              chunk;
     const unsigned char  *end, *line;
 
@@ -79,13 +81,11 @@ ollama_held_chunked(const unsigned char *p, size_t n, unsigned char *out,
         part = (chunk < (uint64_t) (end - p)) ? (size_t) chunk
                                               : (size_t) (end - p);
 
-        if (part > size - held->len) {
-            memcpy(out + held->len, p, size - held->len);
-            held->len = size;
+        room = (part < size - held->len) ? part : size - held->len;
 
-        } else {
-            memcpy(out + held->len, p, part);
-            held->len += part;
+        if (room) {
+            memcpy(out + held->len, p, room);
+            held->len += room;
         }
 
         p += part;
@@ -247,22 +247,36 @@ ollama_held_h2_feed(ollama_held_h2_t *h2, const unsigned char *p, size_t n,
 static void
 held_h2_frame(ollama_held_h2_t *h2)
 {
-    unsigned char  type, flags;
+    uint32_t              stream;
+    unsigned char         flags;
+    const unsigned char  *head;
 
-    h2->rest = (uint32_t) h2->head[0] << 16 | (uint32_t) h2->head[1] << 8
-               | h2->head[2];
+    head = h2->head;
 
-    type = h2->head[3];
-    flags = h2->head[4];
+    h2->rest = (uint32_t) head[0] << 16 | (uint32_t) head[1] << 8 | head[2];
+    flags = head[4];
+    stream = (uint32_t) (head[5] & 0x7f) << 24 | (uint32_t) head[6] << 16
+             | (uint32_t) head[7] << 8 | head[8];
 
     h2->pad = 0;
     h2->padded = 0;
+    h2->data = 0;
     h2->ended = 0;
 
-    switch (type) {
+    /* the answer is of the stream whose header came first */
+
+    if (h2->stream == 0 && head[3] == H2_HEADERS) {
+        h2->stream = stream;
+    }
+
+    if (h2->stream == 0 || stream != h2->stream) {
+        return;
+    }
+
+    switch (head[3]) {
 
     case H2_DATA:
-    case H2_HEADERS:
+        h2->data = 1;
         h2->ended = (flags & H2_END_STREAM) ? 1 : 0;
         h2->padded = (flags & H2_PADDED) ? 1 : 0;
 
@@ -270,6 +284,15 @@ held_h2_frame(ollama_held_h2_t *h2)
             h2->broken = 1;
         }
 
+        break;
+
+    case H2_HEADERS:
+        h2->ending = (flags & H2_END_STREAM) ? 1 : 0;
+
+        /* fall through */
+
+    case H2_CONTINUATION:
+        h2->ended = (flags & H2_END_HEADERS) ? h2->ending : 0;
         break;
 
     case H2_RST_STREAM:
@@ -285,13 +308,9 @@ held_h2_frame(ollama_held_h2_t *h2)
 static void
 held_h2_payload(ollama_held_h2_t *h2, const unsigned char *p, size_t n)
 {
-    if (h2->head[3] != H2_DATA) {
-        return;
-    }
-
     /* padding is the last of it */
 
-    if (h2->rest <= h2->pad) {
+    if (!h2->data || h2->rest <= h2->pad) {
         return;
     }
 

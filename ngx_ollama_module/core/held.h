@@ -14,14 +14,14 @@
  *
  * HTTP/2: all bytes that come on the connection from the beginning of the
  * exchange on, each once, the frames of the header among them: only the flags
- * of that frame tell that there is no body.  One exchange at a time, so frames
- * of any stream count.
+ * of that frame tell that there is no body, and whose frames are meant.  Those
+ * of other streams and of the connection are passed over.
  *
  *     ollama_held_h2_init(&h2);
  *     ollama_held_h2_feed(&h2, p, n, &held);        its text is in h2.text
  *
- *     complete  all of it has come
- *     exact     .. and nothing behind it: the connection may be used again
+ *     complete  all of it has come, or no more will
+ *     exact     .. and nothing behind it (HTTP/2: nothing but whole frames)
  *     broken    this is not what it should be; complete is set as well
  *     len       bytes of text, up to where there was room for them
  */
@@ -49,8 +49,11 @@ typedef struct {
     unsigned       nhead;               /* bytes of it */
     uint32_t       rest;                /* of the frame's payload */
     uint32_t       pad;                 /* of these the padding */
+    uint32_t       stream;              /* of the answer, 0: not yet known */
     unsigned       padded:1;            /* its length comes next */
-    unsigned       ended:1;             /* the stream, with this frame */
+    unsigned       data:1;              /* the payload is of the body */
+    unsigned       ending:1;            /* the stream, with this header */
+    unsigned       ended:1;             /* with this frame */
     unsigned       over:1;              /* with one before */
     unsigned       broken:1;
     size_t         len;

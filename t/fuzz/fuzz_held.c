@@ -1,7 +1,8 @@
 
 /*
- * Held bodies: frames of HTTP/2 say the same in one piece and in many; of a
- * chunked body, what is known of its beginning holds when more has come.
+ * Held bodies: frames of HTTP/2 say the same in one piece and in many, and what
+ * a reader of whole frames makes of them; of a chunked body, what is known of
+ * its beginning holds when more has come.
  */
 
 #include "fuzz.h"
@@ -10,6 +11,8 @@
 
 static void feed(void *ctx, const unsigned char *p, size_t n);
 static void frames(const uint8_t *data, size_t size, unsigned seed);
+static int whole_frames(const uint8_t *p, size_t size, unsigned char *text,
+    size_t *len);
 static void chunks(const uint8_t *data, size_t size);
 
 
@@ -56,7 +59,10 @@ feed(void *ctx, const unsigned char *p, size_t n)
 static void
 frames(const uint8_t *data, size_t size, unsigned seed)
 {
-    side_t  whole, parts;
+    int            complete;
+    size_t         len;
+    side_t         whole, parts;
+    unsigned char  text[4096];
 
     memset(&whole, 0, sizeof(whole));
     memset(&parts, 0, sizeof(parts));
@@ -72,6 +78,82 @@ frames(const uint8_t *data, size_t size, unsigned seed)
     fuzz_check(whole.held.broken == parts.held.broken);
     fuzz_check(whole.held.len == parts.held.len);
     fuzz_check(memcmp(whole.h2.text, parts.h2.text, whole.held.len) == 0);
+
+    if (whole.held.broken || size > sizeof(text)) {
+        return;
+    }
+
+    complete = whole_frames(data, size, text, &len);
+
+    if (complete != -1) {
+        fuzz_check(whole.held.complete == complete);
+        fuzz_check(whole.held.len
+                   == (len < OLLAMA_HELD_TEXT ? len : OLLAMA_HELD_TEXT));
+        fuzz_check(memcmp(whole.h2.text, text, whole.held.len) == 0);
+    }
+}
+
+
+/* 1: the stream's end is among them, 0: it is not, -1: the last is cut off */
+
+static int
+whole_frames(const uint8_t *p, size_t size, unsigned char *text, size_t *len)
+{
+    int       complete, last;
+    size_t    n, from, to;
+    uint32_t  stream, ours;
+
+    complete = 0;
+    last = 0;
+    ours = 0;
+    *len = 0;
+
+    for ( /* void */ ; size; p += 9 + n, size -= 9 + n) {
+
+        n = (size >= 9) ? (size_t) p[0] << 16 | p[1] << 8 | p[2] : size;
+
+        if (size < 9 || size - 9 < n) {
+            return -1;
+        }
+
+        stream = (uint32_t) (p[5] & 127) << 24 | p[6] << 16 | p[7] << 8 | p[8];
+
+        if (ours == 0 && p[3] == 1) {
+            ours = stream;
+        }
+
+        if (ours == 0 || stream != ours) {
+            continue;
+        }
+
+        if (p[3] == 1) {
+            last = p[4] & 1;
+        }
+
+        if ((p[3] == 1 || p[3] == 9) && (p[4] & 4) && last) {
+            complete = 1;
+        }
+
+        if (p[3] == 3) {
+            complete = 1;
+        }
+
+        if (p[3] != 0) {
+            continue;
+        }
+
+        from = (p[4] & 8) ? 1 : 0;
+        to = n - (from ? p[9] : 0);
+
+        memcpy(text + *len, p + 9 + from, to - from);
+        *len += to - from;
+
+        if (p[4] & 1) {
+            complete = 1;
+        }
+    }
+
+    return complete;
 }
 
 
@@ -91,7 +173,7 @@ chunks(const uint8_t *data, size_t size)
 
     for (n = 0; n <= size; n++) {
 
-        copy = malloc(n + 1);
+        copy = malloc(n ? n : 1);
         fuzz_check(copy != NULL);
         memcpy(copy, data, n);
 
