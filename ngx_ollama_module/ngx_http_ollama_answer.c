@@ -185,6 +185,20 @@ ngx_http_ollama_process_header(ngx_http_request_t *r)
     j = ctx->judge;
     u = r->upstream;
 
+#if (NGX_HTTP_CACHE)
+
+    if (r->cached) {
+
+        /* a stale answer in place of an error: no key has given it */
+
+        ngx_log_debug0(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                       "ollama answer from the cache");
+
+        return j->process_header(r);
+    }
+
+#endif
+
     parked = ngx_http_ollama_park_resume(ctx);
 
     if (parked != NGX_DECLINED) {
