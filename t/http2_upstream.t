@@ -28,8 +28,10 @@ plan(skip_all => "this nginx knows no HTTP/2 to an upstream")
 
 # (the daemon's pages do not come by HTTP/2)
 
-my $locations = join "\n", map { <<"EOT" } qw! /api/ /v1/ !;
-        location ^~ $_ {
+my @uris = qw! /api/chat /api/generate /v1/chat/completions /v1/responses
+               /v1/messages !;
+my $locations = join "\n", map { <<"EOT" } @uris;
+        location = $_ {
             ollama on;
             ollama_access on;
             proxy_http_version 2;
@@ -237,9 +239,7 @@ my $direct = Http->new(port => $cloud->port, trusted => 1, headers =>
 
 # bytes and tokens, whatever the API
 
-for my $uri (qw! /api/chat /api/generate /v1/chat/completions /v1/responses
-                 /v1/messages !)
-{
+for my $uri (@uris) {
     for my $stream (0, 1) {
         my $model = join '.', 'h2', substr($uri, 1) =~ tr!/!.!r, $stream;
         my %how = (uri => $uri, model => $model, stream => $stream,
