@@ -111,6 +111,8 @@ ollama_usage_shape_read(ollama_usage_answer_t *a, unsigned *last,
 
     kind = shape_kind(a);
     k = *last;
+    s = NULL;
+    q = NULL;
 
     for (i = 0; i < OLLAMA_USAGE_SHAPES; i++) {
         s = &shapes[k % OLLAMA_USAGE_SHAPES];
