@@ -113,7 +113,14 @@ ngx_http_ollama_request_handler(ngx_http_request_t *r)
         ctx->state = NGX_HTTP_OLLAMA_READ;
         return ngx_http_ollama_refuse(ctx);
 
-    default: /* READING, WAITING */
+    case NGX_HTTP_OLLAMA_READING:
+
+        /* an error_page has led here: the body never came, nor will it */
+
+        return ngx_http_ollama_error(r, NGX_HTTP_BAD_REQUEST, 0,
+                                     "the body of the request is not here");
+
+    default: /* NGX_HTTP_OLLAMA_WAITING */
         return NGX_AGAIN;
     }
 }
@@ -299,6 +306,7 @@ ngx_http_ollama_stay(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
         ngx_post_event(r->connection->read, &ngx_posted_events);
 
     } else if (ngx_handle_read_event(r->connection->read, 0) != NGX_OK) {
+        ngx_http_ollama_request_settle(ctx);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

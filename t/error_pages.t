@@ -126,4 +126,34 @@ $t->cloud->rules({ times => 1, status => 418, body => '{}' });
 is($again->chat->status, 500, 'is not sent with the token of the client');
 is(scalar(my @seen = $t->cloud->requests), 1, 'nor at all');
 
+# a fallback for a body that did not come: there is nothing to be sent
+
+my $none = Proxy->new(cloud => $t->cloud, locations => <<'EOF')->run;
+        location = /api/chat {
+            ollama on;
+            ollama_access on;
+            client_max_body_size 1k;
+            error_page 400 413 = @large;
+            proxy_pass $ollama_upstream;
+        }
+
+        location @large {
+            ollama on;
+            client_max_body_size 1m;
+            proxy_pass $ollama_upstream;
+        }
+EOF
+
+$t->cloud->reset;
+
+refused('a body too long for its fallback as well', 400,
+        $none->post('/api/chat', undef, timeout => 5, chunked =>
+                    [ '{"model":"gpt-oss:20b","text":"', $long, '"}' ]));
+refused('a broken chunk with a fallback', 400,
+        $none->request('POST', '/api/chat', timeout => 5, raw =>
+            $none->http->message('POST', '/api/chat', headers =>
+                [ 'Transfer-Encoding' => 'chunked' ]) =~ s/Content-Length.*?\n//r
+            . "nonsense\r\n"));
+is_deeply([ $t->cloud->requests ], [], 'the cloud is not asked');
+
 finish();
