@@ -9,6 +9,8 @@ static ngx_http_ollama_attempt_t *ngx_http_ollama_trace_at(
 void
 ngx_http_ollama_trace_begin(ngx_http_ollama_ctx_t *ctx)
 {
+    ngx_http_ollama_trace_keep(ctx);
+
     ctx->trace.total = 0;
 }
 

@@ -34,7 +34,11 @@ sub seen {
 # an error_page with an upstream of its own
 
 my $t = Proxy->new(daemon => 1, allow => $absent, cloud => $first,
-                   http => $upstream, locations => <<'EOT')->run;
+                   http => "$upstream log_format tried '\$ollama_keys_tried';",
+                   server => 'access_log %DIR%/tried.log tried;',
+                   keys => [ { key => key_of(0), name => 'a-long-name' },
+                             { key => key_of(1), name => 'b' } ],
+                   locations => <<'EOT')->run;
         location = /api/chat {
             ollama on;
             ollama_access on;
@@ -62,6 +66,12 @@ is(($r->json // {})->{eval_count}, 8, 'whose answer arrives');
 is(booked($t), told($second), 'its tokens are booked');
 is(tokens($q), told_of($second, $q->{model}) . ' exact done',
    'and on record');
+
+my ($tried) = map { /^(.*,.*)$/m } Process::slurp($t->dir . '/tried.log');
+my %name = (key_of(0), 'a-long-name', key_of(1), 'b');
+
+is($tried, join(', ', map { $name{$_->{key}} } map { $_->requests }
+                      $first, $second), 'the names of both keys, as they were');
 
 $_->reset for $first, $second;
 is($t->chat->status, 200, 'a chat that the first serves');
