@@ -27,6 +27,7 @@ typedef struct {
 
     ngx_chain_t                         *body;      /* of a try again */
     ngx_uint_t                           started;
+    ngx_uint_t                           status;    /* of the last answer */
 } ngx_http_ollama_peer_data_t;
 
 
@@ -228,14 +229,12 @@ ngx_http_ollama_true_state(ngx_http_ollama_peer_data_t *pd)
 {
     ngx_array_t                *states;
     ngx_http_upstream_state_t  *state;
-    ngx_http_ollama_attempt_t  *attempt;
 
     states = pd->request->upstream_states;
-    attempt = ngx_http_ollama_trace_last(pd->ctx);
 
-    if (attempt && attempt->status && states->nelts > 1) {
+    if (pd->status && states->nelts > 1) {
         state = states->elts;
-        state[states->nelts - 2].status = attempt->status;
+        state[states->nelts - 2].status = pd->status;
     }
 }
 
@@ -422,6 +421,8 @@ ngx_http_ollama_free_peer(ngx_peer_connection_t *pc, void *data,
 
     attempt = ngx_http_ollama_trace_last(ctx);
     retry = ngx_http_ollama_answer_retry(ctx);
+
+    pd->status = attempt->status;
 
     /* nginx adds one for a stale connection by itself */
 

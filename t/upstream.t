@@ -113,6 +113,19 @@ is($two[1]{key}, $two[0]{key}, 'the same key again');
 isnt($two[1]{connection}, $two[0]{connection}, 'on another connection');
 is(scalar(grep { !$_->{eligible} } values %{ $t->health }), 0, 'no penalty');
 
+# the log tells which try met it
+
+my $l = Proxy->new(cloud => $cloud, keys => \@k,
+                   http => q(log_format statuses '$uri $upstream_status';),
+                   server => 'access_log %DIR%/statuses.log statuses;')->run;
+
+$cloud->reset;
+$cloud->rules({ times => 1, preset => 'quota_session' },
+              { times => 1, close => 'before_headers' });
+is($l->chat->status, 200, 'a stale connection at a second try');
+like(Process::slurp($l->dir . '/statuses.log'), qr!^/api/chat 429, 502, 200$!m,
+     'each has its own status');
+
 # the cloud is restarted: kept connections are all stale
 
 my @chats = map { $t->start_chat(sim => { first_delay_ms => 50 }) } 1 .. 8;
