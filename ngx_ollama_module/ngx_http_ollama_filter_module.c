@@ -312,6 +312,13 @@ ngx_http_ollama_true_status(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
     if (attempt->status >= NGX_HTTP_BAD_REQUEST) {
         r->headers_out.status = attempt->status;
         r->headers_out.status_line.len = 0;
+
+        if (r->err_status) {
+
+            /* for the logs */
+
+            r->err_status = attempt->status;
+        }
     }
 }
 

@@ -12,7 +12,9 @@ use lib "$FindBin::Bin/lib";
 use Proxy;
 use Test::More;
 
-my $t = Proxy->new(balancer => "ollama_keys; $Proxy::no_keepalive",
+my $t = Proxy->new(http => q(log_format statuses '$uri $status';),
+                   server => 'access_log %DIR%/statuses.log statuses;',
+                   balancer => "ollama_keys; $Proxy::no_keepalive",
                    params => { proxy_read_timeout => '1s',
                                proxy_connect_timeout => '1s' })->run;
 
@@ -38,6 +40,8 @@ sub row {
         my $key = $t->health($first);
 
         is($r->status, $expected{status} // 200, "the client's status");
+        is((Process::slurp($t->dir . '/statuses.log') =~ m!^/api/chat (.*)!mg)
+           [-1], $r->status, 'and that of the log');
         is($r->header('x-ollama-attempts'), $expected{attempts} // 2, 'tries');
         is(scalar @requests, $expected{attempts} // 2, 'so does the cloud see');
 
