@@ -181,6 +181,7 @@ typedef struct {
     ngx_msec_t                       time;
     ngx_uint_t                       status;        /* 0: none came */
     ollama_failure_e                 failure;
+    unsigned                         ended:1;
 } ngx_http_ollama_attempt_t;
 
 

@@ -79,7 +79,10 @@ ngx_http_ollama_trace_attempt_end(ngx_http_ollama_ctx_t *ctx)
 
     attempt = ngx_http_ollama_trace_last(ctx);
 
-    attempt->time = ngx_current_msec - attempt->start;
+    if (!attempt->ended) {
+        attempt->ended = 1;
+        attempt->time = ngx_current_msec - attempt->start;
+    }
 }
 
 
@@ -125,6 +128,13 @@ ngx_http_ollama_trace_first_byte(ngx_http_ollama_ctx_t *ctx)
 void
 ngx_http_ollama_trace_wait(ngx_http_ollama_ctx_t *ctx)
 {
+    if (ctx->trace.nattempts) {
+
+        /* its answer may be parked: it does not last as long as we wait */
+
+        ngx_http_ollama_trace_attempt_end(ctx);
+    }
+
     ctx->trace.wait_since = ngx_current_msec;
 
     if (ctx->trace.wait_started == 0) {

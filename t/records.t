@@ -292,6 +292,26 @@ cmp_ok(abs($attempts[1]{ms} - 300), '<', 60, 'after 300 ms');
 is("$q->{status} $q->{certainty} $q->{total_tokens}", '503 none 0',
    'which is what the client got');
 
+$cloud->rules({ times => 2, status => 503, close => 'after_headers' });
+($q, my $broken) = recorded($w);
+is("$q->{status} " . $broken->status, '503 503', 'so it is of one cut off');
+
+# an attempt ends with its answer, however long that is kept
+
+my $one = Proxy->new(daemon => 1, allow => $absent, cloud => $cloud,
+    keys => [ keys_of(1) ],
+    balancer => "ollama_keys; ollama_queue 8 timeout=20s;")->run;
+
+$cloud->rules({ times => 1, preset => 'concurrent',
+                headers => { 'retry-after' => 2 } });
+($q) = recorded($one);
+@attempts = @{ $q->{attempts} // [] };
+
+is(join(' ', map { $_->{status} } @attempts), '429 200', 'no slot, then one');
+cmp_ok($q->{queue_ms}, '>', 500, 'waited for');
+cmp_ok($q->{queue_ms} + ($attempts[0]{ms} // 0), '<=', $q->{total_ms} + 10,
+       'between the attempts, and not in one');
+
 # the daemon comes late
 
 my $late = Proxy->new(daemon => 1, allow => $absent, cloud => $cloud,
