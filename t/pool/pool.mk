@@ -12,6 +12,7 @@ $(BUILD)/pool_test.so: $(POOL_TEST_SRC) $(wildcard t/pool/*.h) \
                        $(wildcard ngx_ollama_module/pool/*.h) $(CORE_HDR) \
                        t/pool/pool.mk $(MODULE)
 	@$(CC) -D_GNU_SOURCE -shared -fPIC $(CFLAGS) $(WARNINGS) \
-	    -Wno-unused-parameter $(SAN) $(POOL_TEST_INC) -o $@ \
+	    -Wno-unused-parameter $(SAN) \
+	    $(if $(SANITIZE),-Wl$(COMMA)-Bsymbolic) $(POOL_TEST_INC) -o $@ \
 	    $(POOL_TEST_SRC) -lyajl -lyaml
 	@echo "Built $@"
