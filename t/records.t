@@ -54,9 +54,13 @@ sub fingerprint { substr sha256_hex($_[0]), 0, 8 }
 
 sub kept {
     my ($of, $record) = @_;
-    my $r = $of->get("/queries/$record->{id}/body");
 
-    return $r->status == 200 ? $r : undef;
+    # it follows its record
+
+    return poll {
+        my $r = $of->get("/queries/$record->{id}/body");
+        $r->status == 200 && $r;
+    } 'a body';
 }
 
 # the fields
