@@ -25,6 +25,7 @@
  *     _body.c             its body: read, scanned, edited
  *     _local.c            or answered at once, as a local daemon would
  *     _wait.c             or kept waiting for a slot
+ *     _shed.c           a long body goes as soon as nobody needs it
  *     _cut.c            what only came because we asked is taken out again
  *     _sender.c         a worker carries records to the daemon
  *     _report.c           and what else it is told
@@ -169,6 +170,10 @@ typedef struct {
     unsigned                         messages_empty:1;
     unsigned                         keep_alive_zero:1;
     unsigned                         include_usage:1;   /* we asked for it */
+    unsigned                         recorded:1;    /* _record.c: it is out */
+    unsigned                         shed:1;        /* _shed.c: it is gone, */
+    unsigned                         shedding:1;    /*   or waits to go: */
+    ngx_queue_t                      queue;
 } ngx_http_ollama_body_t;
 
 

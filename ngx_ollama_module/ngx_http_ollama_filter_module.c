@@ -10,6 +10,7 @@
 #include "ngx_http_ollama_cut.h"
 #include "ngx_http_ollama_request.h"
 #include "ngx_http_ollama_respond.h"
+#include "ngx_http_ollama_shed.h"
 #include "ngx_http_ollama_trace.h"
 #include "ngx_http_ollama_usage.h"
 
@@ -359,6 +360,8 @@ ngx_http_ollama_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
     if (ctx->refusal.page.len) {
         return ngx_http_ollama_send_error(r, ctx, in);
     }
+
+    ngx_http_ollama_shed(ctx);
 
     size = 0;
     whole = (ctx->cut == NULL || ngx_http_ollama_cut_between(ctx));

@@ -8,6 +8,7 @@
 #include "ngx_http_ollama_request.h"
 #include "ngx_http_ollama_running.h"
 #include "ngx_http_ollama_sender.h"
+#include "ngx_http_ollama_shed.h"
 #include "ngx_http_ollama_uri.h"
 #include "ngx_http_ollama_variables.h"
 #include "ngx_http_ollama_wait.h"
@@ -548,6 +549,7 @@ ngx_http_ollama_init_process(ngx_cycle_t *cycle)
 
     ngx_http_ollama_pool_init_process(omcf->pool, cycle->log);
     ngx_http_ollama_wait_init_process(omcf->pool);
+    ngx_http_ollama_shed_init_process(cycle->log);
 
     if (omcf->outbox) {
         ngx_http_ollama_running_init_process(omcf->running, cycle->log);

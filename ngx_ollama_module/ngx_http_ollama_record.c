@@ -15,8 +15,11 @@ static void ngx_http_ollama_record_attempts(ngx_http_ollama_ctx_t *ctx,
     ollama_record_request_t *record);
 static void ngx_http_ollama_record_client(ngx_http_ollama_ctx_t *ctx,
     ollama_record_request_t *record);
-static u_char *ngx_http_ollama_record_body(ngx_http_ollama_ctx_t *ctx,
-    ollama_record_request_t *record, size_t *size);
+static uint64_t ngx_http_ollama_record_id(ngx_http_ollama_ctx_t *ctx);
+static uint64_t ngx_http_ollama_record_time(ngx_http_request_t *r);
+static size_t ngx_http_ollama_record_keep(ngx_http_ollama_ctx_t *ctx);
+static u_char *ngx_http_ollama_record_frame(ngx_http_ollama_ctx_t *ctx,
+    size_t *size);
 static ngx_int_t ngx_http_ollama_record_copy(ngx_http_ollama_ctx_t *ctx,
     u_char *p, size_t len);
 static void ngx_http_ollama_text(ollama_text_t *text, ngx_str_t *s);
@@ -56,7 +59,11 @@ ngx_http_ollama_record(ngx_http_ollama_ctx_t *ctx, uint32_t *mark)
         record.status = NGX_HTTP_CLIENT_CLOSED_REQUEST;
     }
 
-    body = ngx_http_ollama_record_body(ctx, &record, &size);
+    body = ngx_http_ollama_record_frame(ctx, &size);
+
+    if (body) {
+        record.has_body = 1;
+    }
 
     len = ollama_record_request_encode(frame, sizeof(frame), &record);
 
@@ -67,7 +74,41 @@ ngx_http_ollama_record(ngx_http_ollama_ctx_t *ctx, uint32_t *mark)
 
     if (body) {
         (void) ngx_http_ollama_outbox_put(outbox, body, size, record.time, 1);
+        ctx->body.recorded = 1;
     }
+}
+
+
+ngx_int_t
+ngx_http_ollama_record_body(ngx_http_ollama_ctx_t *ctx)
+{
+    size_t   size;
+    u_char  *frame;
+
+    size = ngx_http_ollama_record_keep(ctx);
+
+    if (size == 0) {
+        return NGX_DECLINED;
+    }
+
+    if (!ngx_http_ollama_outbox_room(ctx->conf->outbox, size)) {
+        return NGX_AGAIN;
+    }
+
+    frame = ngx_http_ollama_record_frame(ctx, &size);
+
+    if (frame == NULL
+        || ngx_http_ollama_outbox_put(ctx->conf->outbox, frame, size,
+                                      ngx_http_ollama_record_time(ctx->request),
+                                      1)
+           != NGX_OK)
+    {
+        return NGX_AGAIN;
+    }
+
+    ctx->body.recorded = 1;
+
+    return NGX_OK;
 }
 
 
@@ -148,12 +189,8 @@ ngx_http_ollama_record_fill(ngx_http_ollama_ctx_t *ctx,
     ngx_memzero(&record->client, sizeof(ollama_record_request_t)
                                  - offsetof(ollama_record_request_t, client));
 
-    if (ctx->id == 0) {
-        ctx->id = ngx_http_ollama_outbox_id(ctx->conf->outbox);
-    }
-
-    record->id = ctx->id;
-    record->time = (uint64_t) r->start_sec * 1000 + r->start_msec;
+    record->id = ngx_http_ollama_record_id(ctx);
+    record->time = ngx_http_ollama_record_time(r);
 
     record->bytes_in = ctx->body.size;
     record->bytes_out = ctx->answer.bytes;
@@ -165,6 +202,7 @@ ngx_http_ollama_record_fill(ngx_http_ollama_ctx_t *ctx,
     record->status = (uint16_t) (r->err_status ? r->err_status
                                                : r->headers_out.status);
     record->streamed = ctx->body.streaming;
+    record->has_body = ctx->body.recorded;
 
     usage = ngx_http_ollama_usage(ctx);
 
@@ -183,6 +221,24 @@ ngx_http_ollama_record_fill(ngx_http_ollama_ctx_t *ctx,
     ngx_http_ollama_text(&record->method, &r->method_name);
     ngx_http_ollama_text(&record->endpoint, &ctx->endpoint);
     ngx_http_ollama_text(&record->model, &ctx->body.model);
+}
+
+
+static uint64_t
+ngx_http_ollama_record_id(ngx_http_ollama_ctx_t *ctx)
+{
+    if (ctx->id == 0) {
+        ctx->id = ngx_http_ollama_outbox_id(ctx->conf->outbox);
+    }
+
+    return ctx->id;
+}
+
+
+static uint64_t
+ngx_http_ollama_record_time(ngx_http_request_t *r)
+{
+    return (uint64_t) r->start_sec * 1000 + r->start_msec;
 }
 
 
@@ -353,40 +409,56 @@ ngx_http_ollama_record_client(ngx_http_ollama_ctx_t *ctx,
 }
 
 
-/* a whole BODY frame, or NULL when there is none to be kept */
+/* the size of a BODY frame, or 0 when there is none to be kept */
 
-static u_char *
-ngx_http_ollama_record_body(ngx_http_ollama_ctx_t *ctx,
-    ollama_record_request_t *record, size_t *size)
+static size_t
+ngx_http_ollama_record_keep(ngx_http_ollama_ctx_t *ctx)
 {
-    size_t                       len, offset;
-    u_char                      *p;
     ngx_str_t                   *value;
     ngx_http_request_t          *r;
-    ollama_record_body_t         rb;
     ngx_http_ollama_loc_conf_t  *olcf;
 
     r = ctx->request;
 
     olcf = ngx_http_get_module_loc_conf(r, ngx_http_ollama_module);
 
-    if (ctx->body.size == 0 || ctx->body.bufs == NULL || olcf->bodies == 0) {
-        return NULL;
+    if (ctx->conf->outbox == NULL
+        || ctx->body.recorded
+        || ctx->body.size == 0
+        || ctx->body.bufs == NULL
+        || olcf->bodies == 0)
+    {
+        return 0;
     }
 
     if (olcf->no_log) {
         value = ngx_http_ollama_header_in(r, "x-ollama-no-log");
 
         if (value && value->len == 1 && value->data[0] == '1') {
-            return NULL;
+            return 0;
         }
     }
 
-    len = (size_t) ngx_min(ctx->body.size, (off_t) olcf->bodies);
+    return OLLAMA_RECORD_BODY_HEAD + (size_t) ngx_min(ctx->body.size,
+                                                      (off_t) olcf->bodies);
+}
 
-    *size = OLLAMA_RECORD_BODY_HEAD + len;
 
-    if (!ngx_http_ollama_outbox_room(ctx->conf->outbox, *size)) {
+/* a whole BODY frame, or NULL */
+
+static u_char *
+ngx_http_ollama_record_frame(ngx_http_ollama_ctx_t *ctx, size_t *size)
+{
+    size_t                len, offset;
+    u_char               *p;
+    ngx_http_request_t   *r;
+    ollama_record_body_t  rb;
+
+    r = ctx->request;
+
+    *size = ngx_http_ollama_record_keep(ctx);
+
+    if (*size == 0 || !ngx_http_ollama_outbox_room(ctx->conf->outbox, *size)) {
         return NULL;
     }
 
@@ -404,10 +476,12 @@ ngx_http_ollama_record_body(ngx_http_ollama_ctx_t *ctx,
         ngx_http_ollama_body_size = *size;
     }
 
+    len = *size - OLLAMA_RECORD_BODY_HEAD;
+
     ngx_memzero(&rb, sizeof(ollama_record_body_t));
 
-    rb.id = record->id;
-    rb.time = record->time;
+    rb.id = ngx_http_ollama_record_id(ctx);
+    rb.time = ngx_http_ollama_record_time(r);
     rb.size = ctx->body.size;
     rb.truncated = (off_t) len < ctx->body.size;
     rb.data.len = len;
@@ -425,8 +499,6 @@ ngx_http_ollama_record_body(ngx_http_ollama_ctx_t *ctx,
     *size = offset + len;
 
     ollama_frame_seal(p, OLLAMA_FRAME_BODY, *size);
-
-    record->has_body = 1;
 
     return p;
 }

@@ -2,7 +2,8 @@
 /*
  * One record for each request that has reached the proxy, and its body; made
  * once, when everything about the request is known and nothing of it is freed
- * yet, and the same in short, again and again, while it runs.
+ * yet, and the same in short, again and again, while it runs.  A body may go
+ * before its record, once it is not needed any more.
  */
 
 
@@ -16,6 +17,10 @@
 /* mark: its own on a board (_board.h), or NULL */
 
 void ngx_http_ollama_record(ngx_http_ollama_ctx_t *ctx, uint32_t *mark);
+
+/* its body, before it; NGX_AGAIN: there is no room for it now */
+
+ngx_int_t ngx_http_ollama_record_body(ngx_http_ollama_ctx_t *ctx);
 
 /* a whole RUNNING frame; 0: it does not fit */
 

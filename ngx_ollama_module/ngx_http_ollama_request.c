@@ -7,6 +7,7 @@
 #include "ngx_http_ollama_record.h"
 #include "ngx_http_ollama_respond.h"
 #include "ngx_http_ollama_running.h"
+#include "ngx_http_ollama_shed.h"
 #include "ngx_http_ollama_trace.h"
 #include "ngx_http_ollama_usage.h"
 #include "ngx_http_ollama_wait.h"
@@ -422,6 +423,7 @@ ngx_http_ollama_finish(void *data)
 
     ctx->finished = 1;
 
+    ngx_http_ollama_shed_end(ctx);
     ngx_http_ollama_request_settle(ctx);
     ngx_http_ollama_record(ctx, ngx_http_ollama_running_mark(ctx));
     ngx_http_ollama_running_remove(ctx);
