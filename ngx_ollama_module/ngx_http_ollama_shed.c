@@ -9,6 +9,7 @@
 
 static ngx_uint_t ngx_http_ollama_shed_idle(ngx_http_request_t *r);
 static ngx_int_t ngx_http_ollama_shed_try(ngx_http_ollama_ctx_t *ctx);
+static void ngx_http_ollama_shed_memory(ngx_http_request_t *r, ngx_buf_t *b);
 static void ngx_http_ollama_shed_handler(ngx_event_t *ev);
 
 
@@ -94,13 +95,11 @@ ngx_http_ollama_shed_idle(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_ollama_shed_try(ngx_http_ollama_ctx_t *ctx)
 {
-    ngx_buf_t                *b;
     ngx_http_request_t       *r;
     ngx_http_request_body_t  *rb;
 
     r = ctx->request;
     rb = r->request_body;
-    b = rb->buf;
 
     if (rb->temp_file == NULL) {
 
@@ -115,9 +114,8 @@ ngx_http_ollama_shed_try(ngx_http_ollama_ctx_t *ctx)
 
     ctx->body.shed = 1;
 
-    /* what came along with the header is in a buffer of the connection */
-
-    if (b && ngx_pfree(r->pool, b->start) == NGX_OK) {
+    if (rb->buf) {
+        ngx_http_ollama_shed_memory(r, rb->buf);
         rb->buf = NULL;
     }
 
@@ -125,6 +123,40 @@ ngx_http_ollama_shed_try(ngx_http_ollama_ctx_t *ctx)
                    "ollama body shed: %O", ctx->body.size);
 
     return NGX_OK;
+}
+
+
+/*
+ * What came along with the header is in a buffer of the connection: only what
+ * has been allocated by itself is freed.  Its pages go at once, since malloc()
+ * would keep them as long as anything behind them is in use.
+ */
+
+static void
+ngx_http_ollama_shed_memory(ngx_http_request_t *r, ngx_buf_t *b)
+{
+    u_char            *start, *end;
+    ngx_pool_large_t  *l;
+
+    for (l = r->pool->large; l; l = l->next) {
+        if (l->alloc == b->start) {
+            break;
+        }
+    }
+
+    if (l == NULL) {
+        return;
+    }
+
+    start = ngx_align_ptr(b->start, ngx_pagesize);
+    end = (u_char *) ((uintptr_t) b->end & ~((uintptr_t) ngx_pagesize - 1));
+
+    if (start < end && madvise(start, end - start, MADV_DONTNEED) == -1) {
+        ngx_log_error(NGX_LOG_WARN, r->connection->log, ngx_errno,
+                      "madvise() failed, ignored");
+    }
+
+    (void) ngx_pfree(r->pool, b->start);
 }
 
 
