@@ -192,8 +192,6 @@ typedef struct {
 
 typedef struct {
     ngx_uint_t                       nattempts;     /* all of them */
-    ngx_http_ollama_attempt_t        attempts[NGX_HTTP_OLLAMA_FIRST
-                                              + NGX_HTTP_OLLAMA_LAST];
     ngx_str_t                        said;          /* by the cloud's error */
 
     ngx_msec_t                       first_byte;    /* since start, + 1 */
@@ -201,6 +199,11 @@ typedef struct {
     ngx_msec_t                       wait_started;  /* the first time */
     ngx_msec_t                       wait_since;    /* this time, 0: not now */
     ngx_msec_t                       waited;
+
+    /* cleared as they are made */
+
+    ngx_http_ollama_attempt_t        attempts[NGX_HTTP_OLLAMA_FIRST
+                                              + NGX_HTTP_OLLAMA_LAST];
 } ngx_http_ollama_trace_t;
 
 
@@ -247,7 +250,6 @@ struct ngx_http_ollama_ctx_s {
 
     ngx_http_ollama_body_t           body;
     ngx_http_ollama_lease_t          lease;         /* pool/ */
-    ngx_http_ollama_trace_t          trace;
     ngx_http_ollama_answer_t         answer;
     ngx_http_ollama_refusal_t        refusal;
 
@@ -275,6 +277,8 @@ struct ngx_http_ollama_ctx_s {
     unsigned                         keyless:1;     /*   its upstream is */
     unsigned                         stopped:1;     /*   by the worker's end */
     unsigned                         finished:1;
+
+    ngx_http_ollama_trace_t          trace;         /* the last, see there */
 };
 
 

@@ -52,7 +52,7 @@ ngx_http_ollama_create_ctx(ngx_http_request_t *r)
     }
 
     ctx = cln->data;
-    ngx_memzero(ctx, sizeof(ngx_http_ollama_ctx_t));
+    ngx_memzero(ctx, offsetof(ngx_http_ollama_ctx_t, trace.attempts));
 
     ctx->request = r;
     ctx->conf = ngx_http_get_module_main_conf(r, ngx_http_ollama_module);

@@ -60,7 +60,16 @@ ngx_http_ollama_uri_handler(ngx_http_request_t *r)
     case OLLAMA_PATH_FOREIGN:
         return NGX_DECLINED;
 
-    default: /* OLLAMA_PATH_SAME, OLLAMA_PATH_CHANGED */
+    case OLLAMA_PATH_SAME:
+
+        if (len == r->uri.len && ngx_memcmp(path, r->uri.data, len) == 0) {
+            r->valid_unparsed_uri = 1;
+            return NGX_DECLINED;
+        }
+
+        break;
+
+    default: /* OLLAMA_PATH_CHANGED */
         break;
     }
 

@@ -337,25 +337,34 @@ request_find(ollama_request_t *r, const char *text, size_t len)
 static void
 request_key(ollama_request_t *r)
 {
-    char    folded[REQUEST_NAME_MAX];
-    size_t  len;
+    char            folded[REQUEST_NAME_MAX];
+    size_t          len;
+    ollama_scan_t  *scan;
 
+    scan = &r->scan;
     r->member = member_other;
-    len = r->text.len;
 
-    if (len && len <= REQUEST_NAME_MAX && r->text.high == 0) {
+    if (r->text.len == 0 && r->text.high == 0) {
 
-        /* nearly always it is written as it is meant */
+        /* nearly always it is in one piece, and written as it is meant */
 
-        r->member = request_find(r, (char *) r->text.data, len);
+        r->member = request_find(r, (const char *) scan->text, scan->text_len);
+    }
 
-        if (r->member == member_other) {
+    if (r->member == member_other) {
+
+        if (scan->text_len) {
+            ollama_request_text_add(&r->text, scan->text, scan->text_len,
+                                    scan->text_start);
+        }
+
+        if (r->text.len <= REQUEST_NAME_MAX && r->text.high == 0) {
             len = ollama_request_text_fold(&r->text, folded);
             r->member = request_find(r, folded, len);
         }
-    }
 
-    ollama_request_text_begin(&r->text);
+        ollama_request_text_begin(&r->text);
+    }
 
     switch (r->member) {
 

@@ -225,13 +225,18 @@ ollama_scan_next(ollama_scan_t *s, const unsigned char **pp,
         case scan_string:
             q = ollama_scan_plain(p, end);
 
-            if (q != p && reported && (s->key || s->want_text)) {
+            if (reported && (s->key || s->want_text)) {
                 s->text = p;
                 s->text_len = q - p;
                 s->text_start = s->offset + (p - from);
-                p = q;
-                token = OLLAMA_SCAN_TEXT;
-                goto done;
+
+                /* what a name ends with comes with it */
+
+                if (q != p && !(s->key && q != end && *q == '"')) {
+                    p = q;
+                    token = OLLAMA_SCAN_TEXT;
+                    goto done;
+                }
             }
 
             p = q;

@@ -22,7 +22,8 @@
  *
  * Text of strings: before KEY (and before STRING, if the caller has set
  * `want_text` at the KEY) come TEXT, raw bytes that mean themselves, and
- * ESCAPE, one UTF-16 unit; in any number and order.
+ * ESCAPE, one UTF-16 unit; in any number and order.  What a name ends with
+ * comes with its KEY: usually all of it.
  *
  * Offsets count from the first byte of the document.  All fields under "the
  * token" hold until the next call.
@@ -69,9 +70,9 @@ typedef struct {
     unsigned              depth;      /* of the token, if it is reported */
     uint64_t              start;      /* of a key, string, literal, number */
     uint64_t              end;        /* behind it; behind the bracket */
-    const unsigned char  *text;       /* TEXT */
+    const unsigned char  *text;       /* TEXT; KEY, if text_len */
     size_t                text_len;
-    uint64_t              text_start; /* TEXT, ESCAPE */
+    uint64_t              text_start; /* TEXT, KEY, ESCAPE */
     unsigned              unit;       /* ESCAPE */
     unsigned              empty;      /* .._END: nothing was inside */
     unsigned              zero;       /* NUMBER: all digits are 0 */

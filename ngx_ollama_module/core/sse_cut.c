@@ -71,6 +71,7 @@ static void cut_idle(ollama_sse_cut_t *c);
 static int cut_ordinary(const unsigned char *p, const unsigned char *end);
 static const unsigned char *cut_read(ollama_sse_cut_t *c,
     const unsigned char *p, const unsigned char *end);
+static void cut_text(ollama_sse_cut_t *c, const ollama_scan_t *s);
 static void cut_data(ollama_sse_cut_t *c, const unsigned char *p,
     const unsigned char *end);
 static int cut_release(ollama_sse_cut_t *c, ollama_sse_run_t *run);
@@ -497,6 +498,23 @@ cut_read(ollama_sse_cut_t *c, const unsigned char *p, const unsigned char *end)
 
 
 static void
+cut_text(ollama_sse_cut_t *c, const ollama_scan_t *s)
+{
+    if (s->text_len == 0) {
+        return;
+    }
+
+    if (s->text_len <= CUT_NAME_MAX - c->len) {
+        memcpy(c->text + c->len, s->text, s->text_len);
+        c->len += s->text_len;
+
+    } else {
+        c->len = CUT_NAME_MAX;
+    }
+}
+
+
+static void
 cut_data(ollama_sse_cut_t *c, const unsigned char *p, const unsigned char *end)
 {
     ollama_scan_t        *s;
@@ -523,14 +541,7 @@ cut_data(ollama_sse_cut_t *c, const unsigned char *p, const unsigned char *end)
             return;
 
         case OLLAMA_SCAN_TEXT:
-            if (s->text_len <= CUT_NAME_MAX - c->len) {
-                memcpy(c->text + c->len, s->text, s->text_len);
-                c->len += s->text_len;
-
-            } else {
-                c->len = CUT_NAME_MAX;
-            }
-
+            cut_text(c, s);
             continue;
 
         case OLLAMA_SCAN_ESCAPE:
@@ -541,6 +552,8 @@ cut_data(ollama_sse_cut_t *c, const unsigned char *p, const unsigned char *end)
             continue;
 
         case OLLAMA_SCAN_KEY:
+            cut_text(c, s);
+
             if (c->len == 7 && memcmp(c->text, "choices", 7) == 0) {
                 c->name = name_choices;
 

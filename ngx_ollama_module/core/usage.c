@@ -295,15 +295,23 @@ ollama_usage_format(const char *content_type, size_t n)
         {
             break;
         }
-
-        name[i] = content_type[i];
-
-        if (name[i] >= 'A' && name[i] <= 'Z') {
-            name[i] |= 0x20;
-        }
     }
 
-    id = ollama_usage_word(types, name, i, OLLAMA_FORMAT_OTHER);
+    n = i;
+    id = ollama_usage_word(types, content_type, n, OLLAMA_FORMAT_OTHER);
+
+    if (id == OLLAMA_FORMAT_OTHER) {
+
+        for (i = 0; i < n; i++) {
+            name[i] = content_type[i];
+
+            if (name[i] >= 'A' && name[i] <= 'Z') {
+                name[i] |= 0x20;
+            }
+        }
+
+        id = ollama_usage_word(types, name, n, OLLAMA_FORMAT_OTHER);
+    }
 
     return (ollama_usage_format_e) id;
 }
