@@ -74,10 +74,11 @@ typedef struct ngx_http_ollama_outbox_s  ngx_http_ollama_outbox_t;
 typedef struct ngx_http_ollama_running_s  ngx_http_ollama_running_t;
 
 
-/* of an upstream{} with "ollama_keys"; normalize_uri is of a server{} */
+/* of an upstream{} with "ollama_keys"; the first ones are of a server{} */
 
 typedef struct {
     ngx_flag_t                       normalize_uri;
+    ngx_msec_t                       told;          /* _check.c: ms */
 
     ngx_uint_t                       tries;         /* 0: no "ollama_keys" */
     ngx_msec_t                       tries_time;

@@ -126,9 +126,11 @@ ngx_http_ollama_check_proxy(ngx_conf_t *cf, ngx_http_conf_ctx_t *ctx,
     ngx_http_core_loc_conf_t    *clcf;
     ngx_http_upstream_conf_t    *ucf;
     ngx_http_ollama_loc_conf_t  *olcf;
+    ngx_http_ollama_srv_conf_t  *oscf;
 
     clcf = ctx->loc_conf[ngx_http_core_module.ctx_index];
     olcf = ctx->loc_conf[ngx_http_ollama_module.ctx_index];
+    oscf = ctx->srv_conf[ngx_http_ollama_module.ctx_index];
 
     /* "if" and "limit_except" have what is around them */
 
@@ -164,7 +166,13 @@ ngx_http_ollama_check_proxy(ngx_conf_t *cf, ngx_http_conf_ctx_t *ctx,
 
     ucf = ctx->loc_conf[proxy->ctx_index];
 
-    if (ucf->read_timeout < NGX_HTTP_OLLAMA_SILENCE) {
+    /* what several locations of a server inherit is told once */
+
+    if (ucf->read_timeout < NGX_HTTP_OLLAMA_SILENCE
+        && ucf->read_timeout != oscf->told)
+    {
+        oscf->told = ucf->read_timeout;
+
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                       "\"proxy_read_timeout\" is %M ms in location \"%V\": "
                       "models are silent for minutes while they think, "
