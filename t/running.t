@@ -191,7 +191,7 @@ $_->first for @chats;
 my $list = poll {
     Http::turn(0.01, @chats);
     my $list = list($two);
-    $list->{total} == 90 ? $list : 0;
+    $list->{total} == 90 && @{ $list->{requests} } == 90 ? $list : 0;
 } 'all are counted';
 
 is(scalar @{ $list->{requests} }, 90, 'and told');

@@ -137,6 +137,7 @@ none_twice($t, 5);
 $t = proxy();
 @streams = streams($t, 4);
 is($t->chat->status, 200, 'one that ends just before');
+is($t->in_flight, 4, 'and has ended in the worker, too');
 
 my ($worker) = $t->workers;
 
@@ -172,6 +173,7 @@ is(count(map { $_->{end} } records($t, 5)),
 $t = proxy();
 @streams = streams($t, 2);
 is($t->chat->status, 200, 'one that ends');
+is($t->in_flight, 2, 'also in the worker');
 $t->{daemon}->stop;
 kill 'KILL', $t->workers;
 Http::finish(@streams);
