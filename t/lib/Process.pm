@@ -180,6 +180,9 @@ sub name_of {
 }
 
 
+sub stopped { return slurp("/proc/$_[0]/stat") =~ /\) T / }
+
+
 sub gone {
     return !grep { -d "/proc/$_" && slurp("/proc/$_/stat") !~ /\) Z / } @_;
 }

@@ -251,8 +251,17 @@ sub reload {
 
     Test::More::diag($output) if $code;
 
+    # the old ones accept until they are told, which comes after the new ones
+    # have started; one that stands still has not heard it
+
     return $code == 0 && poll {
-        $self->{workers} <= grep { !$old{$_} } $self->workers
+        my ($old, $new) = (0, 0);
+
+        for my $pid ($self->workers) {
+            $old{$pid} ? ($old += !Process::stopped($pid)) : $new++;
+        }
+
+        $new >= $self->{workers} && $old == 0
     } 'new workers';
 }
 

@@ -31,8 +31,7 @@ sub halt {
 
     $halted{$_} = 1 for @pids;
     kill 'STOP', @pids;
-    poll { !grep { Process::slurp("/proc/$_/stat") !~ /\) T / } @pids }
-         "halted: @pids";
+    poll { !grep { !Process::stopped($_) } @pids } "halted: @pids";
 }
 
 
