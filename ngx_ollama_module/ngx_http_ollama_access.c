@@ -11,6 +11,8 @@ static ngx_int_t ngx_http_ollama_access_basic(ngx_http_request_t *r,
     ngx_http_ollama_ctx_t *ctx, ngx_str_t *value, ngx_str_t *token);
 static ngx_int_t ngx_http_ollama_access_denied(ngx_http_request_t *r,
     const char *text);
+static ngx_uint_t ngx_http_ollama_access_scheme(ngx_str_t *value,
+    const char *scheme, ngx_str_t *rest);
 static ngx_uint_t ngx_http_ollama_token_equal(ngx_str_t *token,
     u_char *data, size_t len);
 static ngx_uint_t ngx_http_ollama_host_allowed(ngx_http_request_t *r);
@@ -20,6 +22,16 @@ static ngx_uint_t ngx_http_ollama_origin_match(ngx_str_t *pattern,
     ngx_str_t *origin);
 static ngx_uint_t ngx_http_ollama_host_ends(ngx_str_t *host,
     const char *name);
+
+
+/* where clients put a key, beside Authorization; none of them is passed on */
+
+static ngx_str_t  ngx_http_ollama_key_headers[] = {
+    ngx_string("x-api-key"),
+    ngx_string("api-key"),
+    ngx_string("x-goog-api-key"),
+    ngx_null_string
+};
 
 
 static ngx_str_t  ngx_http_ollama_default_origins[] = {
@@ -143,7 +155,7 @@ ngx_http_ollama_access_token(ngx_http_request_t *r,
     ngx_http_ollama_ctx_t *ctx)
 {
     ngx_int_t                     rc;
-    ngx_str_t                    *value;
+    ngx_str_t                    *value, *name, token;
     ngx_http_ollama_main_conf_t  *omcf;
 
     omcf = ngx_http_get_module_main_conf(r, ngx_http_ollama_module);
@@ -159,11 +171,10 @@ ngx_http_ollama_access_token(ngx_http_request_t *r,
 
         value = &r->headers_in.authorization->value;
 
-        if (value->len > 7
-            && ngx_strncasecmp(value->data, (u_char *) "Bearer ", 7) == 0)
-        {
-            if (ngx_http_ollama_token_equal(&omcf->token, value->data + 7,
-                                            value->len - 7))
+        if (ngx_http_ollama_access_scheme(value, "Bearer ", &token)) {
+
+            if (ngx_http_ollama_token_equal(&omcf->token, token.data,
+                                            token.len))
             {
                 return NGX_OK;
             }
@@ -177,15 +188,47 @@ ngx_http_ollama_access_token(ngx_http_request_t *r,
         }
     }
 
-    value = ngx_http_ollama_header_in(r, "x-api-key");
+    for (name = ngx_http_ollama_key_headers; name->len; name++) {
 
-    if (value
-        && ngx_http_ollama_token_equal(&omcf->token, value->data, value->len))
-    {
-        return NGX_OK;
+        value = ngx_http_ollama_find_header(&r->headers_in.headers,
+                                            (char *) name->data, name->len);
+
+        if (value
+            && ngx_http_ollama_token_equal(&omcf->token, value->data,
+                                           value->len))
+        {
+            return NGX_OK;
+        }
     }
 
     return NGX_DECLINED;
+}
+
+
+/* "scheme" ends in a space; there may be more of them */
+
+static ngx_uint_t
+ngx_http_ollama_access_scheme(ngx_str_t *value, const char *scheme,
+    ngx_str_t *rest)
+{
+    size_t  len;
+
+    len = ngx_strlen(scheme);
+
+    if (value->len < len
+        || ngx_strncasecmp(value->data, (u_char *) scheme, len) != 0)
+    {
+        return 0;
+    }
+
+    while (len < value->len && value->data[len] == ' ') {
+        len++;
+    }
+
+    rest->data = value->data + len;
+    rest->len = value->len - len;
+
+    return 1;
 }
 
 
@@ -199,18 +242,8 @@ ngx_http_ollama_access_basic(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx,
     ngx_int_t   rc;
     ngx_str_t   encoded, decoded;
 
-    if (value->len < 6
-        || ngx_strncasecmp(value->data, (u_char *) "Basic ", 6) != 0)
-    {
+    if (!ngx_http_ollama_access_scheme(value, "Basic ", &encoded)) {
         return NGX_DECLINED;
-    }
-
-    encoded.data = value->data + 6;
-    encoded.len = value->len - 6;
-
-    while (encoded.len && *encoded.data == ' ') {
-        encoded.data++;
-        encoded.len--;
     }
 
     decoded.data = ngx_pnalloc(r->pool,

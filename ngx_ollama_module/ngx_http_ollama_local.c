@@ -6,9 +6,13 @@
 
 
 static ngx_int_t ngx_http_ollama_root(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_ollama_navigates(ngx_http_request_t *r);
 static ngx_int_t ngx_http_ollama_version(ngx_http_request_t *r);
 static ngx_int_t ngx_http_ollama_count_tokens(ngx_http_ollama_ctx_t *ctx);
 static ngx_int_t ngx_http_ollama_preflight(ngx_http_request_t *r);
+static ngx_int_t ngx_http_ollama_preflight_names(ngx_http_request_t *r,
+    ngx_str_t *names);
+static ngx_uint_t ngx_http_ollama_preflight_ours(u_char *name, size_t len);
 
 static const char  ngx_http_ollama_json[] = "application/json; charset=utf-8";
 
@@ -68,6 +72,11 @@ ngx_http_ollama_local(ngx_http_ollama_ctx_t *ctx)
         return ngx_http_ollama_send(r, NGX_HTTP_OK, ngx_http_ollama_json,
                                     NULL, 0);
 
+    case OLLAMA_LOCAL_ACCOUNT:
+        return ngx_http_ollama_error(r, NGX_HTTP_NOT_IMPLEMENTED, 0,
+                   "this proxy has several accounts and cannot add up what "
+                   "the cloud says of each: see /stats and /health/keys");
+
     case OLLAMA_LOCAL_PREFLIGHT:
         return ngx_http_ollama_preflight(r);
 
@@ -85,14 +94,10 @@ ngx_http_ollama_local(ngx_http_ollama_ctx_t *ctx)
 static ngx_int_t
 ngx_http_ollama_root(ngx_http_request_t *r)
 {
-    ngx_str_t        *accept, location;
+    ngx_str_t         location;
     ngx_table_elt_t  *h;
 
-    accept = ngx_http_ollama_header_in(r, "accept");
-
-    if (accept && ngx_strlcasestrn(accept->data, accept->data + accept->len,
-                                   (u_char *) "text/html", 9 - 1))
-    {
+    if (ngx_http_ollama_navigates(r)) {
         ngx_http_clear_location(r);
 
         ngx_str_set(&location, "/dashboard");
@@ -109,6 +114,41 @@ ngx_http_ollama_root(ngx_http_request_t *r)
 
     return ngx_http_ollama_send_literal(r, "text/plain; charset=utf-8",
                                         "Ollama is running");
+}
+
+
+/*
+ * Somebody who typed the address.  Scripts of pages, and monitors that look for
+ * the words and send a browser's Accept, want what a local Ollama says.
+ */
+
+static ngx_uint_t
+ngx_http_ollama_navigates(ngx_http_request_t *r)
+{
+    ngx_str_t  *value;
+
+    value = ngx_http_ollama_header_in(r, "sec-fetch-mode");
+
+    if (value) {
+        return value->len == 8
+               && ngx_strncmp(value->data, "navigate", 8) == 0;
+    }
+
+    value = ngx_http_ollama_header_in(r, "accept");
+
+    if (value == NULL
+        || ngx_strlcasestrn(value->data, value->data + value->len,
+                            (u_char *) "text/html", 9 - 1)
+           == NULL)
+    {
+        return 0;
+    }
+
+    value = ngx_http_ollama_header_in(r, "user-agent");
+
+    return value
+           && value->len > 8
+           && ngx_strncmp(value->data, "Mozilla/", 8) == 0;
 }
 
 
@@ -296,21 +336,31 @@ ngx_http_ollama_preflight(ngx_http_request_t *r)
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        ngx_str_set(&value, "Authorization,Content-Type,User-Agent,Accept,"
-                    "X-Requested-With,X-Api-Key,Anthropic-Version,"
-                    "Anthropic-Beta,Anthropic-Dangerous-Direct-Browser-Access,"
-                    "OpenAI-Beta,x-stainless-arch,x-stainless-async,"
-                    "x-stainless-custom-poll-interval,x-stainless-helper-"
-                    "method,x-stainless-lang,x-stainless-os,x-stainless-"
-                    "package-version,x-stainless-poll-helper,x-stainless-"
-                    "retry-count,x-stainless-runtime,x-stainless-runtime-"
-                    "version,x-stainless-timeout");
+        if (ngx_http_ollama_preflight_names(r, &value) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
 
         if (ngx_http_ollama_add_header(r, "Access-Control-Allow-Headers",
                                        &value)
             == NULL)
         {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        /* a page from the internet and an address of this house */
+
+        if (ngx_http_ollama_header_in(r,
+                                      "access-control-request-private-network"))
+        {
+            ngx_str_set(&value, "true");
+
+            if (ngx_http_ollama_add_header(r,
+                                   "Access-Control-Allow-Private-Network",
+                                   &value)
+                == NULL)
+            {
+                return NGX_HTTP_INTERNAL_SERVER_ERROR;
+            }
         }
 
         ngx_str_set(&value, "43200");
@@ -323,4 +373,88 @@ ngx_http_ollama_preflight(ngx_http_request_t *r)
     }
 
     return ngx_http_ollama_send(r, NGX_HTTP_NO_CONTENT, NULL, NULL, 0);
+}
+
+
+/*
+ * A list cannot say "X-Ollama-*": of those families each name is allowed that
+ * is asked for.
+ */
+
+static ngx_int_t
+ngx_http_ollama_preflight_names(ngx_http_request_t *r, ngx_str_t *names)
+{
+    u_char     *p, *pos, *end, *last;
+    ngx_str_t  *asked;
+
+    static ngx_str_t  always = ngx_string(
+        "Authorization,Content-Type,User-Agent,Accept,X-Requested-With,"
+        "X-Api-Key,Api-Key,X-Goog-Api-Key,Anthropic-Version,Anthropic-Beta,"
+        "Anthropic-Dangerous-Direct-Browser-Access,OpenAI-Beta,"
+        "OpenAI-Organization,OpenAI-Project,x-stainless-arch,"
+        "x-stainless-async,x-stainless-custom-poll-interval,"
+        "x-stainless-helper,x-stainless-helper-method,x-stainless-lang,"
+        "x-stainless-os,x-stainless-package-version,x-stainless-poll-helper,"
+        "x-stainless-retry-count,x-stainless-runtime,"
+        "x-stainless-runtime-version,x-stainless-timeout,X-Ollama-Client,"
+        "X-Ollama-No-Log");
+
+    asked = ngx_http_ollama_header_in(r, "access-control-request-headers");
+
+    if (asked == NULL) {
+        *names = always;
+        return NGX_OK;
+    }
+
+    names->data = ngx_pnalloc(r->pool, always.len + 1 + asked->len);
+    if (names->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(names->data, always.data, always.len);
+    last = asked->data + asked->len;
+
+    for (pos = asked->data; pos < last; pos = end + 1) {
+
+        while (pos < last && *pos == ' ') {
+            pos++;
+        }
+
+        for (end = pos; end < last && *end != ','; end++) { /* void */ }
+
+        if (ngx_http_ollama_preflight_ours(pos, end - pos)) {
+            *p++ = ',';
+            p = ngx_cpymem(p, pos, end - pos);
+        }
+    }
+
+    names->len = p - names->data;
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_ollama_preflight_ours(u_char *name, size_t len)
+{
+    size_t  i;
+
+    if ((len < 9 || ngx_strncasecmp(name, (u_char *) "x-ollama-", 9) != 0)
+        && (len < 12
+            || ngx_strncasecmp(name, (u_char *) "x-stainless-", 12) != 0))
+    {
+        return 0;
+    }
+
+    for (i = 0; i < len; i++) {
+        if (!((name[i] >= 'a' && name[i] <= 'z')
+              || (name[i] >= 'A' && name[i] <= 'Z')
+              || (name[i] >= '0' && name[i] <= '9')
+              || name[i] == '-'))
+        {
+            return 0;
+        }
+    }
+
+    return 1;
 }

@@ -475,7 +475,7 @@ ngx_http_ollama_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_value(conf->headers, prev->headers, 1);
     ngx_conf_merge_value(conf->no_log, prev->no_log, 0);
     ngx_conf_merge_size_value(conf->bodies, prev->bodies, 1024 * 1024);
-    ngx_conf_merge_str_value(conf->version, prev->version, "0.33.3");
+    ngx_conf_merge_str_value(conf->version, prev->version, "0.40.12");
 
     ngx_conf_merge_uint_value(conf->log_level, prev->log_level, NGX_LOG_WARN);
     ngx_conf_merge_value(conf->client, prev->client, NGX_CONF_UNSET);

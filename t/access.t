@@ -33,11 +33,13 @@ sub basic {
 }
 
 
-# the three ways in
+# the ways in
 
 is(with('/v1/models', Authorization => "Bearer $token"), 200, 'Bearer');
 is(with('/v1/models', Authorization => "bearer $token"), 200, 'bearer');
-is(with('/v1/models', 'X-Api-Key' => $token), 200, 'x-api-key');
+is(with('/v1/models', Authorization => "Bearer   $token"), 200, 'more spaces');
+is(with('/v1/models', $_ => $token), 200, lc)
+    for qw/ X-Api-Key Api-Key X-Goog-Api-Key /;
 is(with('/v1/models', Authorization => basic("me:$token")), 200, 'Basic');
 is(with('/v1/models', Authorization => basic(":$token")), 200, 'Basic, no user');
 
@@ -54,6 +56,9 @@ my %wrong = (
     'a key of the pool' => [ Authorization => 'Bearer ' . key_of(0) ],
     'another x-api-key' => [ 'X-Api-Key' => 'something' ],
     'an empty x-api-key' => [ 'X-Api-Key' => '' ],
+    'another api-key' => [ 'Api-Key' => 'something' ],
+    'spaces alone' => [ Authorization => 'Bearer    ' ],
+    'no space' => [ Authorization => "Bearer$token" ],
     'another password' => [ Authorization => basic('me:something') ],
     'the token as user' => [ Authorization => basic("$token:") ],
     'Basic without colon' => [ Authorization => basic($token) ],

@@ -31,7 +31,9 @@ is($r->header('access-control-allow-origin') =~ /^(http:..localhost:3000|\*)$/,
 like($r->header('access-control-allow-methods'), qr/POST/, 'and its method');
 
 for my $name (qw/ Authorization Content-Type User-Agent Accept X-Requested-With
-                  OpenAI-Beta x-stainless-lang x-stainless-retry-count /)
+                  OpenAI-Beta OpenAI-Organization OpenAI-Project
+                  x-stainless-lang x-stainless-retry-count x-stainless-helper
+                  X-Ollama-Client X-Ollama-No-Log /)
 {
     like($r->header('access-control-allow-headers'), qr/(^|,\s*)$name(,|$)/i,
          "$name may be sent");
@@ -43,6 +45,41 @@ is(preflight($_)->status, 204, "$_ may come")
 
 is(preflight('http://localhost', $_)->status, 204, "preflight of $_")
     for qw! /v1/chat/completions /v1/messages /api/tags !;
+
+# of X-Ollama-* and x-stainless-* all that are asked for, and no others
+
+
+sub names {
+    my ($asked) = @_;
+    my $r = $t->request('OPTIONS', '/api/chat', only => 1, headers => [
+        'Origin' => 'http://localhost', 'Access-Control-Request-Method' => 'POST',
+        'Access-Control-Request-Headers' => $asked ]);
+
+    return { map { lc $_ => 1 }
+             split /,/, $r->header('access-control-allow-headers') };
+}
+
+
+my $names = names('x-ollama-new, x-stainless-some-day,,x-other,x-ollama-,'
+                  . 'x-ollama-a"b,authorization, X-Ollama-Priority');
+
+ok($names->{$_}, "$_ may be sent")
+    for qw/ x-ollama-new x-stainless-some-day x-ollama-priority authorization /;
+ok(!$names->{$_}, "but not $_") for 'x-other', 'x-ollama-a"b', '';
+
+# a page of the internet and a proxy of this house
+
+for my $origin ('http://localhost', 'https://evil.example') {
+    $r = $t->request('OPTIONS', '/api/chat', only => 1, headers => [
+        'Origin' => $origin, 'Access-Control-Request-Method' => 'POST',
+        'Access-Control-Request-Private-Network' => 'true' ]);
+    is($r->header('access-control-allow-private-network'),
+       $origin =~ /localhost/ ? 'true' : undef,
+       "private network access: $origin");
+}
+
+is(preflight('http://localhost')->header('access-control-allow-private-network'),
+   undef, 'is not spoken of unasked');
 
 # the answer itself
 

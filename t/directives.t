@@ -86,7 +86,7 @@ is($idle->run->get('/')->status, 204, 'the module alone does nothing');
 
 my $t = Proxy->new->run;
 
-is($t->get('/api/version')->json->{version}, '0.33.3', 'ollama_version');
+is($t->get('/api/version')->json->{version}, '0.40.12', 'ollama_version');
 is($t->chat->header('x-ollama-attempts'), 1, 'ollama_headers');
 
 # the variables, in a log

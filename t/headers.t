@@ -50,12 +50,13 @@ my $headers = join "\n", map { "@$_" } @{ $seen->{headers} };
 
 unlike($headers, qr/\Q$Proxy::token\E/, "the client's token is nowhere");
 
-$t->get('/v1/models', only => 1,
-        headers => [ 'X-Api-Key' => $Proxy::token ]);
-$headers = join "\n", map { "@$_" } @{ $t->cloud->last->{headers} };
+for my $name (qw/ X-Api-Key Api-Key X-Goog-Api-Key /) {
+    $t->get('/v1/models', only => 1, headers => [ $name => $Proxy::token ]);
+    $headers = join "\n", map { "@$_" } @{ $t->cloud->last->{headers} };
 
-like($headers, qr/authorization Bearer \Q$k1\E/i, 'x-api-key becomes Bearer');
-unlike($headers, qr/\Q$Proxy::token\E/, 'and is not sent along');
+    like($headers, qr/authorization Bearer \Q$k1\E/i, "$name becomes Bearer");
+    unlike($headers, qr/\Q$Proxy::token\E/, 'and is not sent along');
+}
 
 # to the client
 

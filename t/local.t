@@ -29,10 +29,25 @@ is($r->status, 200, 'HEAD /');
 is($r->header('content-length'), 17, 'of the same length');
 is($r->body, '', 'without a body');
 
-$r = $t->get('/', headers => [ Accept => 'text/html,application/xhtml+xml' ]);
+my @html = (Accept => 'text/html,application/xhtml+xml');
+my @browser = ('User-Agent' => 'Mozilla/5.0 (X11; Linux x86_64)');
+
+$r = $t->get('/', headers => [ @html, @browser ]);
 
 is($r->status, 302, 'a browser is led on');
 like($r->header('location'), qr!^(http://[^/]+)?/dashboard$!, 'to the page');
+
+is($t->get('/', headers => [ 'Sec-Fetch-Mode' => 'navigate', @$_ ])->status, 302,
+   'so is one that says what it does') for [], [ @html, @browser ];
+
+for my $headers ([ @html ], [ @html, 'User-Agent' => 'Uptime-Kuma/1.23' ],
+                 [ @browser ], [ Accept => '*/*', @browser ],
+                 [ @html, @browser, 'Sec-Fetch-Mode' => 'cors' ],
+                 [ @html, @browser, 'Sec-Fetch-Mode' => 'no-cors' ])
+{
+    is($t->get('/', headers => $headers)->body, 'Ollama is running',
+       "who does not navigate is told: @$headers");
+}
 
 is($t->get('/', headers => [ Accept => '*/*' ])->status, 200, 'curl is not');
 is($t->request('POST', '/')->status, 405, 'POST / is nothing');
@@ -123,6 +138,15 @@ for my $route ('POST /api/push', 'POST /api/create', 'POST /api/copy',
 
     like($r->status, qr/^(404|501)$/, "$route is refused");
     like($r->json->{error}, qr/\w/, 'in words') unless $route =~ /HEAD/;
+}
+
+# what a local daemon tells of the one account that it is signed in to
+
+for my $uri (qw! /api/balance /api/usage /api/usage?range=7d !) {
+    $r = $t->get($uri);
+
+    is($r->status, 501, "$uri is no account's");
+    like($r->json->{error}, qr!/stats!, 'and says where to look');
 }
 
 $r = $t->post('/v1/messages/count_tokens',

@@ -126,6 +126,13 @@ static const ollama_route_t  ollama_routes[] = {
     { ollama_route("/api/me"), OLLAMA_POST, OLLAMA_ROUTE_BARE,
       OLLAMA_NATIVE, OLLAMA_ROUTE_LOCAL, OLLAMA_LOCAL_ME, "me" },
 
+    /* of one account, while the pool has many */
+    { ollama_route("/api/balance"), OLLAMA_READ, 0,
+      OLLAMA_NATIVE, OLLAMA_ROUTE_LOCAL, OLLAMA_LOCAL_ACCOUNT, "balance" },
+
+    { ollama_route("/api/usage"), OLLAMA_READ, 0,
+      OLLAMA_NATIVE, OLLAMA_ROUTE_LOCAL, OLLAMA_LOCAL_ACCOUNT, "usage" },
+
     { ollama_route("/api/pull"), OLLAMA_POST, OLLAMA_ROUTE_BARE,
       OLLAMA_NATIVE, OLLAMA_ROUTE_LOCAL, OLLAMA_LOCAL_PULL, "pull" },
 

@@ -103,6 +103,9 @@ static const row_t  rows[] = {
     { "POST", "/api/version", NATIVE, LOCAL, OLLAMA_LOCAL_METHOD, 0 },
     { "GET", "/v1/messages/count_tokens", ANTHROPIC, LOCAL,
       OLLAMA_LOCAL_METHOD, 0 },
+    { "GET", "/api/usage", NATIVE, LOCAL, OLLAMA_LOCAL_ACCOUNT, 0 },
+    { "GET", "/api/balance", NATIVE, LOCAL, OLLAMA_LOCAL_ACCOUNT, 0 },
+    { "POST", "/api/balance", NATIVE, LOCAL, OLLAMA_LOCAL_METHOD, 0 },
     { "GET", "/api/chat", NATIVE, FORWARD, 0, 0 },
     { "post", "/api/chat", NATIVE, FORWARD, 0, 0 },
     { "POST", "/api/tags", NATIVE, FORWARD, 0, 0 },
@@ -115,7 +118,7 @@ static const row_t  rows[] = {
 
     /* unknown */
     { "GET", "/api", NATIVE, FORWARD, 0, 0 },
-    { "GET", "/api/usage", NATIVE, FORWARD, 0, 0 },
+    { "GET", "/api/limits", NATIVE, FORWARD, 0, 0 },
     { "POST", "/api/chat/", NATIVE, FORWARD, 0, 0 },
     { "POST", "/api/Chat", NATIVE, FORWARD, 0, 0 },
     { "GET", "/api/blobs/", NATIVE, FORWARD, 0, 0 },
