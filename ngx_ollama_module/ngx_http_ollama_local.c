@@ -72,6 +72,10 @@ ngx_http_ollama_local(ngx_http_ollama_ctx_t *ctx)
         return ngx_http_ollama_send(r, NGX_HTTP_OK, ngx_http_ollama_json,
                                     NULL, 0);
 
+    case OLLAMA_LOCAL_NOWHERE:
+        return ngx_http_ollama_error(r, NGX_HTTP_NOT_FOUND, 0,
+                                     "path \"%V\" not found", &r->uri);
+
     case OLLAMA_LOCAL_ACCOUNT:
         return ngx_http_ollama_error(r, NGX_HTTP_NOT_IMPLEMENTED, 0,
                    "this proxy has several accounts and cannot add up what "

@@ -13,8 +13,12 @@
 #include "ngx_http_ollama_wait.h"
 
 
+#define NGX_HTTP_OLLAMA_UPGRADE_REQUIRED  426
+
+
 static ngx_int_t ngx_http_ollama_begin(ngx_http_request_t *r,
     ngx_http_ollama_ctx_t *ctx);
+static ngx_uint_t ngx_http_ollama_wants_websocket(ngx_http_request_t *r);
 static void ngx_http_ollama_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_ollama_read(ngx_http_request_t *r,
     ngx_http_ollama_ctx_t *ctx);
@@ -142,6 +146,12 @@ ngx_http_ollama_begin(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
         return ngx_http_ollama_local(ctx);
     }
 
+    if (ngx_http_ollama_wants_websocket(r)) {
+        return ngx_http_ollama_error(r, NGX_HTTP_OLLAMA_UPGRADE_REQUIRED,
+                                     0, "no WebSocket here: the answer is a "
+                                     "stream of events over HTTP");
+    }
+
     ctx->endpoint = r->uri;
     ctx->state = NGX_HTTP_OLLAMA_READING;
 
@@ -157,6 +167,22 @@ ngx_http_ollama_begin(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
 
     ngx_http_finalize_request(r, NGX_DONE);
     return NGX_DONE;
+}
+
+
+/* clients that hear 426 go on over HTTP; any other answer is tried again */
+
+static ngx_uint_t
+ngx_http_ollama_wants_websocket(ngx_http_request_t *r)
+{
+    ngx_table_elt_t  *h;
+
+    h = r->headers_in.upgrade;
+
+    return h
+           && r->method == NGX_HTTP_GET
+           && h->value.len == 9
+           && ngx_strncasecmp(h->value.data, (u_char *) "websocket", 9) == 0;
 }
 
 

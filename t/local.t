@@ -149,6 +149,32 @@ for my $uri (qw! /api/balance /api/usage /api/usage?range=7d !) {
     like($r->json->{error}, qr!/stats!, 'and says where to look');
 }
 
+# what agents send to their own makers, wherever they are told their API is
+
+for my $route ('HEAD /api/hello', 'GET /api/hello',
+               'POST /api/event_logging/batch', 'POST /api/event_logging/v2/batch',
+               'GET /api/claude_cli/bootstrap', 'POST /api/oauth/token',
+               'GET /v1/api/oauth/profile', 'POST /api//event_logging//batch')
+{
+    $r = $t->request(split(/ /, $route),
+                     $route =~ /POST/ ? (json => { who => 'x' x 100_000 }) : ());
+
+    is($r->status, 404, "$route: nothing is known of it");
+    like($r->json->{error}, qr/not found/, 'in the shape of the API')
+        unless $route =~ /HEAD/;
+}
+
+# a WebSocket for events: who is told that there is none goes on over HTTP
+
+for my $uri (qw! /v1/responses /v1/realtime?model=x /responses !) {
+    $r = $t->get($uri, headers => [ Connection => 'Upgrade',
+        Upgrade => 'websocket', 'Sec-WebSocket-Version' => 13,
+        'Sec-WebSocket-Key' => 'dGhlIHNhbXBsZSBub25jZQ==' ]);
+
+    is($r->status, 426, "$uri: no WebSocket");
+    like($r->json->{error}{message}, qr/over HTTP/, 'and what there is');
+}
+
 $r = $t->post('/v1/messages/count_tokens',
               { model => 'gpt-oss:20b',
                 messages => [ { role => 'user', content => 'x' x 4000 } ] });

@@ -23,6 +23,8 @@ static int ollama_path_ours(const unsigned char *p, size_t len);
 static int ollama_path_separator(unsigned char c);
 static int ollama_path_is(const unsigned char *p, size_t len, const char *s);
 static ollama_top_e ollama_path_top(const unsigned char *segment, size_t len);
+static size_t ollama_path_merge(const unsigned char *p, size_t len,
+    unsigned char *out);
 static int ollama_path_hex(unsigned char c);
 
 
@@ -32,6 +34,7 @@ ollama_path_normalize(const unsigned char *raw, size_t len, unsigned char *out,
 {
     size_t                 once_len, twice_len, n;
     unsigned char          once[OLLAMA_PATH_MAX], twice[OLLAMA_PATH_MAX + 8];
+    unsigned char          rest[OLLAMA_PATH_MAX];
     const unsigned char   *p, *end, *last, *slash;
     ollama_top_e           top, next;
     const ollama_route_t  *route;
@@ -107,6 +110,8 @@ ollama_path_normalize(const unsigned char *raw, size_t len, unsigned char *out,
         }
     }
 
+    end = rest + ollama_path_merge(p, end - p, rest);
+    p = rest;
     last = end;
 
     while (last > p && last[-1] == '/') {
@@ -379,6 +384,25 @@ ollama_path_top(const unsigned char *segment, size_t len)
     }
 
     return OLLAMA_TOP_NONE;
+}
+
+
+/* slashes that follow one another are one, as they are to nginx */
+
+static size_t
+ollama_path_merge(const unsigned char *p, size_t len, unsigned char *out)
+{
+    size_t  i, n;
+
+    n = 0;
+
+    for (i = 0; i < len; i++) {
+        if (p[i] != '/' || i == 0 || p[i - 1] != '/') {
+            out[n++] = p[i];
+        }
+    }
+
+    return n;
 }
 
 

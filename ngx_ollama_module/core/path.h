@@ -17,8 +17,8 @@
  *  - Slashes that trail an exact, known endpoint are dropped ("/api/tags/").
  *    No endpoint means anything by one, the cloud would answer with a
  *    redirection of its own, and the request would miss its route here.
- *  - Every other byte is kept: escaping, case, "%2f" inside a model's name,
- *    slashes doubled after the prefix.
+ *  - Slashes that follow one another are one.
+ *  - Every other byte is kept: escaping, case, "%2f" inside a model's name.
  *
  * Results:
  *    SAME      ours, and right already; out is a copy

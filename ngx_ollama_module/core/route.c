@@ -153,6 +153,19 @@ static const ollama_route_t  ollama_routes[] = {
       OLLAMA_ROUTE_BARE|OLLAMA_ROUTE_UNDER,
       OLLAMA_NATIVE, OLLAMA_ROUTE_LOCAL, OLLAMA_LOCAL_UNSUPPORTED, "blobs" },
 
+    /* for an agent's own maker: no business of the cloud's, nor of a key's */
+    { ollama_route("/api/hello"), OLLAMA_ANY, 0,
+      OLLAMA_NATIVE, OLLAMA_ROUTE_LOCAL, OLLAMA_LOCAL_NOWHERE, "agent" },
+
+    { ollama_route("/api/event_logging/"), OLLAMA_ANY, OLLAMA_ROUTE_UNDER,
+      OLLAMA_NATIVE, OLLAMA_ROUTE_LOCAL, OLLAMA_LOCAL_NOWHERE, "agent" },
+
+    { ollama_route("/api/claude_cli/"), OLLAMA_ANY, OLLAMA_ROUTE_UNDER,
+      OLLAMA_NATIVE, OLLAMA_ROUTE_LOCAL, OLLAMA_LOCAL_NOWHERE, "agent" },
+
+    { ollama_route("/api/oauth/"), OLLAMA_ANY, OLLAMA_ROUTE_UNDER,
+      OLLAMA_NATIVE, OLLAMA_ROUTE_LOCAL, OLLAMA_LOCAL_NOWHERE, "agent" },
+
     /* these would sign out, and more, whoever owns the key */
     { ollama_route("/api/signout"), OLLAMA_POST, 0,
       OLLAMA_NATIVE, OLLAMA_ROUTE_LOCAL, OLLAMA_LOCAL_UNSUPPORTED, "signout" },

@@ -56,6 +56,7 @@ typedef enum {
     OLLAMA_LOCAL_TAGS,              /* HEAD /api/tags: 200 */
     OLLAMA_LOCAL_COUNT_TOKENS,      /* an estimate: {"input_tokens":N} */
     OLLAMA_LOCAL_ACCOUNT,           /* 501: one account's money is not it */
+    OLLAMA_LOCAL_NOWHERE,           /* 404: what agents tell their makers */
     OLLAMA_LOCAL_UNSUPPORTED,       /* 501, push create copy delete blobs.. */
     OLLAMA_LOCAL_METHOD,            /* 405 */
     OLLAMA_LOCAL_PREFLIGHT          /* OPTIONS: CORS */
