@@ -74,6 +74,9 @@ sub start {
                                   : delete $ENV{$name};
         }
 
+        # nohup and a shell's "&" leave some ignored, which no script can undo
+        $SIG{$_} = 'DEFAULT' for qw/ HUP INT QUIT TERM PIPE /;
+
         setpgrp(0, 0);
         open STDIN, '<', '/dev/null';
         open STDOUT, '>>', $self{out};

@@ -262,7 +262,7 @@ sub reload {
         }
 
         $new >= $self->{workers} && $old == 0
-    } 'new workers';
+    } 'new workers', 60;
 }
 
 
