@@ -156,7 +156,7 @@ my $other = $s->frames;
 
 $f->do('running', id => 7, time => $now);
 $other->do('running', id => 8, time => $now);
-$list = running(1, { id => 9, time => $now });
+$list = running(2, { id => 9, time => $now });
 is(scalar @{ $list->{requests} }, 2, 'a list belongs to its connection');
 
 $_->close for $f, $other;
