@@ -96,7 +96,6 @@ ngx_http_ollama_cut_free(ngx_http_ollama_ctx_t *ctx)
     ollama_sse_cut_reset(cut->chunks);
 
     if (ngx_http_ollama_nspare < NGX_HTTP_OLLAMA_SPARE) {
-        ollama_sse_cut_reset(cut->chunks);
         ngx_http_ollama_spare[ngx_http_ollama_nspare++] = cut->chunks;
 
     } else {

@@ -118,11 +118,6 @@ ngx_http_ollama_usage_free(ngx_http_ollama_ctx_t *ctx)
         return;
     }
 
-    /* one that broke off in mid-event has more memory than it needs now */
-
-    ollama_usage_reset(ctx->answer.usage, OLLAMA_FORMAT_OTHER,
-                       OLLAMA_USAGE_FAMILY_NONE);
-
     if (ngx_http_ollama_nspare < NGX_HTTP_OLLAMA_SPARE) {
 
         /* one that was left within a document gives back what it reads with */
