@@ -484,17 +484,8 @@ ngx_http_ollama_judge(ngx_http_ollama_ctx_t *ctx, ollama_answer_t *answer)
         return;
     }
 
-    switch (verdict.key) {
+    if (!verdict.certain) {
 
-    case OLLAMA_KEY_EXHAUSTED:
-    case OLLAMA_KEY_SLOTS:
-    case OLLAMA_KEY_PAUSED:
-
-        /* certain, and held against the key: it will not be chosen again */
-
-        break;
-
-    default:
         if (j->tries <= 1) {
             return;
         }

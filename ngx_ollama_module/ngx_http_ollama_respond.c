@@ -59,6 +59,14 @@ ngx_http_ollama_refuse(ngx_http_ollama_ctx_t *ctx)
 
     retry = ctx->lease.retry;
 
+    if (ctx->lease.status == NGX_HTTP_UNAUTHORIZED) {
+
+        /* the cloud's words, which need none of ours */
+
+        return ngx_http_ollama_error(ctx->request, NGX_HTTP_UNAUTHORIZED,
+                                     retry, "%s", ctx->lease.reason);
+    }
+
     if (retry == 0) {
         return ngx_http_ollama_error(ctx->request, ctx->lease.status, 0,
                              "no key can serve this request: %s",

@@ -7,20 +7,24 @@
 
 
 #define NGX_HTTP_OLLAMA_BEHIND_MAX  30
+#define NGX_HTTP_OLLAMA_FAILED      400     /* a status, from there on */
 
 
+static ngx_uint_t ngx_http_ollama_asks(ollama_answer_t *answer);
+static ngx_uint_t ngx_http_ollama_is_news(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_lease_t *lease, ngx_http_ollama_key_t *key);
 static void ngx_http_ollama_success(ngx_http_ollama_pool_t *pool,
     ngx_http_ollama_lease_t *lease);
+static ngx_uint_t ngx_http_ollama_proves(ngx_http_ollama_lease_t *lease,
+    ngx_http_ollama_key_t *key, ngx_http_ollama_node_t *node);
 static void ngx_http_ollama_blame(ngx_http_ollama_pool_t *pool,
     ngx_http_ollama_lease_t *lease, ollama_answer_t *answer,
     ollama_verdict_t *v);
+static void ngx_http_ollama_blame_model(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_lease_t *lease, ngx_http_ollama_account_t *account,
+    ngx_uint_t http, ollama_verdict_t *v);
 static void ngx_http_ollama_key_behind(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_key_t *key);
-static void ngx_http_ollama_key_forgive(ngx_http_ollama_pool_t *pool,
-    ngx_http_ollama_key_t *key);
-static ngx_uint_t ngx_http_ollama_key_hold_against(
-    ngx_http_ollama_shared_t *sh, ngx_http_ollama_key_t *key, time_t until,
-    ngx_uint_t state, ngx_uint_t level, u_char *reason, ngx_uint_t http);
 
 
 void
@@ -43,6 +47,10 @@ ngx_http_ollama_lease_judge(ngx_http_ollama_pool_t *pool,
 
         answer->level = (key->level && key->until > answer->now)
                         ? key->level - 1 : key->level;
+
+        if (ngx_http_ollama_asks(answer)) {
+            ngx_http_ollama_doubt_know(pool, lease, answer);
+        }
     }
 
     ollama_verdict(answer, verdict);
@@ -53,16 +61,44 @@ ngx_http_ollama_lease_judge(ngx_http_ollama_pool_t *pool,
 
     if (verdict->proves) {
 
-        /* the usual case needs no lock: there is nothing to forgive */
-
-        if (key->half_open || key->level || key->behind) {
+        if (ngx_http_ollama_is_news(pool, lease, key)) {
             ngx_http_ollama_success(pool, lease);
         }
+
+        return;
+    }
+
+    if (pool->sh->doubted && !verdict->refused
+        && answer->status >= NGX_HTTP_OLLAMA_FAILED)
+    {
+        ngx_http_ollama_doubt_differs(pool, lease);
     }
 
     if (verdict->key != OLLAMA_KEY_NONE) {
         ngx_http_ollama_blame(pool, lease, answer, verdict);
     }
+}
+
+
+/* is what is known of the others needed? */
+
+static ngx_uint_t
+ngx_http_ollama_asks(ollama_answer_t *answer)
+{
+    return answer->inside || (answer->status >= 401 && answer->status <= 403);
+}
+
+
+/* usually it is not, and needs no lock: there is nothing to forgive */
+
+static ngx_uint_t
+ngx_http_ollama_is_news(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_lease_t *lease, ngx_http_ollama_key_t *key)
+{
+    return !key->worked
+           || key->half_open || key->level || key->behind || key->refused
+           || key->unpaid || key->nover
+           || lease->forced || pool->sh->doubted;
 }
 
 
@@ -81,6 +117,8 @@ ngx_http_ollama_success(ngx_http_ollama_pool_t *pool,
         goto done;
     }
 
+    key->worked = 1;
+
     if (key->behind) {
         key->behind = 0;
         key->behind_until = 0;
@@ -89,19 +127,19 @@ ngx_http_ollama_success(ngx_http_ollama_pool_t *pool,
         ngx_http_ollama_key_place(pool->sh, key);
     }
 
-    /* a request from before the penalty proves nothing about what came after */
+    if (key->unpaid) {
+        ngx_http_ollama_account_forgive(pool, key->account);
 
-    if ((key->half_open || key->level)
-        && key->until == 0
-        && ((node && node->probe) || !key->half_open))
-    {
-        if (node) {
-            node->probe = 0;
-        }
-
-        key->probed = 0;
-
+    } else if (ngx_http_ollama_proves(lease, key, node)) {
         ngx_http_ollama_key_forgive(pool, key);
+    }
+
+    if (lease->forced || key->nover) {
+        ngx_http_ollama_account_allow(pool, key->account, lease->hash);
+    }
+
+    if (key->refused == 0) {
+        ngx_http_ollama_doubt_worked(pool->sh);
     }
 
 done:
@@ -110,21 +148,23 @@ done:
 }
 
 
-static void
-ngx_http_ollama_key_forgive(ngx_http_ollama_pool_t *pool,
-    ngx_http_ollama_key_t *key)
+/* a request from before the penalty proves nothing about what came after */
+
+static ngx_uint_t
+ngx_http_ollama_proves(ngx_http_ollama_lease_t *lease,
+    ngx_http_ollama_key_t *key, ngx_http_ollama_node_t *node)
 {
-    key->half_open = 0;
-    key->level = 0;
-    key->http = 0;
-    key->until = 0;
-    key->reason[0] = '\0';
-    key->state = NGX_HTTP_OLLAMA_KEY_HEALTHY;
+    if (key->until) {
+        return key->soft && lease->forced;
+    }
 
-    ngx_http_ollama_key_deadline(pool->sh, key);
-    ngx_http_ollama_key_place(pool->sh, key);
+    if (!key->half_open) {
+        return key->level || key->refused;
+    }
 
-    ngx_http_ollama_tell(pool, key, NULL);
+    return (node && key->probed == node)
+           || (ngx_http_ollama_doubtful(key)
+               && lease->taken > key->refused_at);
 }
 
 
@@ -133,11 +173,10 @@ ngx_http_ollama_blame(ngx_http_ollama_pool_t *pool,
     ngx_http_ollama_lease_t *lease, ollama_answer_t *answer,
     ollama_verdict_t *v)
 {
-    ngx_uint_t                  state;
     ngx_queue_t                *q;
     ngx_http_ollama_key_t      *key, *k;
+    ngx_http_ollama_hold_t      hold;
     ngx_http_ollama_node_t     *node;
-    ngx_http_ollama_note_t     *note;
     ngx_http_ollama_shared_t   *sh;
     ngx_http_ollama_account_t  *account;
 
@@ -151,24 +190,24 @@ ngx_http_ollama_blame(ngx_http_ollama_pool_t *pool,
         goto done;
     }
 
-    state = NGX_HTTP_OLLAMA_KEY_HEALTHY;
+    account = key->account;
 
     switch (v->key) {
 
     case OLLAMA_KEY_EXHAUSTED:
-        state = NGX_HTTP_OLLAMA_KEY_EXHAUSTED;
+        hold.state = NGX_HTTP_OLLAMA_KEY_EXHAUSTED;
         break;
 
     case OLLAMA_KEY_SLOTS:
-        state = NGX_HTTP_OLLAMA_KEY_SLOTS;
+        hold.state = NGX_HTTP_OLLAMA_KEY_SLOTS;
         break;
 
     case OLLAMA_KEY_PAUSED:
-        state = NGX_HTTP_OLLAMA_KEY_PAUSED;
+        hold.state = NGX_HTTP_OLLAMA_KEY_PAUSED;
         break;
 
     case OLLAMA_KEY_INVALID:
-        state = NGX_HTTP_OLLAMA_KEY_INVALID;
+        hold.state = NGX_HTTP_OLLAMA_KEY_INVALID;
         break;
 
     case OLLAMA_KEY_BEHIND:
@@ -176,14 +215,32 @@ ngx_http_ollama_blame(ngx_http_ollama_pool_t *pool,
         goto done;
 
     default: /* OLLAMA_KEY_MODEL_BLOCKED */
-        break;
+        ngx_http_ollama_blame_model(pool, lease, account, answer->status, v);
+        goto done;
+    }
+
+    if (v->refused) {
+        ngx_http_ollama_doubt_refused(sh, lease, key, answer);
     }
 
     if (v->slots) {
-        ngx_http_ollama_account_learn(sh, key->account, v->slots);
+        ngx_http_ollama_account_learn(sh, account, v->slots);
     }
 
-    account = key->account;
+    if (v->unpaid && account->unpaid_at) {
+
+        /* what was said of one model was about all of them */
+
+        ngx_http_ollama_account_allow(pool, account, account->unpaid);
+    }
+
+    hold.until = v->until;
+    hold.said = ngx_time();
+    hold.level = v->level;
+    hold.http = answer->status;
+    hold.reason = (u_char *) v->reason;
+    hold.soft = v->soft;
+    hold.unpaid = v->unpaid;
 
     for (q = ngx_queue_head(&account->keys);
          q != ngx_queue_sentinel(&account->keys);
@@ -191,27 +248,11 @@ ngx_http_ollama_blame(ngx_http_ollama_pool_t *pool,
     {
         k = ngx_queue_data(q, ngx_http_ollama_key_t, siblings);
 
-        if (state == NGX_HTTP_OLLAMA_KEY_HEALTHY) {
-
-            /* a plan is the account's: what one key met, all will meet */
-
-            note = ngx_http_ollama_note_add(sh, k, &lease->model, v->until,
-                                            answer->status);
-            if (note) {
-                ngx_http_ollama_tell(pool, k, note);
-            }
-
-            continue;
-        }
-
         if (k != key && v->scope != OLLAMA_SCOPE_ACCOUNT) {
             continue;
         }
 
-        if (ngx_http_ollama_key_hold_against(sh, k, v->until, state, v->level,
-                                             (u_char *) v->reason,
-                                             answer->status))
-        {
+        if (ngx_http_ollama_key_hold(sh, k, &hold)) {
             ngx_http_ollama_tell(pool, k, NULL);
         }
     }
@@ -219,6 +260,37 @@ ngx_http_ollama_blame(ngx_http_ollama_pool_t *pool,
 done:
 
     ngx_http_ollama_pool_unlock(pool);
+}
+
+
+/* a plan is the account's: what one key met, all will meet */
+
+static void
+ngx_http_ollama_blame_model(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_lease_t *lease, ngx_http_ollama_account_t *account,
+    ngx_uint_t http, ollama_verdict_t *v)
+{
+    ngx_queue_t             *q;
+    ngx_http_ollama_key_t   *key;
+    ngx_http_ollama_note_t  *note;
+
+    if (v->suspect) {
+        account->unpaid = lease->hash;
+        account->unpaid_at = ngx_time();
+    }
+
+    for (q = ngx_queue_head(&account->keys);
+         q != ngx_queue_sentinel(&account->keys);
+         q = ngx_queue_next(q))
+    {
+        key = ngx_queue_data(q, ngx_http_ollama_key_t, siblings);
+
+        note = ngx_http_ollama_note_add(pool->sh, key, &lease->model, v->until,
+                                        http, v->blocked);
+        if (note) {
+            ngx_http_ollama_tell(pool, key, note);
+        }
+    }
 }
 
 
@@ -251,35 +323,6 @@ ngx_http_ollama_key_behind(ngx_http_ollama_shared_t *sh,
 
     ngx_http_ollama_key_deadline(sh, key);
     ngx_http_ollama_key_place(sh, key);
-}
-
-
-/* nothing if it is less than what is held against it already */
-
-static ngx_uint_t
-ngx_http_ollama_key_hold_against(ngx_http_ollama_shared_t *sh,
-    ngx_http_ollama_key_t *key, time_t until, ngx_uint_t state,
-    ngx_uint_t level, u_char *reason, ngx_uint_t http)
-{
-    key->level = (uint8_t) ngx_min(ngx_max(key->level, level), 255);
-
-    /* a later, smaller penalty shortens nothing, and explains nothing */
-
-    if (until <= key->until) {
-        return 0;
-    }
-
-    key->until = until;
-    key->state = (uint8_t) state;
-    key->http = (uint16_t) http;
-    key->half_open = 0;
-
-    ngx_cpystrn(key->reason, reason, NGX_HTTP_OLLAMA_REASON_LEN);
-
-    ngx_http_ollama_key_deadline(sh, key);
-    ngx_http_ollama_key_place(sh, key);
-
-    return 1;
 }
 
 
@@ -336,9 +379,14 @@ ngx_http_ollama_pool_reset(ngx_http_ollama_pool_t *pool, uint32_t number)
 
     key->behind = 0;
     key->behind_until = 0;
-    key->probed = 0;
 
     ngx_http_ollama_account_learn(sh, key->account, 0);
+
+    key->account->unpaid_at = 0;
+
+    if (key->unpaid) {
+        ngx_http_ollama_account_forgive(pool, key->account);
+    }
 
     ngx_http_ollama_key_forgive(pool, key);
 
@@ -352,7 +400,8 @@ ngx_int_t
 ngx_http_ollama_pool_penalize(ngx_http_ollama_pool_t *pool, uint32_t number,
     time_t seconds)
 {
-    ngx_http_ollama_key_t  *key;
+    ngx_http_ollama_key_t   *key;
+    ngx_http_ollama_hold_t   hold;
 
     ngx_http_ollama_pool_lock(pool);
 
@@ -363,131 +412,18 @@ ngx_http_ollama_pool_penalize(ngx_http_ollama_pool_t *pool, uint32_t number,
         return NGX_DECLINED;
     }
 
-    if (ngx_http_ollama_key_hold_against(pool->sh, key, ngx_time() + seconds,
-                                         NGX_HTTP_OLLAMA_KEY_PENALIZED,
-                                         key->level,
-                                         (u_char *) "paused by an operator", 0))
-    {
+    ngx_memzero(&hold, sizeof(ngx_http_ollama_hold_t));
+
+    hold.said = ngx_time();
+    hold.until = hold.said + seconds;
+    hold.state = NGX_HTTP_OLLAMA_KEY_PENALIZED;
+    hold.reason = (u_char *) "paused by an operator";
+
+    if (ngx_http_ollama_key_hold(pool->sh, key, &hold)) {
         ngx_http_ollama_tell(pool, key, NULL);
     }
 
     ngx_http_ollama_pool_unlock(pool);
 
     return NGX_OK;
-}
-
-
-ngx_uint_t
-ngx_http_ollama_pool_restored(ngx_http_ollama_pool_t *pool)
-{
-    return pool->sh->restored;
-}
-
-
-void
-ngx_http_ollama_pool_restore_done(ngx_http_ollama_pool_t *pool)
-{
-    pool->sh->restored = 1;
-}
-
-
-void
-ngx_http_ollama_pool_restore_usage(ngx_http_ollama_pool_t *pool,
-    ollama_record_usage_t *usage)
-{
-    uint32_t                i;
-    ngx_http_ollama_key_t  *key;
-
-    /* a pool that has seen requests, and reloads, knows better */
-
-    if (pool->sh->restored) {
-        return;
-    }
-
-    ngx_http_ollama_pool_lock(pool);
-
-    key = ngx_http_ollama_key_by_number(pool->sh, usage->key);
-
-    /* told once more, if the daemon has gone before it had told all */
-
-    if (key && !key->is_restored) {
-        key->is_restored = 1;
-
-        for (i = 0; i < usage->n; i++) {
-            (void) ollama_window_add_minute(&key->window, ngx_time(),
-                                        (int64_t) usage->minutes[i].minute * 60,
-                                        usage->minutes[i].tokens);
-        }
-
-        ngx_http_ollama_key_place(pool->sh, key);
-    }
-
-    ngx_http_ollama_pool_unlock(pool);
-}
-
-
-void
-ngx_http_ollama_pool_restore_penalty(ngx_http_ollama_pool_t *pool,
-    ollama_record_penalty_t *penalty)
-{
-    time_t                  until;
-    ngx_str_t               model;
-    ngx_http_ollama_key_t  *key;
-    u_char                  reason[NGX_HTTP_OLLAMA_REASON_LEN];
-
-    until = (time_t) (penalty->until / 1000);
-
-    if (pool->sh->restored
-        || until <= ngx_time()
-        || penalty->state > NGX_HTTP_OLLAMA_KEY_PENALIZED)
-    {
-        return;
-    }
-
-    ngx_http_ollama_pool_lock(pool);
-
-    key = ngx_http_ollama_key_by_number(pool->sh, penalty->key);
-
-    if (key && penalty->model.len) {
-        model.data = (u_char *) penalty->model.data;
-        model.len = penalty->model.len;
-
-        (void) ngx_http_ollama_note_add(pool->sh, key, &model, until,
-                                        penalty->http);
-
-    } else if (key) {
-        ngx_memzero(reason, sizeof(reason));
-        ngx_memcpy(reason, penalty->reason.data,
-                   ngx_min(penalty->reason.len, sizeof(reason) - 1));
-
-        if (penalty->max_concurrent) {
-            ngx_http_ollama_account_learn(pool->sh, key->account,
-                                          penalty->max_concurrent);
-        }
-
-        (void) ngx_http_ollama_key_hold_against(pool->sh, key, until,
-                                                penalty->state, penalty->level,
-                                                reason, penalty->http);
-    }
-
-    ngx_http_ollama_pool_unlock(pool);
-}
-
-
-void
-ngx_http_ollama_pool_book(ngx_http_ollama_pool_t *pool, uint32_t number,
-    uint64_t tokens)
-{
-    ngx_http_ollama_key_t  *key;
-
-    ngx_http_ollama_pool_lock(pool);
-
-    key = ngx_http_ollama_key_by_number(pool->sh, number);
-
-    if (key && tokens) {
-        ollama_window_add(&key->window, ngx_time(), tokens);
-        ngx_http_ollama_key_place(pool->sh, key);
-    }
-
-    ngx_http_ollama_pool_unlock(pool);
 }

@@ -21,14 +21,17 @@
  *
  * Slots and maps.  While it lives a key has a number of its own, its place in
  * the maps: one bit for each key that is ready, that is free (has no penalty),
- * that gives hope (is worth waiting for), whose refusal is a matter of quota;
- * and for each noted model one bit for each key which may not serve it.
+ * that is soft (nothing but a soft one), that gives hope (is worth waiting for),
+ * whose refusal is a matter of quota; and for each noted model one bit for each
+ * key which may not serve it.
  *
  * Models.  A note says that a key may not serve a model until some time.  The
  * notes are made with the list, so they take no memory that leases need; when
  * there is none left, the one that ends first is used again.  A model has an
  * entry while there are notes of it or requests that wait for a key for it.
  * One that finds no entry has no notes, and its requests share the last one.
+ * A note that has ended is kept for an hour, without its bit: one that comes
+ * again lasts longer.
  *
  * Accounts.  Keys of one account share quota and slots, so the number of
  * requests in flight is compared with the account's limit: the configured one,
@@ -52,12 +55,20 @@
  * may simply choose.
  *
  * Half-open.  When a penalty ends, the key gets one request; the others follow
- * when that one has been answered.
+ * when that one has been answered.  After a 401 that may have been a mistake
+ * the key is only behind the others until then.
+ *
+ * Doubt.  What was said may be a hiccup of the cloud, in which no key is any
+ * good.  Such penalties and notes are soft: a request that has tried nothing yet
+ * and that nothing but soft things keeps from every key gets the one that is
+ * free soonest (soft.c).  A 401 is compared (doubt.c): "proofs" counts looks at
+ * which a key had worked after one was refused, "differs" other failures.
  *
  * No loop under the lock takes more than NGX_HTTP_OLLAMA_LOOK steps (the maps
  * are walked by words); what is left is due at once, for whoever comes next.
  * But all keys of an account are blamed in one step, a sixtieth of all keys is
- * swept each second, and a dead process gives back all it had.
+ * swept each second, a dead process gives back all it had, and when the clock is
+ * set back all keys are looked at once.
  */
 
 
@@ -77,6 +88,7 @@
 #define NGX_HTTP_OLLAMA_USUALS      256
 #define NGX_HTTP_OLLAMA_KEY_NOTES   64
 #define NGX_HTTP_OLLAMA_NOTES       256     /* and two for each key */
+#define NGX_HTTP_OLLAMA_NOTE_MEMORY 3600    /* s, of one that has ended */
 #define NGX_HTTP_OLLAMA_LEASES      256     /* made at start */
 
 #define NGX_HTTP_OLLAMA_USUAL       512     /* tokens of an unknown answer */
@@ -97,6 +109,8 @@ typedef struct {
     uint32_t                         max_concurrent;    /* configured */
     uint32_t                         learned;           /* told by the cloud */
     uint32_t                         in_flight;
+    uint32_t                         unpaid;            /* model's hash, */
+    time_t                           unpaid_at;         /*   and its 402 */
     time_t                           learned_at;
     unsigned                         full:1;
 } ngx_http_ollama_account_t;
@@ -131,7 +145,13 @@ struct ngx_http_ollama_key_s {
     ollama_window_t                  window;
 
     time_t                           until;             /* 0: no penalty */
+    time_t                           said;              /* that it holds */
     time_t                           behind_until;
+    time_t                           refused_since;     /* first 401 */
+    time_t                           refused_at;        /* last one */
+    uint32_t                         proofs;            /* the pool's, then */
+    uint32_t                         differs;
+    ngx_http_ollama_node_t          *probed;            /* half-open: by it */
     time_t                           last_used;
     ngx_http_ollama_ratelimit_t      ratelimit;
 
@@ -144,6 +164,8 @@ struct ngx_http_ollama_key_s {
     uint8_t                          level;             /* of the ladder */
     uint8_t                          behind;            /* times in a row */
     uint8_t                          nnotes;
+    uint8_t                          nover;             /* have ended */
+    uint8_t                          refused;           /* 401s in a row */
 
     unsigned                         enabled:1;
     unsigned                         is_ready:1;
@@ -152,7 +174,9 @@ struct ngx_http_ollama_key_s {
     unsigned                         is_changed:1;
     unsigned                         is_restored:1;     /* its usage */
     unsigned                         half_open:1;
-    unsigned                         probed:1;          /* by a request */
+    unsigned                         worked:1;          /* at least once */
+    unsigned                         soft:1;            /* what is held */
+    unsigned                         unpaid:1;          /* its account */
 };
 
 
@@ -160,9 +184,22 @@ typedef struct {
     ngx_rbtree_node_t                node;              /* key: until */
     ngx_queue_t                      queue;             /* of the key, free */
     uint32_t                         slot;              /* the key's */
-    uint16_t                         model;
     uint16_t                         http;
+    uint8_t                          model;
+    uint8_t                          level;             /* the next one */
 } ngx_http_ollama_note_t;
+
+
+typedef struct {
+    time_t                           until;
+    time_t                           said;
+    ngx_uint_t                       state;
+    ngx_uint_t                       level;
+    ngx_uint_t                       http;
+    u_char                          *reason;
+    unsigned                         soft:1;
+    unsigned                         unpaid:1;
+} ngx_http_ollama_hold_t;
 
 
 typedef struct {
@@ -214,7 +251,6 @@ struct ngx_http_ollama_node_s {
     unsigned                         aside:1;
     unsigned                         handed:1;
     unsigned                         pinned:1;  /* a key without a slot */
-    unsigned                         probe:1;   /* the half-open request */
 };
 
 
@@ -226,6 +262,7 @@ typedef struct {
     ngx_http_ollama_key_t          **keys;
     uint64_t                        *ready;
     uint64_t                        *free;
+    uint64_t                        *soft;
     uint64_t                        *hope;
     uint64_t                        *quota;
     uint64_t                        *blocked;   /* nwords for each model */
@@ -278,6 +315,12 @@ typedef struct {
     ngx_uint_t                       scan;      /* next word to begin with */
 
     ngx_uint_t                       restored;  /* told by the daemon */
+
+    ngx_uint_t                       doubted;   /* a key, since one worked */
+    uint32_t                         refused;   /* its number */
+    uint32_t                         proofs;
+    uint32_t                         differs;
+    u_char                           unauthorized[NGX_HTTP_OLLAMA_REASON_LEN];
 
     uint32_t                         hashes[NGX_HTTP_OLLAMA_MODELS];
     ngx_uint_t                       next_model;
@@ -332,8 +375,8 @@ typedef struct {
 
 
 /*
- * The files, from above to below: pool.c, lease.c, blame.c and show.c, which
- * are pool.h's, and those that they call.
+ * The files, from above to below: pool.c, lease.c, blame.c, restore.c and
+ * show.c, which are pool.h's, and those that they call.
  */
 
 /* list.c */
@@ -353,6 +396,31 @@ size_t ngx_http_ollama_list_need(ngx_http_ollama_pool_t *pool);
 
 void ngx_http_ollama_pool_lock(ngx_http_ollama_pool_t *pool);
 void ngx_http_ollama_pool_unlock(ngx_http_ollama_pool_t *pool);
+
+
+/* doubt.c */
+
+void ngx_http_ollama_doubt_know(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_lease_t *lease, ollama_answer_t *answer);
+void ngx_http_ollama_doubt_refused(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_lease_t *lease, ngx_http_ollama_key_t *key,
+    ollama_answer_t *answer);
+void ngx_http_ollama_doubt_worked(ngx_http_ollama_shared_t *sh);
+void ngx_http_ollama_doubt_differs(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_lease_t *lease);
+
+
+/* hold.c */
+
+ngx_uint_t ngx_http_ollama_key_hold(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_key_t *key, ngx_http_ollama_hold_t *hold);
+void ngx_http_ollama_key_forgive(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_key_t *key);
+void ngx_http_ollama_account_forgive(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_account_t *account);
+void ngx_http_ollama_account_allow(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_account_t *account, uint32_t hash);
+void ngx_http_ollama_hold_set_back(ngx_http_ollama_shared_t *sh, time_t now);
 
 
 /* process.c */
@@ -377,7 +445,7 @@ void ngx_http_ollama_queue_refresh(ngx_http_ollama_pool_t *pool);
 void ngx_http_ollama_queue_hand(ngx_http_ollama_shared_t *sh);
 void ngx_http_ollama_queue_due(ngx_http_ollama_shared_t *sh);
 ngx_http_ollama_lease_t *ngx_http_ollama_queue_hopeless(
-    ngx_http_ollama_pool_t *pool);
+    ngx_http_ollama_pool_t *pool, ngx_int_t *rc);
 
 
 /* node.c */
@@ -400,6 +468,13 @@ ngx_http_ollama_key_t *ngx_http_ollama_lease_peek(
     ngx_http_ollama_pool_t *pool, ngx_http_ollama_lease_t *lease);
 void ngx_http_ollama_lease_grant(ngx_http_ollama_lease_t *lease,
     ngx_http_ollama_key_t *key);
+
+
+/* soft.c */
+
+ngx_http_ollama_key_t *ngx_http_ollama_select_soft(
+    ngx_http_ollama_shared_t *sh, ngx_http_ollama_want_t *want);
+ngx_uint_t ngx_http_ollama_soft_hope(ngx_http_ollama_shared_t *sh);
 
 
 /* select.c */
@@ -460,7 +535,15 @@ uint64_t *ngx_http_ollama_model_blocked(ngx_http_ollama_shared_t *sh,
     ngx_uint_t model, uint32_t hash);
 ngx_http_ollama_note_t *ngx_http_ollama_note_add(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_key_t *key, ngx_str_t *model, time_t until,
-    ngx_uint_t http);
+    ngx_uint_t http, ngx_uint_t level);
+ngx_http_ollama_note_t *ngx_http_ollama_note_find(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_key_t *key, uint32_t hash);
+ngx_uint_t ngx_http_ollama_note_stands(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_note_t *note);
+void ngx_http_ollama_note_end(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_note_t *note, time_t now);
+void ngx_http_ollama_note_move(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_note_t *note, time_t until);
 void ngx_http_ollama_note_remove(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_note_t *note);
 ngx_rbtree_key_t ngx_http_ollama_time_key(time_t t);
@@ -489,7 +572,7 @@ const char *ngx_http_ollama_state_name(ngx_http_ollama_key_t *key);
 #define ngx_http_ollama_slots_size(nslots)                                    \
     (sizeof(ngx_http_ollama_slots_t)                                          \
      + (nslots) * sizeof(ngx_http_ollama_key_t *)                             \
-     + (nslots) / 64 * sizeof(uint64_t) * (4 + NGX_HTTP_OLLAMA_MODELS))
+     + (nslots) / 64 * sizeof(uint64_t) * (5 + NGX_HTTP_OLLAMA_MODELS))
 
 #define ngx_http_ollama_bit(slot)  ((uint64_t) 1 << ((slot) % 64))
 
@@ -504,6 +587,17 @@ const char *ngx_http_ollama_state_name(ngx_http_ollama_key_t *key);
 
 #define ngx_http_ollama_listed(sh, key)                                       \
     ((key)->generation == (sh)->generation)
+
+/* back from a 401 that may have been a mistake */
+
+#define ngx_http_ollama_doubtful(key)                                         \
+    ((key)->half_open && (key)->soft                                          \
+     && (key)->state == NGX_HTTP_OLLAMA_KEY_PAUSED && (key)->http == 401)
+
+/* nobody else, until it has been tried out */
+
+#define ngx_http_ollama_closed(key)                                           \
+    ((key)->half_open && (key)->probed && !ngx_http_ollama_doubtful(key))
 
 
 #endif /* _NGX_HTTP_OLLAMA_KEY_H_INCLUDED_ */

@@ -24,7 +24,8 @@ ngx_http_ollama_slots_create(ngx_http_ollama_pool_t *pool, ngx_uint_t nslots)
 
     slots->ready = (uint64_t *) (slots + 1);
     slots->free = slots->ready + slots->nwords;
-    slots->hope = slots->free + slots->nwords;
+    slots->soft = slots->free + slots->nwords;
+    slots->hope = slots->soft + slots->nwords;
     slots->quota = slots->hope + slots->nwords;
     slots->blocked = slots->quota + slots->nwords;
 
@@ -56,6 +57,7 @@ ngx_http_ollama_slots_put(ngx_http_ollama_shared_t *sh,
                old->nslots * sizeof(ngx_http_ollama_key_t *));
     ngx_memcpy(slots->ready, old->ready, size);
     ngx_memcpy(slots->free, old->free, size);
+    ngx_memcpy(slots->soft, old->soft, size);
     ngx_memcpy(slots->hope, old->hope, size);
     ngx_memcpy(slots->quota, old->quota, size);
 
@@ -189,6 +191,7 @@ ngx_http_ollama_key_free(ngx_http_ollama_pool_t *pool,
 
     ngx_http_ollama_bit_clear(sh->slots->ready, key->slot);
     ngx_http_ollama_bit_clear(sh->slots->free, key->slot);
+    ngx_http_ollama_bit_clear(sh->slots->soft, key->slot);
     ngx_http_ollama_bit_clear(sh->slots->hope, key->slot);
     ngx_http_ollama_bit_clear(sh->slots->quota, key->slot);
 

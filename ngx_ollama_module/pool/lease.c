@@ -46,6 +46,11 @@ ngx_http_ollama_lease_try(ngx_http_ollama_pool_t *pool,
     ngx_http_ollama_key_t   *key;
     ngx_http_ollama_want_t   want;
 
+    rc = NGX_OK;
+
+    lease->would_refuse = 0;
+    lease->forced = 0;
+
     ngx_http_ollama_want(pool->sh, lease, &want);
 
     /* not all who came before may have been looked at yet */
@@ -58,6 +63,20 @@ ngx_http_ollama_lease_try(ngx_http_ollama_pool_t *pool,
 
         want.stale = 0;
         rc = ngx_http_ollama_select_refuse(pool->sh, &want, lease);
+
+        if (rc == NGX_DECLINED && !lease->used && lease->ntried == 0) {
+            key = ngx_http_ollama_select_soft(pool->sh, &want);
+
+            if (key) {
+                lease->forced = 1;
+
+            } else if (ngx_http_ollama_soft_hope(pool->sh)) {
+                rc = NGX_AGAIN;
+            }
+        }
+    }
+
+    if (key == NULL) {
 
         if (!lease->dry) {
             return rc;
@@ -230,6 +249,7 @@ ngx_http_ollama_lease_settle(ngx_http_ollama_pool_t *pool,
 
         lease->node = NULL;
         lease->key = 0;
+        lease->used = 0;
         return;
     }
 
@@ -281,6 +301,7 @@ ngx_http_ollama_lease_settle(ngx_http_ollama_pool_t *pool,
 
     lease->node = NULL;
     lease->key = 0;
+    lease->used = 0;
     ngx_str_null(&lease->authorization);
 }
 
@@ -388,8 +409,7 @@ ngx_http_ollama_pool_served(ngx_http_ollama_pool_t *pool, ngx_int_t *rc)
         *rc = NGX_OK;
 
     } else {
-        lease = ngx_http_ollama_queue_hopeless(pool);
-        *rc = NGX_DECLINED;
+        lease = ngx_http_ollama_queue_hopeless(pool, rc);
     }
 
     ngx_http_ollama_pool_unlock(pool);

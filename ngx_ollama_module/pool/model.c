@@ -6,11 +6,14 @@
 #include "key.h"
 
 
-static ngx_http_ollama_note_t *ngx_http_ollama_note_find(
-    ngx_http_ollama_shared_t *sh, ngx_http_ollama_key_t *key,
-    ngx_uint_t model);
+static ngx_http_ollama_note_t *ngx_http_ollama_note_of(
+    ngx_http_ollama_key_t *key, ngx_uint_t model);
 static void ngx_http_ollama_note_insert(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_note_t *note, time_t until);
+static void ngx_http_ollama_note_bar(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_key_t *key, ngx_http_ollama_note_t *note);
+static void ngx_http_ollama_note_open(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_key_t *key, ngx_http_ollama_note_t *note);
 
 
 #define ngx_http_ollama_map(sh, model)                                        \
@@ -120,7 +123,8 @@ ngx_http_ollama_model_blocked(ngx_http_ollama_shared_t *sh, ngx_uint_t model,
 
 ngx_http_ollama_note_t *
 ngx_http_ollama_note_add(ngx_http_ollama_shared_t *sh,
-    ngx_http_ollama_key_t *key, ngx_str_t *name, time_t until, ngx_uint_t http)
+    ngx_http_ollama_key_t *key, ngx_str_t *name, time_t until, ngx_uint_t http,
+    ngx_uint_t level)
 {
     ngx_uint_t               model;
     ngx_queue_t             *q;
@@ -133,14 +137,22 @@ ngx_http_ollama_note_add(ngx_http_ollama_shared_t *sh,
         return NULL;
     }
 
-    note = ngx_http_ollama_note_find(sh, key, model);
+    note = ngx_http_ollama_note_of(key, model);
 
     if (note) {
-        ngx_rbtree_delete(&sh->notes, &note->node);
-
         note->http = (uint16_t) http;
-        ngx_http_ollama_note_insert(sh, note, ngx_max(until,
-                                                     (time_t) note->node.key));
+        note->level = (uint8_t) ngx_max(note->level, level);
+
+        if (!ngx_http_ollama_note_stands(sh, note)) {
+            key->nover--;
+
+            ngx_http_ollama_note_move(sh, note, until);
+            ngx_http_ollama_note_bar(sh, key, note);
+
+        } else if (until > (time_t) note->node.key) {
+            ngx_http_ollama_note_move(sh, note, until);
+        }
+
         return note;
     }
 
@@ -167,26 +179,47 @@ ngx_http_ollama_note_add(ngx_http_ollama_shared_t *sh,
     note = ngx_queue_data(q, ngx_http_ollama_note_t, queue);
 
     note->slot = key->slot;
-    note->model = (uint16_t) model;
+    note->model = (uint8_t) model;
     note->http = (uint16_t) http;
+    note->level = (uint8_t) level;
 
     ngx_http_ollama_note_insert(sh, note, until);
 
     ngx_queue_insert_tail(&key->notes, &note->queue);
     key->nnotes++;
 
-    ngx_http_ollama_bit_set(ngx_http_ollama_map(sh, model), key->slot);
-    ngx_http_ollama_key_changed(sh, key);
-
-    sh->version++;
+    ngx_http_ollama_note_bar(sh, key, note);
 
     return note;
 }
 
 
-static ngx_http_ollama_note_t *
+/* of a model by its hash: the standing one, or one that has ended; or NULL */
+
+ngx_http_ollama_note_t *
 ngx_http_ollama_note_find(ngx_http_ollama_shared_t *sh,
-    ngx_http_ollama_key_t *key, ngx_uint_t model)
+    ngx_http_ollama_key_t *key, uint32_t hash)
+{
+    ngx_queue_t             *q;
+    ngx_http_ollama_note_t  *note;
+
+    for (q = ngx_queue_head(&key->notes);
+         q != ngx_queue_sentinel(&key->notes);
+         q = ngx_queue_next(q))
+    {
+        note = ngx_queue_data(q, ngx_http_ollama_note_t, queue);
+
+        if (sh->hashes[note->model] == hash) {
+            return note;
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_http_ollama_note_t *
+ngx_http_ollama_note_of(ngx_http_ollama_key_t *key, ngx_uint_t model)
 {
     ngx_queue_t             *q;
     ngx_http_ollama_note_t  *note;
@@ -216,12 +249,75 @@ ngx_http_ollama_note_insert(ngx_http_ollama_shared_t *sh,
 
 
 void
+ngx_http_ollama_note_move(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_note_t *note, time_t until)
+{
+    ngx_rbtree_delete(&sh->notes, &note->node);
+    ngx_http_ollama_note_insert(sh, note, until);
+}
+
+
+ngx_uint_t
+ngx_http_ollama_note_stands(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_note_t *note)
+{
+    return ngx_http_ollama_bit_test(ngx_http_ollama_map(sh, note->model),
+                                    note->slot)
+           != 0;
+}
+
+
+static void
+ngx_http_ollama_note_bar(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_key_t *key, ngx_http_ollama_note_t *note)
+{
+    ngx_http_ollama_bit_set(ngx_http_ollama_map(sh, note->model), key->slot);
+    ngx_http_ollama_key_changed(sh, key);
+
+    sh->version++;
+}
+
+
+static void
+ngx_http_ollama_note_open(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_key_t *key, ngx_http_ollama_note_t *note)
+{
+    ngx_http_ollama_bit_clear(ngx_http_ollama_map(sh, note->model), key->slot);
+    ngx_http_ollama_key_changed(sh, key);
+
+    if (key->is_ready) {
+        ngx_http_ollama_key_refresh(sh, key);
+    }
+}
+
+
+/* it bars the key no more, but is remembered */
+
+void
+ngx_http_ollama_note_end(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_note_t *note, time_t now)
+{
+    ngx_http_ollama_key_t  *key;
+
+    key = sh->slots->keys[note->slot];
+    key->nover++;
+
+    ngx_http_ollama_note_move(sh, note, now + NGX_HTTP_OLLAMA_NOTE_MEMORY);
+    ngx_http_ollama_note_open(sh, key, note);
+}
+
+
+void
 ngx_http_ollama_note_remove(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_note_t *note)
 {
     ngx_http_ollama_key_t  *key;
 
     key = sh->slots->keys[note->slot];
+
+    if (!ngx_http_ollama_note_stands(sh, note)) {
+        key->nover--;
+    }
 
     ngx_rbtree_delete(&sh->notes, &note->node);
 
@@ -231,12 +327,7 @@ ngx_http_ollama_note_remove(ngx_http_ollama_shared_t *sh,
     key->nnotes--;
     sh->models[note->model].nnotes--;
 
-    ngx_http_ollama_bit_clear(ngx_http_ollama_map(sh, note->model), key->slot);
-    ngx_http_ollama_key_changed(sh, key);
-
-    if (key->is_ready) {
-        ngx_http_ollama_key_refresh(sh, key);
-    }
+    ngx_http_ollama_note_open(sh, key, note);
 }
 
 

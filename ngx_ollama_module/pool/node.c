@@ -92,9 +92,8 @@ ngx_http_ollama_node_take(ngx_http_ollama_shared_t *sh,
 {
     node->key = key;
 
-    if (key->half_open && !key->probed) {
-        node->probe = 1;
-        key->probed = 1;
+    if (key->half_open && key->probed == NULL) {
+        key->probed = node;
     }
 
     key->in_flight++;
@@ -129,9 +128,15 @@ ngx_http_ollama_node_give_back(ngx_http_ollama_shared_t *sh,
         return;
     }
 
-    if (node->probe) {
-        node->probe = 0;
-        key->probed = 0;
+    if (key->probed == node) {
+        key->probed = NULL;
+    }
+
+    if (sh->nwaiting && (key->soft || key->nnotes)) {
+
+        /* who has no other hope may have it, against what is held */
+
+        sh->version++;
     }
 
     key->in_flight--;
@@ -154,6 +159,7 @@ ngx_http_ollama_lease_grant(ngx_http_ollama_lease_t *lease,
     }
 
     lease->key = key->number;
+    lease->taken = ngx_time();
     lease->authorization = key->authorization;
 
     lease->name.data = lease->text;

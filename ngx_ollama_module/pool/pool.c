@@ -142,6 +142,9 @@ ngx_http_ollama_pool_init(ngx_slab_pool_t *shpool)
     ngx_queue_init(&sh->waited);
     ngx_queue_init(&sh->handed);
 
+    ngx_cpystrn(sh->unauthorized, (u_char *) "unauthorized",
+                NGX_HTTP_OLLAMA_REASON_LEN);
+
     for (i = 0; i < NGX_HTTP_OLLAMA_MODELS + 1; i++) {
         ngx_queue_init(&sh->models[i].waiters[0]);
         ngx_queue_init(&sh->models[i].waiters[1]);

@@ -19,8 +19,10 @@
  *                 back; also the end of waiting.  Any number of times
  *
  * key, name and authorization are copies, or point to what stays until the
- * lease is settled; afterwards key and name still say which one it was.  key is
- * 0 when there is none: before, and while it waits.  A lease that is refused
+ * lease is settled; afterwards the name still says which one it was.  key is 0
+ * when there is none: before, afterwards, and while it waits.  A request that
+ * nothing certain keeps from a key may have got one against which something is
+ * held (forced): better the cloud's word than a guess.  A lease that is refused
  * says with which status, why and when to come again (retry: seconds since
  * 1970, 0: nobody knows), and so does one that waits.  A request that has to be
  * served although there is no memory for its lease gets a key all the same; its
@@ -95,11 +97,13 @@ typedef struct {
     uint32_t                         key;       /* number, 0: none */
     ngx_str_t                        name;
     ngx_str_t                        authorization;     /* "Bearer <key>" */
+    time_t                           taken;
     unsigned                         would_refuse:1;    /* a dry run's */
+    unsigned                         forced:1;  /* it was not free */
 
-    /* refused */
+    /* refused: 429, 503, or 401 with the cloud's words for a reason */
 
-    ngx_uint_t                       status;    /* 429 or 503 */
+    ngx_uint_t                       status;
     time_t                           retry;
     u_char                           reason[NGX_HTTP_OLLAMA_REASON_LEN];
 
@@ -252,8 +256,8 @@ void ngx_http_ollama_lease_any(ngx_http_ollama_pool_t *pool,
 void ngx_http_ollama_lease_skip(ngx_http_ollama_lease_t *lease);
 
 /*
- * Completes the answer by what the pool knows (level), judges it, and applies
- * the verdict to key, account or (key, model).  A lease of any key (.._any())
+ * Completes the answer by what the pool knows, judges it, and applies the
+ * verdict to key, account or (key, model).  A lease of any key (.._any())
  * is judged, but nothing is held against the key.
  */
 

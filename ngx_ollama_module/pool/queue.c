@@ -512,13 +512,17 @@ ngx_http_ollama_queue_due(ngx_http_ollama_shared_t *sh)
 }
 
 
-/* a waiter of this process whom no key will serve any more */
+/*
+ * A waiter of this process whom no key will serve any more, or only one against
+ * which something soft is held: NGX_OK, it has that one.
+ */
 
 ngx_http_ollama_lease_t *
-ngx_http_ollama_queue_hopeless(ngx_http_ollama_pool_t *pool)
+ngx_http_ollama_queue_hopeless(ngx_http_ollama_pool_t *pool, ngx_int_t *rc)
 {
-    ngx_uint_t                  n;
+    ngx_uint_t                  n, soft;
     ngx_queue_t                *q;
+    ngx_http_ollama_key_t      *key;
     ngx_http_ollama_want_t      want;
     ngx_http_ollama_node_t     *node;
     ngx_http_ollama_shared_t   *sh;
@@ -547,10 +551,28 @@ ngx_http_ollama_queue_hopeless(ngx_http_ollama_pool_t *pool)
         ngx_http_ollama_queue_want(sh, node, &want);
 
         if (!ngx_http_ollama_hope(sh, &want)) {
-            ngx_http_ollama_queue_leave(sh, node);
-            (void) ngx_http_ollama_select_refuse(sh, &want, node->lease);
 
-            return node->lease;
+            soft = !node->lease->used && node->ntried == 0;
+            key = soft ? ngx_http_ollama_select_soft(sh, &want) : NULL;
+
+            if (key) {
+                ngx_http_ollama_queue_leave(sh, node);
+                ngx_http_ollama_node_take(sh, node, key);
+                ngx_http_ollama_lease_grant(node->lease, key);
+
+                node->lease->forced = 1;
+
+                *rc = NGX_OK;
+                return node->lease;
+            }
+
+            if (!soft || !ngx_http_ollama_soft_hope(sh)) {
+                ngx_http_ollama_queue_leave(sh, node);
+                (void) ngx_http_ollama_select_refuse(sh, &want, node->lease);
+
+                *rc = NGX_DECLINED;
+                return node->lease;
+            }
         }
 
         node->seen = sh->version;

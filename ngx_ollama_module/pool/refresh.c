@@ -8,6 +8,7 @@
 
 #define NGX_HTTP_OLLAMA_LEARNED_TIME  86400
 #define NGX_HTTP_OLLAMA_REAP          32
+#define NGX_HTTP_OLLAMA_SET_BACK      60
 
 
 static void ngx_http_ollama_refresh_deadlines(ngx_http_ollama_shared_t *sh,
@@ -33,12 +34,16 @@ ngx_http_ollama_pool_lock(ngx_http_ollama_pool_t *pool)
 
         sh->left = 0;
 
+        if (sh->ticked - now > NGX_HTTP_OLLAMA_SET_BACK) {
+            ngx_http_ollama_hold_set_back(sh, now);
+        }
+
         ngx_http_ollama_refresh_deadlines(sh, now);
         ngx_http_ollama_refresh_notes(sh, now);
 
         /* another process may be a second behind */
 
-        if (now > sh->ticked || sh->ticked - now > 60) {
+        if (now > sh->ticked || sh->ticked - now > NGX_HTTP_OLLAMA_SET_BACK) {
             sh->ticked = now;
 
             ngx_http_ollama_refresh_windows(sh, now);
@@ -94,7 +99,7 @@ ngx_http_ollama_refresh_deadlines(ngx_http_ollama_shared_t *sh, time_t now)
         if (key->until) {
             key->until = 0;
             key->half_open = 1;
-            key->probed = 0;
+            key->probed = NULL;
 
         } else {
             key->behind_until = 0;
@@ -109,8 +114,9 @@ ngx_http_ollama_refresh_deadlines(ngx_http_ollama_shared_t *sh, time_t now)
 static void
 ngx_http_ollama_refresh_notes(ngx_http_ollama_shared_t *sh, time_t now)
 {
-    ngx_uint_t          n;
-    ngx_rbtree_node_t  *node;
+    ngx_uint_t               n;
+    ngx_rbtree_node_t       *node;
+    ngx_http_ollama_note_t  *note;
 
     for (n = 0; sh->notes.root != sh->notes.sentinel; n++) {
 
@@ -125,8 +131,14 @@ ngx_http_ollama_refresh_notes(ngx_http_ollama_shared_t *sh, time_t now)
             return;
         }
 
-        ngx_http_ollama_note_remove(sh, ngx_rbtree_data(node,
-                                                ngx_http_ollama_note_t, node));
+        note = ngx_rbtree_data(node, ngx_http_ollama_note_t, node);
+
+        if (ngx_http_ollama_note_stands(sh, note)) {
+            ngx_http_ollama_note_end(sh, note, now);
+
+        } else {
+            ngx_http_ollama_note_remove(sh, note);
+        }
     }
 }
 

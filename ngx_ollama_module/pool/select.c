@@ -36,7 +36,7 @@ void
 ngx_http_ollama_key_place(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_key_t *key)
 {
-    ngx_uint_t                enabled, free, hope, quota, ready;
+    ngx_uint_t                enabled, free, hope, quota, ready, soft;
     ngx_rbtree_key_t          load;
     ngx_http_ollama_slots_t  *slots;
 
@@ -45,18 +45,21 @@ ngx_http_ollama_key_place(ngx_http_ollama_shared_t *sh,
     enabled = ngx_http_ollama_listed(sh, key) && key->enabled;
 
     free = enabled && key->until == 0;
+    soft = free || (enabled && key->soft
+                    && key->state != NGX_HTTP_OLLAMA_KEY_INVALID);
     hope = free || (enabled && key->state == NGX_HTTP_OLLAMA_KEY_SLOTS);
 
     quota = hope || (enabled && (key->state == NGX_HTTP_OLLAMA_KEY_PAUSED
                             || key->state == NGX_HTTP_OLLAMA_KEY_EXHAUSTED));
 
-    ready = free && !key->account->full && !(key->half_open && key->probed);
+    ready = free && !key->account->full && !ngx_http_ollama_closed(key);
 
     if (!hope && ngx_http_ollama_bit_test(slots->hope, key->slot)) {
         sh->version++;
     }
 
     ngx_http_ollama_map_set(slots->free, key->slot, free);
+    ngx_http_ollama_map_set(slots->soft, key->slot, soft);
     ngx_http_ollama_map_set(slots->hope, key->slot, hope);
     ngx_http_ollama_map_set(slots->quota, key->slot, quota);
     ngx_http_ollama_map_set(slots->ready, key->slot, ready);
@@ -128,7 +131,11 @@ ngx_http_ollama_key_load(ngx_http_ollama_key_t *key)
     half = (uint64_t) 1 << 63;
 #endif
 
-    return (ngx_rbtree_key_t) (key->behind_until ? half + load : load);
+    if (key->behind_until || (key->half_open && key->probed)) {
+        load += half;
+    }
+
+    return (ngx_rbtree_key_t) load;
 }
 
 
@@ -532,14 +539,14 @@ ngx_http_ollama_select_refuse(ngx_http_ollama_shared_t *sh,
         return NGX_AGAIN;
     }
 
+    lease->status = ngx_http_ollama_map_any(sh, sh->slots->quota, want)
+                    ? 429 : 503;
+
     ngx_http_ollama_refuse_soonest(sh, want, lease);
 
     if (want->blocked) {
         ngx_http_ollama_refuse_blocked(sh, want, lease);
     }
-
-    lease->status = ngx_http_ollama_map_any(sh, sh->slots->quota, want)
-                    ? 429 : 503;
 
     return ngx_http_ollama_hope(sh, want) ? NGX_AGAIN : NGX_DECLINED;
 }
@@ -551,11 +558,31 @@ ngx_http_ollama_refuse_soonest(ngx_http_ollama_shared_t *sh,
 {
     ngx_http_ollama_key_t  *key;
 
-    key = ngx_http_ollama_select_soonest(sh, want, 1);
+    key = NULL;
 
-    if (key) {
-        lease->retry = ngx_max(key->until, ngx_time() + 1);
-        ngx_cpystrn(lease->reason, key->reason, NGX_HTTP_OLLAMA_REASON_LEN);
+    if (lease->status == 429) {
+        key = ngx_http_ollama_select_soonest(sh, want, 0);
+    }
+
+    if (key == NULL) {
+        key = ngx_http_ollama_select_soonest(sh, want, 1);
+    }
+
+    if (key == NULL) {
+        return;
+    }
+
+    lease->retry = ngx_max(key->until, ngx_time() + 1);
+
+    ngx_cpystrn(lease->reason, key->reason, NGX_HTTP_OLLAMA_REASON_LEN);
+
+    if (lease->status == 503 && key->state == NGX_HTTP_OLLAMA_KEY_INVALID) {
+
+        /* as the cloud would say it */
+
+        lease->status = 401;
+        ngx_cpystrn(lease->reason, sh->unauthorized,
+                    NGX_HTTP_OLLAMA_REASON_LEN);
     }
 }
 
@@ -592,7 +619,8 @@ ngx_http_ollama_refuse_blocked(ngx_http_ollama_shared_t *sh,
 
         key = sh->slots->keys[note->slot];
 
-        if (!ngx_http_ollama_listed(sh, key)
+        if (!ngx_http_ollama_note_stands(sh, note)
+            || !ngx_http_ollama_listed(sh, key)
             || !key->enabled
             || ngx_http_ollama_want_tried(want, key))
         {
@@ -603,6 +631,7 @@ ngx_http_ollama_refuse_blocked(ngx_http_ollama_shared_t *sh,
 
         if (lease->retry == 0 || until < lease->retry) {
             lease->retry = until;
+            lease->status = (lease->status == 401) ? 503 : lease->status;
             ngx_cpystrn(lease->reason, (u_char *) "no key may use this model",
                         NGX_HTTP_OLLAMA_REASON_LEN);
         }

@@ -156,7 +156,7 @@ ngx_http_ollama_snapshot(ngx_http_ollama_key_t *key, time_t now,
     out->weight = key->weight;
 
     out->ratelimit = key->ratelimit;
-    out->nblocks = key->nnotes;
+    out->nblocks = key->nnotes - key->nover;
 
     out->enabled = key->enabled;
     out->eligible = key->is_ready;
@@ -173,7 +173,9 @@ ngx_http_ollama_status(ngx_http_ollama_key_t *key)
     if (key->until == 0) {
 
         if (key->half_open) {
-            return "back from a pause, one request tries it out";
+            return (key->state == NGX_HTTP_OLLAMA_KEY_INVALID)
+                   ? "the cloud does not accept it, one request tries it again"
+                   : "back from a pause, one request tries it out";
         }
 
         return key->account->full ? "busy, all slots are taken" : "healthy";
@@ -182,13 +184,16 @@ ngx_http_ollama_status(ngx_http_ollama_key_t *key)
     switch (key->state) {
 
     case NGX_HTTP_OLLAMA_KEY_PAUSED:
-        return "paused, the cloud asked to slow down";
+        return (key->http == 401)
+               ? "paused, the cloud has refused it, perhaps by mistake"
+               : "paused, the cloud asked to slow down";
 
     case NGX_HTTP_OLLAMA_KEY_SLOTS:
         return "paused, too many requests at once";
 
     case NGX_HTTP_OLLAMA_KEY_EXHAUSTED:
-        return "its quota is used up";
+        return key->unpaid ? "its account is out of credits"
+                           : "its quota is used up";
 
     case NGX_HTTP_OLLAMA_KEY_INVALID:
         return "the cloud does not accept it";
@@ -222,12 +227,16 @@ ngx_http_ollama_pool_blocks(ngx_http_ollama_pool_t *pool, uint32_t number,
          q != ngx_queue_sentinel(&key->notes) && n < max;
          q = ngx_queue_next(q))
     {
+        note = ngx_queue_data(q, ngx_http_ollama_note_t, queue);
+
+        if (!ngx_http_ollama_note_stands(pool->sh, note)) {
+            continue;
+        }
+
         if (from) {
             from--;
             continue;
         }
-
-        note = ngx_queue_data(q, ngx_http_ollama_note_t, queue);
 
         ngx_http_ollama_penalty_copy(pool->sh, key, note, &out[n++]);
     }

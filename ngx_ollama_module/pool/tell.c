@@ -91,7 +91,7 @@ ngx_http_ollama_penalty_copy(ngx_http_ollama_shared_t *sh,
         penalty->until = (time_t) note->node.key;
         penalty->state = NGX_HTTP_OLLAMA_KEY_HEALTHY;
         penalty->http = note->http;
-        penalty->level = 0;
+        penalty->level = note->level;
         penalty->learned = 0;
         penalty->status = "model blocked";
         penalty->reason[0] = '\0';
@@ -120,7 +120,9 @@ ngx_http_ollama_state_name(ngx_http_ollama_key_t *key)
     }
 
     if (key->until == 0) {
-        return key->half_open ? "half_open" : "healthy";
+        return !key->half_open ? "healthy"
+               : (key->state == NGX_HTTP_OLLAMA_KEY_INVALID) ? "invalid"
+                                                             : "half_open";
     }
 
     switch (key->state) {

@@ -106,7 +106,7 @@ t_bench(void)
 
         ngx_shmtx_lock(&p->shpool->mutex);
         (void) ngx_http_ollama_note_add(p->sh, t_key(w, i), &model,
-                                        ngx_time() + 3600, 403);
+                                        ngx_time() + 3600, 403, 1);
         ngx_shmtx_unlock(&p->shpool->mutex);
     }
 

@@ -9,9 +9,10 @@
 #define SESSION  "{\"error\":\"you have reached your session usage limit\"}"
 #define MANY     "{\"error\":\"too many concurrent requests\"}"
 #define SLOW     "{\"error\":\"slow down\"}"
+#define PLAN     "{\"error\":\"this model requires a subscription\"}"
 
 
-static void
+void
 t_right(world_t *w, const char *where)
 {
     const char  *wrong;
@@ -103,11 +104,11 @@ t_fifo(void)
     if (!t_named(&h[0], "one")) {
         lease_t  h2 = h[0];
         t_ok(1, "first key is two");
-        t_answer(p, &h[0], 403, "{}", -1, &v);
+        t_answer(p, &h[0], 403, PLAN, -1, &v);
         (void) h2;
 
     } else {
-        t_answer(p, &h[1], 403, "{}", -1, &v);
+        t_answer(p, &h[1], 403, PLAN, -1, &v);
     }
 
     t_ok(v.key == OLLAMA_KEY_MODEL_BLOCKED, "a key may not serve a model");
@@ -648,13 +649,13 @@ t_penalties(void)
         a.tried[0] = t_key(&w, 1)->number;
         a.ntried = 1;
         t_take(p, &a);
-        t_answer(p, &a, 403, "{}", -1, &v);
+        t_answer(p, &a, 403, PLAN, -1, &v);
         t_settle(p, &a, 0);
     }
 
     t_right(&w, "100 models");
     t_ok(t_ntold == 64, "64 notes are told (%lu)", (unsigned long) t_ntold);
-    t_ok(t_told[0].until == ngx_time() + 3600 && t_told[0].http == 403
+    t_ok(t_told[0].until == ngx_time() + 60 && t_told[0].http == 403
          && t_told[0].model_len == 7 && strcmp(t_told[0].status,
                                                 "model blocked") == 0,
          "each with model and end");
@@ -667,7 +668,7 @@ t_penalties(void)
     t_ok(t_named(&b, "two"), "the other key serves it");
     ngx_http_ollama_lease_skip(&b);
     t_ok(t_take(p, &b) == NGX_DECLINED && b.status == 503
-         && b.retry == ngx_time() + 3600 && t_named(&b, "two")
+         && b.retry == ngx_time() + 60 && t_named(&b, "two")
          && strcmp((char *) b.reason, "no key may use this model") == 0,
          "refused: the lease keeps the key it has");
     t_settle(p, &b, 0);
@@ -867,7 +868,8 @@ t_restore(void)
 
     t_time(51, 0);
     ngx_http_ollama_pool_book(p, t_key(&w, 1)->number, 6);
-    t_ok(t_key(&w, 1)->window.sum == 1240 && t_key(&w, 1)->nnotes == 0
+    t_ok(t_key(&w, 1)->window.sum == 1240
+         && t_key(&w, 1)->nnotes == t_key(&w, 1)->nover
          && t_key(&w, 0)->until == 0, "it ends, to the second");
     t_right(&w, "over");
 
@@ -975,4 +977,5 @@ t_cases(void)
     t_nodeless();
     t_restore();
     t_burst();
+    t_doubt();
 }

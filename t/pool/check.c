@@ -172,7 +172,8 @@ t_check_keys(world_t *w)
 {
     uint32_t                    sum, slots;
     uint64_t                    total;
-    ngx_uint_t                  i, free, full, hope, m, n, quota, ready;
+    ngx_uint_t                  i, free, full, hope, m, n, over, quota, ready,
+                                soft;
     ngx_queue_t                *q;
     ngx_rbtree_node_t          *node;
     pkey_t                     *key, *k;
@@ -192,6 +193,7 @@ t_check_keys(world_t *w)
         if (key == NULL) {
             if (ngx_http_ollama_bit_test(map->ready, i)
                 || ngx_http_ollama_bit_test(map->free, i)
+                || ngx_http_ollama_bit_test(map->soft, i)
                 || ngx_http_ollama_bit_test(map->hope, i)
                 || ngx_http_ollama_bit_test(map->quota, i))
             {
@@ -247,16 +249,20 @@ t_check_keys(world_t *w)
 
         free = key->generation == sh->generation && key->enabled
                && key->until == 0;
+        soft = free || (key->generation == sh->generation && key->enabled
+                        && key->soft
+                        && key->state != NGX_HTTP_OLLAMA_KEY_INVALID);
         hope = free || (key->generation == sh->generation && key->enabled
                         && key->state == NGX_HTTP_OLLAMA_KEY_SLOTS);
         quota = hope || (key->generation == sh->generation && key->enabled
                          && (key->state == NGX_HTTP_OLLAMA_KEY_PAUSED
                              || key->state == NGX_HTTP_OLLAMA_KEY_EXHAUSTED));
-        ready = free && !full && !(key->half_open && key->probed);
+        ready = free && !full && !ngx_http_ollama_closed(key);
 
         if (ready != key->is_ready
             || ready != (ngx_http_ollama_bit_test(map->ready, i) != 0)
             || free != (ngx_http_ollama_bit_test(map->free, i) != 0)
+            || soft != (ngx_http_ollama_bit_test(map->soft, i) != 0)
             || hope != (ngx_http_ollama_bit_test(map->hope, i) != 0)
             || quota != (ngx_http_ollama_bit_test(map->quota, i) != 0))
         {
@@ -270,6 +276,7 @@ t_check_keys(world_t *w)
         }
 
         n = 0;
+        over = 0;
 
         for (q = ngx_queue_head(&key->notes);
              q != ngx_queue_sentinel(&key->notes);
@@ -278,17 +285,22 @@ t_check_keys(world_t *w)
             note = ngx_queue_data(q, ngx_http_ollama_note_t, queue);
             n++;
 
-            if (note->slot != i
-                || !ngx_http_ollama_bit_test(map->blocked + note->model
-                                             * map->nwords, i))
+            if (note->slot != i) {
+                return t_wrong("a note of another key", key);
+            }
+
+            if (!ngx_http_ollama_bit_test(map->blocked + note->model
+                                          * map->nwords, i))
             {
-                return t_wrong("note without a bit", key);
+                over++;
             }
         }
 
-        if (n != key->nnotes) {
+        if (n != key->nnotes || over != key->nover) {
             return t_wrong("the number of notes", key);
         }
+
+        n -= over;
 
         for (m = 0; m < NGX_HTTP_OLLAMA_MODELS; m++) {
             if (ngx_http_ollama_bit_test(map->blocked + m * map->nwords, i)) {
@@ -298,6 +310,10 @@ t_check_keys(world_t *w)
 
         if (n) {
             return t_wrong("bit without a note", key);
+        }
+
+        if (key->probed && (key->probed->key != key || !key->half_open)) {
+            return t_wrong("tried out by one that has another key", key);
         }
     }
 
@@ -349,6 +365,7 @@ t_check_waiters(world_t *w)
     ngx_uint_t                  i, slot;
     ngx_queue_t                *p, *q;
     pkey_t                     *key;
+    ngx_http_ollama_want_t      want;
     ngx_http_ollama_node_t     *node;
     ngx_http_ollama_shared_t   *sh;
     ngx_http_ollama_process_t  *process;
@@ -400,6 +417,28 @@ t_check_waiters(world_t *w)
                     return t_wrong("a waiter could have", key);
                 }
             }
+
+            if (node->ntried || node->lease->used
+                || process->looked != sh->version)
+            {
+                continue;
+            }
+
+            /* or one against which something soft is held */
+
+            memset(&want, 0, sizeof(want));
+            want.blocked = ngx_http_ollama_model_blocked(sh, node->model,
+                                                         node->hash);
+
+            if (ngx_http_ollama_hope(sh, &want)) {
+                continue;
+            }
+
+            key = ngx_http_ollama_select_soft(sh, &want);
+
+            if (key && key->state != NGX_HTTP_OLLAMA_KEY_INVALID) {
+                return t_wrong("a waiter could be tried with", key);
+            }
         }
     }
 
@@ -419,7 +458,9 @@ t_blocked(ngx_http_ollama_shared_t *sh, pkey_t *key, uint32_t hash)
     {
         note = ngx_queue_data(q, ngx_http_ollama_note_t, queue);
 
-        if (sh->hashes[note->model] == hash) {
+        if (sh->hashes[note->model] == hash
+            && ngx_http_ollama_note_stands(sh, note))
+        {
             return 1;
         }
     }

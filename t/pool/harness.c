@@ -137,6 +137,13 @@ t_time(time_t seconds, ngx_msec_t ms)
 
 
 void
+t_clock(time_t seconds)
+{
+    t_now.sec += seconds;
+}
+
+
+void
 t_config(ollama_config_t *config, const char *text, ngx_uint_t n)
 {
     char                 *copy, *line, *word, *save, *next;

@@ -57,6 +57,7 @@ void t_ok(ngx_uint_t ok, const char *name, ...);
 void t_note(const char *text, ...);
 
 void t_time(time_t seconds, ngx_msec_t ms);     /* goes on by so much */
+void t_clock(time_t seconds);                   /* is set */
 
 /* text: "name account=a slots=1 weight=2 off; ..", or NULL and so many keys */
 
@@ -85,7 +86,10 @@ pkey_t *t_key(world_t *w, ngx_uint_t i);
 
 const char *t_check(world_t *w);
 
+void t_right(world_t *w, const char *where);    /* a test of it */
+
 void t_cases(void);
+void t_doubt(void);
 void t_random(void);
 void t_crowd(void);
 void t_bench(void);

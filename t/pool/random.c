@@ -94,7 +94,7 @@ t_model(char *model)
 }
 
 
-static ngx_uint_t   t_running[16], t_nrunning;
+static ngx_uint_t   t_running[16], t_nrunning, t_ahead;
 
 
 /* nobody is handed a key for which one waits who came earlier */
@@ -198,7 +198,11 @@ t_one(world_t *w, slot_t *s)
     static const char  *bodies[] = {
         "{\"error\":\"you have reached your session usage limit\"}",
         "{\"error\":\"too many concurrent requests\"}",
-        "{\"error\":\"slow down\"}"
+        "{\"error\":\"slow down\"}",
+        "{\"error\":\"this model requires a subscription\"}",
+        "{\"error\":\"extra usage balance is empty\"}",
+        "{\"error\":\"payment required\"}",
+        "{}"
     };
 
     if (s->state == 0) {
@@ -232,11 +236,13 @@ t_one(world_t *w, slot_t *s)
         switch (t_rand(12)) {
 
         case 0:
-            t_answer(p, &s->lease, 429, bodies[t_rand(3)], t_rand(30), &v);
+            t_answer(p, &s->lease, 429, bodies[t_rand(3)],
+                     (ngx_int_t) t_rand(30) - 5, &v);
             break;
 
         case 1:
-            t_answer(p, &s->lease, t_rand(3) ? 403 : 401, "{}", -1, &v);
+            t_answer(p, &s->lease, 401 + t_rand(3), bodies[3 + t_rand(4)], -1,
+                     &v);
             break;
 
         case 2:
@@ -344,8 +350,14 @@ t_random(void)
         } else if (kind < 970) {
             t_time(0, t_rand(700));
 
-        } else if (kind < 980) {
+        } else if (kind < 979) {
             t_time(t_rand(40), 0);
+
+        } else if (kind < 980) {
+
+            /* the clock, far ahead for a while */
+
+            t_clock((t_ahead = !t_ahead) ? 200000 : -200000);
 
         } else if (kind < 985) {
             t_as(w, &w->workers[t_running[0]]);

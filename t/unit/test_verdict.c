@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -265,12 +266,27 @@ test_429_monthly(void **state)
     a.retry_after = 0;
     v = verdict(&a);
     assert_int_equal(v.until, NOW + 1);
+
+    /* the period's end, where somebody knows it */
+
+    a.period_end = NOW + 20 * DAY;
+    v = verdict(&a);
+    assert_quota(&v, NOW + 20 * DAY, "monthly usage limit reached");
+
+    a.period_end = NOW + 400 * DAY;
+    v = verdict(&a);
+    assert_int_equal(v.until, NOW + 31 * DAY);
+
+    a.period_end = NOW - 5;
+    v = verdict(&a);
+    assert_int_equal(v.until, NOW + 1);
 }
 
 
 static void
 test_429_quota_other(void **state)
 {
+    ollama_answer_t   a;
     ollama_verdict_t  v;
 
     (void) state;
@@ -279,6 +295,11 @@ test_429_quota_other(void **state)
     assert_quota(&v, NOW + 900, "usage limit reached");
 
     v = judge(429, "{\"error\":\"your yearly usage limit\"}");
+    assert_quota(&v, NOW + 900, "usage limit reached");
+
+    a = answer(429, "{\"error\":\"usage limit reached\"}");
+    a.period_end = NOW + 20 * DAY;
+    v = verdict(&a);
     assert_quota(&v, NOW + 900, "usage limit reached");
 
     /* a name may be any words, the window stands behind it */
@@ -373,6 +394,7 @@ test_429_other(void **state)
         assert_int_equal(v.request, OLLAMA_REQUEST_NEXT_KEY);
         assert_int_equal(v.until, NOW + ladder[i]);
         assert_string_equal(v.reason, "too many requests (429)");
+        assert_true(v.soft);
 
         a.level = v.level;
     }
@@ -382,6 +404,7 @@ test_429_other(void **state)
     v = verdict(&a);
     assert_int_equal(v.until, NOW + 40);
     assert_int_equal(v.level, 3);
+    assert_false(v.soft);
 
     a.retry_after = 0;
     v = verdict(&a);
@@ -408,8 +431,51 @@ test_429_other(void **state)
 }
 
 
+/* the first of a key that has worked: briefly, and not for sure */
+
 static void
-test_401(void **state)
+test_401_doubted(void **state)
+{
+    unsigned          i;
+    ollama_answer_t   a;
+    ollama_verdict_t  v;
+
+    static const int64_t  ladder[] = { 2, 4, 8, 10, 10 };
+
+    (void) state;
+
+    a = answer(401, "{\"error\":\"unauthorized\"}");
+    a.level = 4;
+    a.worked = 1;
+    a.refused_since = NOW - 30;
+
+    for (i = 0; i < COUNT(ladder); i++) {
+        a.refused = i;
+        v = verdict(&a);
+
+        assert_int_equal(v.key, OLLAMA_KEY_PAUSED);
+        assert_int_equal(v.scope, OLLAMA_SCOPE_KEY);
+        assert_int_equal(v.request, OLLAMA_REQUEST_NEXT_KEY);
+        assert_int_equal(v.until, NOW + ladder[i]);
+        assert_int_equal(v.level, 4);
+        assert_true(v.soft);
+        assert_true(v.refused);
+        assert_false(v.certain);
+        assert_non_null(strstr(v.reason, "401"));
+    }
+
+    /* another one has worked, but this is the first refusal */
+
+    a.refused = 0;
+    a.other_worked = 1;
+    v = verdict(&a);
+    assert_int_equal(v.key, OLLAMA_KEY_PAUSED);
+    assert_int_equal(v.until, NOW + 2);
+}
+
+
+static void
+test_401_confirmed(void **state)
 {
     ollama_answer_t   a;
     ollama_verdict_t  v;
@@ -417,50 +483,337 @@ test_401(void **state)
     (void) state;
 
     a = answer(401, "{\"error\":\"unauthorized\"}");
-    a.level = 4;
+    a.worked = 1;
+    a.refused = 1;
+    a.refused_since = NOW - 3;
+    a.other_worked = 1;
     v = verdict(&a);
 
     assert_int_equal(v.key, OLLAMA_KEY_INVALID);
     assert_int_equal(v.scope, OLLAMA_SCOPE_KEY);
     assert_int_equal(v.request, OLLAMA_REQUEST_NEXT_KEY);
     assert_int_equal(v.until, NOW + HOUR);
-    assert_int_equal(v.level, 4);
-    assert_string_equal(v.reason, "key refused (401)");
+    assert_false(v.soft);
+    assert_true(v.refused);
+    assert_non_null(strstr(v.reason, "401"));
+
+    a.worked = 0;
+    v = verdict(&a);
+    assert_int_equal(v.until, NOW + HOUR);
 
     /* the cloud does not serve embeddings, and says 401 to good keys there */
 
-    a.level = 0;
     a.judges = 0;
     assert_other_once(a);
 }
 
 
 static void
-test_402_403(void **state)
+test_401_alone(void **state)
 {
-    unsigned          status;
     ollama_answer_t   a;
     ollama_verdict_t  v;
 
     (void) state;
 
+    /* never seen working */
+
+    a = answer(401, "{\"error\":\"unauthorized\"}");
+    v = verdict(&a);
+    assert_int_equal(v.key, OLLAMA_KEY_INVALID);
+    assert_int_equal(v.until, NOW + 10);
+    assert_true(v.soft);
+
+    a.refused = 1;
+    v = verdict(&a);
+    assert_int_equal(v.key, OLLAMA_KEY_INVALID);
+    assert_int_equal(v.until, NOW + 10);
+    assert_false(v.soft);
+
+    /* three times in a minute */
+
+    a.worked = 1;
+    a.refused = 2;
+    a.refused_since = NOW - 59;
+    v = verdict(&a);
+    assert_int_equal(v.key, OLLAMA_KEY_PAUSED);
+
+    a.refused_since = NOW - 60;
+    v = verdict(&a);
+    assert_int_equal(v.key, OLLAMA_KEY_INVALID);
+    assert_int_equal(v.until, NOW + 10);
+    assert_false(v.soft);
+
+    a.refused = 1;
+    v = verdict(&a);
+    assert_int_equal(v.key, OLLAMA_KEY_PAUSED);
+
+    /* others fail, but otherwise */
+
+    a.refused = 9;
+    a.other_differs = 1;
+    v = verdict(&a);
+    assert_int_equal(v.key, OLLAMA_KEY_PAUSED);
+    assert_int_equal(v.until, NOW + 10);
+}
+
+
+static void
+assert_unpaid(ollama_answer_t a)
+{
+    ollama_verdict_t  v;
+
+    v = verdict(&a);
+    assert_quota(&v, NOW + 900, "the account is out of credits");
+    assert_true(v.unpaid);
+    assert_true(v.certain);
+    assert_false(v.soft);
+    assert_int_equal(v.level, 1);
+
+    a.level = 1;
+    v = verdict(&a);
+    assert_int_equal(v.until, NOW + HOUR);
+
+    a.retry_after = 77;
+    v = verdict(&a);
+    assert_int_equal(v.until, NOW + 77);
+    assert_int_equal(v.level, 1);
+}
+
+
+static void
+assert_model(ollama_answer_t a)
+{
+    ollama_verdict_t  v;
+
+    v = verdict(&a);
+    assert_int_equal(v.key, OLLAMA_KEY_MODEL_BLOCKED);
+    assert_int_equal(v.scope, OLLAMA_SCOPE_KEY_MODEL);
+    assert_int_equal(v.request, OLLAMA_REQUEST_NEXT_KEY);
+    assert_int_equal(v.until, NOW + 60);
+    assert_int_equal(v.level, 0);
+    assert_int_equal(v.blocked, 1);
+    assert_true(v.soft);
+    assert_false(v.certain);
+    assert_non_null(strstr(v.reason, a.status == 402 ? "402" : "403"));
+
+    a.blocked = v.blocked;
+    v = verdict(&a);
+    assert_int_equal(v.until, NOW + HOUR);
+
+    a.blocked = v.blocked;
+    v = verdict(&a);
+    assert_int_equal(v.until, NOW + HOUR);
+
+    /* no model that could be blocked */
+
+    a.has_model = 0;
+    a.blocked = 0;
+    assert_other_once(a);
+}
+
+
+static void
+test_402_403_plan(void **state)
+{
+    size_t            i;
+    unsigned          status;
+    ollama_answer_t   a;
+    ollama_verdict_t  v;
+
+    static const char  *const texts[] = {
+        "this model requires a subscription",
+        "not part of your plan",
+        "PLANS differ",
+        "no usage left for it",
+        "uses credits",
+        "please upgrade",
+        "this model is not included in your free usage; add credits at "
+        "ollama.com/settings",
+        "this model uses extra usage only (not included plan usage) and your "
+        "extra usage balance is empty"
+    };
+
+    char  body[256];
+
+    (void) state;
+
     for (status = 402; status <= 403; status++) {
-        a = answer(status, "{\"error\":\"this model requires a "
-                           "subscription\"}");
-        v = verdict(&a);
 
-        assert_int_equal(v.key, OLLAMA_KEY_MODEL_BLOCKED);
-        assert_int_equal(v.scope, OLLAMA_SCOPE_KEY_MODEL);
-        assert_int_equal(v.request, OLLAMA_REQUEST_NEXT_KEY);
-        assert_int_equal(v.until, NOW + HOUR);
-        assert_int_equal(v.level, 0);
-        assert_non_null(strstr(v.reason, status == 402 ? "402" : "403"));
+        for (i = 0; i < COUNT(texts); i++) {
+            snprintf(body, sizeof(body), "{\"error\":\"%s\"}", texts[i]);
+            assert_model(answer(status, body));
+        }
+    }
 
-        /* no model that could be blocked */
+    /* a 402 is about money, whatever it says */
+
+    assert_model(answer(402, "{\"error\":\"payment required\"}"));
+
+    v = judge(402, "{\"error\":\"payment required\"}");
+    assert_true(v.suspect);
+    v = judge(402, "{\"error\":\"this model requires a subscription\"}");
+    assert_false(v.suspect);
+
+    /* a 403 may be about what was asked */
+
+    assert_other_once(answer(403, "{\"error\":\"forbidden\"}"));
+    assert_other_once(answer(403, "{}"));
+    assert_other_once(answer(403, "{\"error\":\"against our usage policy\"}"));
+    assert_other_once(answer(403, "{\"error\":\"no explanation\"}"));
+
+    /* a quota is one in these clothes, too */
+
+    a = answer(402, session);
+    v = verdict(&a);
+    assert_quota(&v, 1763838000, "session usage limit reached");
+}
+
+
+static void
+test_402_403_unpaid(void **state)
+{
+    unsigned         status;
+    ollama_answer_t  a;
+
+    (void) state;
+
+    for (status = 402; status <= 403; status++) {
+        a = answer(status, "{\"error\":\"extra usage balance is empty, add "
+                           "extra usage\"}");
+        assert_unpaid(a);
 
         a.has_model = 0;
+        assert_unpaid(a);
+
+        assert_unpaid(answer(status, "{\"error\":\"Add credits to go on\"}"));
+    }
+
+    assert_unpaid(answer(402, "your balance is empty"));
+
+    /* a second model */
+
+    a = answer(402, "{\"error\":\"payment required\"}");
+    a.other_unpaid = 1;
+    assert_unpaid(a);
+
+    a = answer(402, "{\"error\":\"this model requires a subscription\"}");
+    a.other_unpaid = 1;
+    assert_model(a);
+
+    a = answer(403, "{\"error\":\"upgrade\"}");
+    a.other_unpaid = 1;
+    assert_model(a);
+
+    /* told as a limit */
+
+    assert_unpaid(answer(429, "{\"error\":\"your balance is empty\"}"));
+}
+
+
+/* told inside of a 200 */
+
+static void
+test_inside(void **state)
+{
+    size_t            i;
+    ollama_answer_t   a;
+    ollama_verdict_t  v;
+
+    static const unsigned  statuses[] = { 0, 200, 429, 500, 503, 400 };
+    static const unsigned  unnamed[] = { 0, 200 };
+
+    (void) state;
+
+    for (i = 0; i < COUNT(statuses); i++) {
+        a = answer(statuses[i], session);
+        a.inside = 1;
+        v = verdict(&a);
+        assert_quota(&v, 1763838000, "session usage limit reached");
+
+        a = answer(statuses[i], concurrent);
+        a.inside = 1;
+        v = verdict(&a);
+        assert_int_equal(v.key, OLLAMA_KEY_SLOTS);
+    }
+
+    for (i = 0; i < COUNT(unnamed); i++) {
+        a = answer(unnamed[i], "{\"error\":\"unauthorized\"}");
+        a.inside = 1;
+        a.worked = 1;
+        v = verdict(&a);
+        assert_int_equal(v.key, OLLAMA_KEY_PAUSED);
+        assert_true(v.refused);
+
+        a = answer(unnamed[i], "{\"error\":\"balance is empty\"}");
+        a.inside = 1;
+        assert_unpaid(a);
+
+        a = answer(unnamed[i], "{\"error\":\"this model requires a "
+                               "subscription\"}");
+        a.inside = 1;
+        v = verdict(&a);
+        assert_int_equal(v.key, OLLAMA_KEY_MODEL_BLOCKED);
+
+        a = answer(unnamed[i], "{\"error\":\"Rate limit exceeded\"}");
+        a.inside = 1;
+        v = verdict(&a);
+        assert_int_equal(v.key, OLLAMA_KEY_PAUSED);
+        assert_false(v.refused);
+
+        a = answer(unnamed[i], "{\"error\":\"an error was encountered while "
+                               "running the model\"}");
+        a.inside = 1;
+        assert_other_once(a);
+
+        a = answer(unnamed[i], "{\"error\":\"overloaded, see our plan\"}");
+        a.inside = 1;
         assert_other_once(a);
     }
+
+    a = answer(503, "{\"error\":\"unauthorized\"}");
+    a.inside = 1;
+    assert_other_once(a);
+
+    a = answer(401, "{\"error\":\"?\"}");
+    a.inside = 1;
+    v = verdict(&a);
+    assert_true(v.refused);
+
+    a = answer(404, "{\"error\":\"model 'x' not found\"}");
+    a.inside = 1;
+    v = verdict(&a);
+    assert_none(&v, OLLAMA_REQUEST_RETURN);
+}
+
+
+static void
+test_longest(void **state)
+{
+    (void) state;
+
+    assert_int_equal(ollama_verdict_longest(OLLAMA_KEY_EXHAUSTED,
+                                            "session usage limit reached"),
+                     5 * HOUR);
+    assert_int_equal(ollama_verdict_longest(OLLAMA_KEY_EXHAUSTED,
+                                            "hourly usage limit reached"),
+                     HOUR);
+    assert_int_equal(ollama_verdict_longest(OLLAMA_KEY_EXHAUSTED,
+                                            "weekly usage limit reached"),
+                     7 * DAY);
+    assert_int_equal(ollama_verdict_longest(OLLAMA_KEY_EXHAUSTED,
+                                            "monthly usage limit reached"),
+                     31 * DAY);
+    assert_int_equal(ollama_verdict_longest(OLLAMA_KEY_EXHAUSTED,
+                                            "the account is out of credits"),
+                     DAY);
+    assert_int_equal(ollama_verdict_longest(OLLAMA_KEY_EXHAUSTED, ""), DAY);
+    assert_int_equal(ollama_verdict_longest(OLLAMA_KEY_SLOTS, ""), 60);
+    assert_int_equal(ollama_verdict_longest(OLLAMA_KEY_PAUSED, ""), DAY);
+    assert_int_equal(ollama_verdict_longest(OLLAMA_KEY_INVALID, ""), HOUR);
+    assert_int_equal(ollama_verdict_longest(OLLAMA_KEY_MODEL_BLOCKED, ""),
+                     HOUR);
+    assert_int_equal(ollama_verdict_longest(OLLAMA_KEY_NONE, ""), 31 * DAY);
 }
 
 
@@ -655,6 +1008,21 @@ test_retry_after(void **state)
         { " 10\t", NOW, 10 },
         { "2678400", NOW, OLLAMA_RETRY_AFTER_MAX },
         { "2678401", NOW, OLLAMA_RETRY_AFTER_MAX },
+        { "999999999", NOW, OLLAMA_RETRY_AFTER_MAX },
+
+        /* times since 1970 */
+
+        { "1763822090", NOW, 90 },
+        { "1763822090123", NOW, 90 },
+        { "1763822090123456", NOW, 90 },
+        { "1763822090123456789", NOW, 90 },
+        { "1763821000", NOW, 0 },
+        { "1795700000", NOW, OLLAMA_RETRY_AFTER_MAX },
+        { "1000000000", NOW, 0 },
+        { "1795700000", 1795700000 - 18000, 18000 },
+        { "1795700000000", 1795700000 - 18000, 18000 },
+        { "9223372036854775807", NOW, OLLAMA_RETRY_AFTER_MAX },
+        { "9223372036854775808", NOW, OLLAMA_RETRY_AFTER_MAX },
         { "99999999999999999999999999", NOW, OLLAMA_RETRY_AFTER_MAX },
         { "Sun, 06 Nov 1994 08:49:37 GMT", 784111777 - 90, 90 },
         { "Sunday, 06-Nov-94 08:49:37 GMT", 784111777 - 90, 90 },
@@ -729,8 +1097,13 @@ main(void)
         cmocka_unit_test(test_429_quota_other),
         cmocka_unit_test(test_429_concurrent),
         cmocka_unit_test(test_429_other),
-        cmocka_unit_test(test_401),
-        cmocka_unit_test(test_402_403),
+        cmocka_unit_test(test_401_doubted),
+        cmocka_unit_test(test_401_confirmed),
+        cmocka_unit_test(test_401_alone),
+        cmocka_unit_test(test_402_403_plan),
+        cmocka_unit_test(test_402_403_unpaid),
+        cmocka_unit_test(test_inside),
+        cmocka_unit_test(test_longest),
         cmocka_unit_test(test_5xx),
         cmocka_unit_test(test_html),
         cmocka_unit_test(test_400_internal),
