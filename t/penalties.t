@@ -37,16 +37,16 @@ expires(0, 900, 'a longer one adds');
 $t->cloud->rules({ match => { key => $k[1] }, times => 1, delay_ms => 300,
                    status => 429, headers => { 'retry-after' => 20 },
                    body => '{}' },
-                 { match => { key => $k[1] }, times => 1, status => 401,
-                   body => '{"error":"unauthorized"}' });
+                 { match => { key => $k[1] }, times => 1, status => 429,
+                   headers => { 'retry-after' => 3000 }, body => '{}' });
 
 $t->post('/health/keys/2/penalize?seconds=1000', '');
 
 my @chats = ($t->start_chat, $t->start_chat);
 
 Http::finish(@chats);
-is($t->health(1)->{state}, 'invalid', 'the later answer finds a dead key');
-expires(1, 3600, 'and does not bring it back');
+is($t->health(1)->{state}, 'paused', 'the later answer finds a paused key');
+expires(1, 3000, 'and does not bring it back');
 
 # what is held against a key, and the model
 

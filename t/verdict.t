@@ -23,8 +23,9 @@ my %native = (model => 'gpt-oss:20b');
 
 # One row: the first key that is tried meets the rule.  Expected are the
 # client's status (200), the number of attempts (2) and, of the key blamed,
-# its state (healthy), its expires_in and its blocked models (none).  What sim
-# says is for the simulator.
+# its state (healthy), its expires_in and its blocked models (none; for a minute).
+# What sim says is for the simulator; worked: all keys are seen working before;
+# short: the penalty may be over before one looks.
 
 sub row {
     my ($name, $rule, %expected) = @_;
@@ -32,6 +33,8 @@ sub row {
     subtest $name => sub {
         $t->cloud->reset;
         $t->post("/health/keys/$_/reset", '') for 0 .. 2;
+        all_work() if $expected{worked};
+        $t->cloud->reset;
         $t->cloud->rules({ times => 1, %$rule });
 
         my $r = $t->chat(%native, sim => $expected{sim});
@@ -53,6 +56,11 @@ sub row {
         like($r->body, $expected{body}, 'the error as it came')
             if $expected{body};
 
+        if ($expected{short} && !$key->{penalty_active}) {
+            is($key->{state}, 'half_open', 'the penalty is over');
+            return;
+        }
+
         is($key->{state}, $expected{state} // 'healthy', "the key's state");
         is(!!$key->{penalty_active}, defined $expected{expires}, 'a penalty');
 
@@ -69,6 +77,8 @@ sub row {
 
         is_deeply([ map { ref ? $_->{model} : $_ } @{ $key->{blocked_models} } ],
                   $expected{blocked} // [], 'blocked models');
+        cmp_ok(abs($_->{expires_in} - 60), '<=', 2, 'for a minute')
+            for @{ $key->{blocked_models} };
 
         my @others = grep { $_ != $first } 0 .. 2;
 
@@ -84,8 +94,22 @@ sub row {
         is($next{"key_$first"} // 0,
            defined $expected{expires} || $expected{blocked}
            || $expected{behind} ? 0 : 1,
-           'the next requests') unless $expected{behind} && $next{"key_$first"};
+           'the next requests')
+            unless $next{"key_$first"} && ($expected{behind}
+                                           || $expected{short});
     };
+}
+
+
+# each key has answered at least once
+
+sub all_work {
+    my %seen;
+
+    for (1 .. 60) {
+        last if keys %seen == 3;
+        $seen{$_} = 1 for $t->answered_by(1, %native);
+    }
 }
 
 
@@ -136,16 +160,86 @@ row('429 unknown, Retry-After as a date',
       . " $date[1] $date[4] $date[3] GMT" } },
     state => 'paused', expires => 100);
 
-# the key
+for my $scale (1, 1000) {
+    row("429 unknown, Retry-After as a Unix time, by $scale",
+        { preset => 'unknown_429',
+          headers => { 'retry-after' => $scale * (time() + 200) } },
+        state => 'paused', expires => 200);
+}
 
-row('401 unauthorized', { preset => 'unauthorized' }, state => 'invalid', expires => 3600);
+# the key: one that has worked, and one that nobody has seen working
+
+row('401 unauthorized', { preset => 'unauthorized' }, worked => 1,
+    short => 1, state => 'paused', expires => 2);
+
+subtest '401 of a key never seen working' => sub {
+    my @k = (key_of(10), key_of(11));
+    my $fresh = Proxy->new(cloud => $t->cloud,
+                           keys => [ { key => $k[0], weight => 1000 },
+                                     $k[1] ])->run;
+
+    $t->cloud->reset;
+    $t->cloud->rules({ match => { key => $k[0] }, times => -1,
+                       preset => 'unauthorized' });
+
+    is($fresh->chat->header('x-ollama-attempts'), 2, 'another key is tried');
+
+    my $key = $fresh->health(0);
+
+    is($key->{state}, 'invalid', 'invalid');
+    cmp_ok(abs($key->{expires_in} - 10), '<=', 2, 'for ten seconds');
+
+    $fresh->post('/health/keys/0/penalize?seconds=1', '');
+    $fresh->post('/health/keys/0/reset', '');
+    $fresh->chat for 1 .. 3;
+    is($fresh->health(0)->{state}, 'invalid', 'again, after a reset');
+};
 
 # the key with this model
 
 row('402 model', { preset => 'model_402' }, blocked => [ 'gpt-oss:20b' ]);
 row('403 model', { preset => 'model_403' }, blocked => [ 'gpt-oss:20b' ]);
+row('402 of any text', { status => 402, body => '{"error":"pay"}' },
+    blocked => [ 'gpt-oss:20b' ]);
+
+for my $text ('requires a subscription', 'not in your plan', 'Upgrade, please',
+              'this model needs credits', 'not included in your usage')
+{
+    row("403 $text", { status => 403, body => qq!{"error":"$text"}! },
+        blocked => [ 'gpt-oss:20b' ]);
+}
+
+# the request
+
+row('403 of any other text',
+    { status => 403, body => '{"error":"this prompt is not allowed"}' });
+row('403 of any other text, twice',
+    { status => 403, times => 2,
+      body => '{"error":"against our usage policies"}' },
+    status => 403, body => qr/usage policies/);
+
+# the account
+
+row('402 balance', { status => 402, body => '{"error":"extra usage balance is '
+                                    . 'empty, add extra usage"}' },
+    state => 'exhausted', expires => 900);
+row('403 credits', { status => 403, body => '{"error":"add credits first"}' },
+    state => 'exhausted', expires => 900);
+row('402 balance, but of this model',
+    { status => 402, body => '{"error":"this model uses extra usage only and '
+                             . 'your extra usage balance is empty"}' },
+    blocked => [ 'gpt-oss:20b' ]);
+row('402 that is a quota',
+    { status => 402, body => '{"error":"you (x) have reached your session '
+                             . 'usage limit"}' },
+    state => 'exhausted', expires => window(18000));
 
 subtest 'a blocked model' => sub {
+    $t->cloud->reset;
+    $t->post("/health/keys/$_/reset", '') for 0 .. 2;
+    $t->cloud->rules({ times => 1, preset => 'model_403' });
+    $t->chat(%native);
+
     my ($blocked) = grep { @{ $t->health($_)->{blocked_models} } } 0 .. 2;
     my %next = map { $_ => 1 } $t->answered_by(6, model => 'gpt-oss:120b');
 
@@ -200,8 +294,8 @@ my $none = { http10_close => JSON::PP::true };
 
 row('503 without length and body', { status => 503, times => 2 }, sim => $none,
     status => 503, body => qr/^\{"error":"/);
-row('401 without length and body', { status => 401 }, sim => $none,
-    state => 'invalid', expires => 3600);
+row('401 without length and body', { status => 401 }, sim => $none, worked => 1,
+    short => 1, state => 'paused', expires => 2);
 row('400 without length and body', { status => 400 }, sim => $none,
     status => 400, attempts => 1, body => qr/^\{"error":"/);
 row('503 shorter than its length',
