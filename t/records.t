@@ -145,15 +145,16 @@ $t->post("/health/keys/$_/reset", '') for 0 .. 2;
 # answered by the proxy
 
 $cloud->rules({ times => -1, match => { model => 'none-left' },
-                preset => 'model_403' });
+                preset => 'quota_weekly' });
 $t->chat(model => 'none-left') for 1 .. 2;
+$t->post("/health/keys/$_/reset", '') for 0 .. 2;
 
 my @left;
 
 poll { @left = @{ $t->get('/queries?model=none-left')->json }; @left == 2 }
      'two refusals';
 
-is("$left[1]{status} $left[1]{end}", '403 done', 'the cloud\'s refusal');
+is("$left[1]{status} $left[1]{end}", '429 done', 'the cloud\'s refusal');
 is($left[0]{end}, 'local', 'then the proxy\'s own');
 is(scalar @{ $left[0]{attempts} }, 0, 'without an attempt');
 like($left[0]{reason}, qr/\w/, 'with its reason');
@@ -369,16 +370,16 @@ sub same {
 
 $cloud->rules({ times => 1, match => { key => $k[0] },
                 preset => 'quota_weekly' },
-              { times => 1, match => { key => $k[1] }, preset => 'model_402' },
-              { times => 1, match => { key => $k[2] },
-                preset => 'unauthorized' });
+              { times => -1, match => { key => $k[1] }, preset => 'model_402' },
+              { times => 1, match => { key => $k[2] }, preset => 'unknown_429',
+                headers => { 'retry-after' => 700 } });
 $late->chat for 1 .. 12;
 $late->post('/health/keys/1/penalize?seconds=700', '');
 
 my $before = $late->health;
 
 is(join(' ', map { $before->{"key_$_"}{state} } 0 .. 2),
-   'exhausted penalized invalid', 'three penalties');
+   'exhausted penalized paused', 'three penalties');
 is(scalar @{ $before->{key_1}{blocked_models} }, 1, 'and a blocked model');
 
 poll { @{ $late->get('/stats/events')->json } >= 4 } 'the daemon knows them';
