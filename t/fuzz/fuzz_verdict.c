@@ -1,8 +1,8 @@
 
 /*
  * Verdicts: whatever the cloud answers, a penalty ends, lies ahead, and is in
- * step with what becomes of the request; the levels stay within the ladders.
- * The first 16 bytes choose the circumstances, the rest is the body, and read
+ * step with what becomes of the request; the levels stay within the ladders, and
+ * nothing is said that contradicts itself.  The first 16 bytes choose the circumstances, the rest is the body, and read
  * as a Retry-After as well.
  */
 
@@ -44,8 +44,17 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     a.judges = data[4] >> 1 & 1;
     a.has_model = data[4] >> 2 & 1;
     a.other_failed = data[4] >> 3 & 1;
+    a.inside = data[4] >> 4 & 1;
+    a.worked = data[4] >> 5 & 1;
+    a.other_worked = data[4] >> 6 & 1;
+    a.other_differs = data[4] >> 7 & 1;
+    a.other_unpaid = data[11] >> 1 & 1;
+    a.blocked = data[14];
+    a.refused = data[15];
     a.max_concurrent = (int64_t) (int8_t) data[5] * (1 + (data[6] << 12));
     a.now = (int64_t) data[7] << 24 | data[8] << 16 | data[9] << 8 | data[10];
+    a.refused_since = a.now - data[14] * data[15];
+    a.period_end = (data[11] & 4) ? a.now + (int64_t) data[12] * 100000 : 0;
     a.body_len = size - CHOICES;
 
     a.retry_after = ollama_retry_after((char *) body, a.body_len, a.now);
@@ -75,6 +84,22 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     }
 
+    if (v.proves && a.inside) {
+        abort();
+    }
+
+    if ((v.soft && v.certain && v.key != OLLAMA_KEY_PAUSED)
+        || (v.soft && v.scope == OLLAMA_SCOPE_ACCOUNT)
+        || (v.unpaid && v.key != OLLAMA_KEY_EXHAUSTED)
+        || (v.suspect && v.key != OLLAMA_KEY_MODEL_BLOCKED)
+        || (v.refused && v.key != OLLAMA_KEY_INVALID
+            && v.key != OLLAMA_KEY_PAUSED)
+        || (v.blocked != a.blocked && (v.key != OLLAMA_KEY_MODEL_BLOCKED
+                                       || v.blocked < 1 || v.blocked > 2)))
+    {
+        abort();
+    }
+
     if (v.key == OLLAMA_KEY_NONE) {
 
         if (v.until != 0 || v.slots != 0 || v.level != a.level
@@ -90,7 +115,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     } else if (v.key == OLLAMA_KEY_BEHIND) {
 
         if (v.until != 0 || v.slots != 0 || v.level != a.level || v.proves
-            || v.request != OLLAMA_REQUEST_NEXT_KEY
+            || v.request != (a.other_failed ? OLLAMA_REQUEST_RETURN
+                                            : OLLAMA_REQUEST_OTHER_KEY_ONCE)
             || a.failure != OLLAMA_FAIL_ABORTED_EARLY)
         {
             abort();
@@ -98,7 +124,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     } else {
 
-        if (v.until <= a.now || v.until > a.now + OLLAMA_RETRY_AFTER_MAX
+        if (v.until <= a.now
+            || v.until > a.now + ollama_verdict_longest(v.key, v.reason)
             || v.request != OLLAMA_REQUEST_NEXT_KEY || v.proves
             || v.reason[0] == '\0' || a.failure != OLLAMA_FAIL_NONE
             || a.is_html)
@@ -107,7 +134,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
 
         if (a.status != 401 && a.status != 402 && a.status != 403
-            && a.status != 429)
+            && a.status != 429 && !a.inside)
         {
             abort();
         }
