@@ -81,8 +81,24 @@ for my $worked (1, 0) {
         poll { $t->chat; states($t) eq 'healthy healthy healthy' }
             'soon all keys are healthy', 20;
         is(scalar(map { @{ $_->{blocked_models} } } values %{ $t->health }), 0,
-           'and bar no model') if $status == 401;
+           'and bar no model');
     }
+}
+
+# twice
+
+{
+    my $t = proxy(1, @k);
+
+    for (1 .. 2) {
+        $cloud->rules({ times => 3, preset => 'unauthorized' });
+        is($t->chat->status, 401, 'a hiccup') for 1;
+        poll { $t->chat->status == 200 } 'it is over';
+        sleep 2.5;
+    }
+
+    ok(!grep({ ($_->{expires_in} // 0) > 15 } values %{ $t->health }),
+       'two hiccups condemn nobody');
 }
 
 # a prompt that no key may ask

@@ -138,6 +138,10 @@ ngx_http_ollama_success(ngx_http_ollama_pool_t *pool,
         ngx_http_ollama_account_allow(pool, key->account, lease->hash);
     }
 
+    if (lease->forced) {
+        ngx_http_ollama_model_allow(pool, lease->hash);
+    }
+
     if (key->refused == 0) {
         ngx_http_ollama_doubt_worked(pool->sh);
     }
@@ -220,7 +224,11 @@ ngx_http_ollama_blame(ngx_http_ollama_pool_t *pool,
     }
 
     if (v->refused) {
-        ngx_http_ollama_doubt_refused(sh, lease, key, answer);
+        ngx_http_ollama_doubt_refused(pool, lease, key, answer);
+
+        if (v->key == OLLAMA_KEY_INVALID && answer->other_worked) {
+            ngx_http_ollama_doubt_condemned(sh, key);
+        }
     }
 
     if (v->slots) {

@@ -11,11 +11,16 @@
 #define NGX_HTTP_OLLAMA_REFUSED_TIME  600       /* then it is forgotten */
 #define NGX_HTTP_OLLAMA_SAID_KEY      8         /* bytes that show a key */
 
+#define NGX_HTTP_OLLAMA_HICCUP_TIME   5
+#define NGX_HTTP_OLLAMA_SPARED_TIME   2
+
 #define NGX_HTTP_OLLAMA_SEVERAL       0xffffffff
 
 
 static ngx_uint_t ngx_http_ollama_doubt_counts(
     ngx_http_ollama_lease_t *lease, ngx_http_ollama_key_t *key);
+static void ngx_http_ollama_doubt_spare(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_key_t *refused);
 static void ngx_http_ollama_doubt_said(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_key_t *key, ollama_answer_t *answer);
 
@@ -104,10 +109,14 @@ ngx_http_ollama_doubt_counts(ngx_http_ollama_lease_t *lease,
 /* a 401 */
 
 void
-ngx_http_ollama_doubt_refused(ngx_http_ollama_shared_t *sh,
+ngx_http_ollama_doubt_refused(ngx_http_ollama_pool_t *pool,
     ngx_http_ollama_lease_t *lease, ngx_http_ollama_key_t *key,
     ollama_answer_t *answer)
 {
+    ngx_http_ollama_shared_t  *sh;
+
+    sh = pool->sh;
+
     ngx_http_ollama_doubt_said(sh, key, answer);
 
     if (!ngx_http_ollama_doubt_counts(lease, key)) {
@@ -118,6 +127,8 @@ ngx_http_ollama_doubt_refused(ngx_http_ollama_shared_t *sh,
         key->refused_since = ngx_time();
         key->proofs = sh->proofs;
         key->differs = sh->differs;
+
+        ngx_http_ollama_doubt_spare(pool, key);
     }
 
     key->refused_at = ngx_time();
@@ -129,6 +140,67 @@ ngx_http_ollama_doubt_refused(ngx_http_ollama_shared_t *sh,
     sh->doubted = 1;
     sh->refused = (sh->refused == 0 || sh->refused == key->number)
                   ? key->number : NGX_HTTP_OLLAMA_SEVERAL;
+}
+
+
+/* it was refused again, while another one had worked */
+
+void
+ngx_http_ollama_doubt_condemned(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_key_t *key)
+{
+    sh->condemned = key->number;
+    sh->condemned_at = ngx_time();
+    sh->condemned_proofs = sh->proofs;
+}
+
+
+/*
+ * A key that has worked until now is refused, too, and none works any more: the
+ * other was condemned in the midst of a hiccup.
+ */
+
+static void
+ngx_http_ollama_doubt_spare(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_key_t *refused)
+{
+    time_t                     now;
+    ngx_http_ollama_key_t     *key;
+    ngx_http_ollama_shared_t  *sh;
+
+    sh = pool->sh;
+    now = ngx_time();
+
+    if (sh->condemned == 0
+        || sh->condemned == refused->number
+        || sh->condemned_proofs != sh->proofs
+        || now - sh->condemned_at > NGX_HTTP_OLLAMA_HICCUP_TIME
+        || !refused->worked)
+    {
+        return;
+    }
+
+    key = ngx_http_ollama_key_by_number(sh, sh->condemned);
+    sh->condemned = 0;
+
+    if (key == NULL
+        || key->state != NGX_HTTP_OLLAMA_KEY_INVALID
+        || key->until == 0)
+    {
+        return;
+    }
+
+    key->until = now + NGX_HTTP_OLLAMA_SPARED_TIME;
+    key->state = NGX_HTTP_OLLAMA_KEY_PAUSED;
+    key->soft = 1;
+
+    ngx_cpystrn(key->reason, (u_char *) "refused (401), as all are",
+                NGX_HTTP_OLLAMA_REASON_LEN);
+
+    ngx_http_ollama_key_deadline(sh, key);
+    ngx_http_ollama_key_place(sh, key);
+
+    ngx_http_ollama_tell(pool, key, NULL);
 }
 
 

@@ -125,6 +125,47 @@ ngx_http_ollama_account_allow(ngx_http_ollama_pool_t *pool,
 
 
 /*
+ * All keys were barred from it, and one may serve it: of the others, too, only
+ * what has come again is believed.
+ */
+
+void
+ngx_http_ollama_model_allow(ngx_http_ollama_pool_t *pool, uint32_t hash)
+{
+    ngx_uint_t                 n;
+    ngx_rbtree_node_t         *node, *next;
+    ngx_http_ollama_note_t    *note;
+    ngx_http_ollama_shared_t  *sh;
+
+    sh = pool->sh;
+
+    if (sh->notes.root == sh->notes.sentinel) {
+        return;
+    }
+
+    node = ngx_rbtree_min(sh->notes.root, sh->notes.sentinel);
+
+    for (n = 0; node && n < NGX_HTTP_OLLAMA_LOOK; n++) {
+
+        next = ngx_rbtree_next(&sh->notes, node);
+        note = ngx_rbtree_data(node, ngx_http_ollama_note_t, node);
+
+        if (note->level <= 1
+            && sh->hashes[note->model] == hash
+            && ngx_http_ollama_note_stands(sh, note))
+        {
+            ngx_http_ollama_note_remove(sh, note);
+
+            note->node.key = 0;
+            ngx_http_ollama_tell(pool, sh->slots->keys[note->slot], note);
+        }
+
+        node = next;
+    }
+}
+
+
+/*
  * The clock was ahead, and has been set right: what was said then lasts as long
  * from now on as it should have lasted.
  */

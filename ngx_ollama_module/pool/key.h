@@ -320,6 +320,9 @@ typedef struct {
     uint32_t                         refused;   /* its number */
     uint32_t                         proofs;
     uint32_t                         differs;
+    uint32_t                         condemned; /* the last one, its number, */
+    uint32_t                         condemned_proofs;
+    time_t                           condemned_at;
     u_char                           unauthorized[NGX_HTTP_OLLAMA_REASON_LEN];
 
     uint32_t                         hashes[NGX_HTTP_OLLAMA_MODELS];
@@ -402,9 +405,11 @@ void ngx_http_ollama_pool_unlock(ngx_http_ollama_pool_t *pool);
 
 void ngx_http_ollama_doubt_know(ngx_http_ollama_pool_t *pool,
     ngx_http_ollama_lease_t *lease, ollama_answer_t *answer);
-void ngx_http_ollama_doubt_refused(ngx_http_ollama_shared_t *sh,
+void ngx_http_ollama_doubt_refused(ngx_http_ollama_pool_t *pool,
     ngx_http_ollama_lease_t *lease, ngx_http_ollama_key_t *key,
     ollama_answer_t *answer);
+void ngx_http_ollama_doubt_condemned(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_key_t *key);
 void ngx_http_ollama_doubt_worked(ngx_http_ollama_shared_t *sh);
 void ngx_http_ollama_doubt_differs(ngx_http_ollama_pool_t *pool,
     ngx_http_ollama_lease_t *lease);
@@ -420,6 +425,7 @@ void ngx_http_ollama_account_forgive(ngx_http_ollama_pool_t *pool,
     ngx_http_ollama_account_t *account);
 void ngx_http_ollama_account_allow(ngx_http_ollama_pool_t *pool,
     ngx_http_ollama_account_t *account, uint32_t hash);
+void ngx_http_ollama_model_allow(ngx_http_ollama_pool_t *pool, uint32_t hash);
 void ngx_http_ollama_hold_set_back(ngx_http_ollama_shared_t *sh, time_t now);
 
 
