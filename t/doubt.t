@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Tests for what one refusal proves: nothing.  The cloud has hiccups, in which it
-# refuses every key; a key is condemned when it is refused again while another
+# Tests for what one refusal proves: nothing.  The cloud has hiccups, in which
+# it refuses every key; a key is condemned when it is refused again while another
 # one works.
 
 use warnings;
@@ -92,7 +92,7 @@ for my $worked (1, 0) {
 
     for (1 .. 2) {
         $cloud->rules({ times => 3, preset => 'unauthorized' });
-        is($t->chat->status, 401, 'a hiccup') for 1;
+        is($t->chat->status, 401, 'a hiccup');
         poll { $t->chat->status == 200 } 'it is over';
         sleep 2.5;
     }

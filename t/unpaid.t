@@ -67,8 +67,8 @@ is(states(), 'healthy healthy healthy', 'a reset by a person');
 
 fresh();
 
-my @busy = map { $t->start_chat(model => 'busy', sim => { first_delay_ms => 2000 }) }
-           1, 2;
+my @busy = map { $t->start_chat(model => 'busy',
+                                sim => { first_delay_ms => 2000 }) } 1, 2;
 
 Http::until(sub { alices() == 2 }, @busy);
 $t->cloud->rules({ times => -1, match => { model => 'dear' }, status => 402,

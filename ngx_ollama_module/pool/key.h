@@ -21,9 +21,9 @@
  *
  * Slots and maps.  While it lives a key has a number of its own, its place in
  * the maps: one bit for each key that is ready, that is free (has no penalty),
- * that is soft (nothing but a soft one), that gives hope (is worth waiting for),
- * whose refusal is a matter of quota; and for each noted model one bit for each
- * key which may not serve it.
+ * that is soft (nothing but a soft one), that gives hope (is worth waiting
+ * for), whose refusal is a matter of quota; and for each noted model one bit
+ * for each key which may not serve it.
  *
  * Models.  A note says that a key may not serve a model until some time.  The
  * notes are made with the list, so they take no memory that leases need; when
@@ -59,16 +59,18 @@
  * the key is only behind the others until then.
  *
  * Doubt.  What was said may be a hiccup of the cloud, in which no key is any
- * good.  Such penalties and notes are soft: a request that has tried nothing yet
- * and that nothing but soft things keeps from every key gets the one that is
- * free soonest (soft.c).  A 401 is compared (doubt.c): "proofs" counts looks at
- * which a key had worked after one was refused, "differs" other failures.
+ * good.  Such penalties and notes are soft: a request that has tried nothing
+ * yet and that nothing but soft things keeps from every key gets the one that
+ * is free soonest (soft.c).  A 401 is compared (doubt.c): "proofs" grows when a
+ * key has worked after one was refused, "differs" when one has failed in
+ * another way.  A key that was condemned is spared when one that has worked
+ * until now is refused, too, before any works again.
  *
  * No loop under the lock takes more than NGX_HTTP_OLLAMA_LOOK steps (the maps
  * are walked by words); what is left is due at once, for whoever comes next.
  * But all keys of an account are blamed in one step, a sixtieth of all keys is
- * swept each second, a dead process gives back all it had, and when the clock is
- * set back all keys are looked at once.
+ * swept each second, a dead process gives back all it had, and all keys are
+ * looked at when the clock is set back.
  */
 
 

@@ -1,9 +1,9 @@
 
 /*
  * Verdicts: whatever the cloud answers, a penalty ends, lies ahead, and is in
- * step with what becomes of the request; the levels stay within the ladders, and
- * nothing is said that contradicts itself.  The first 16 bytes choose the circumstances, the rest is the body, and read
- * as a Retry-After as well.
+ * step with what becomes of the request; the levels stay within the ladders,
+ * and nothing is said that contradicts itself.  The first 16 bytes choose the
+ * circumstances, the rest is the body, and read as a Retry-After as well.
  */
 
 #include <stdint.h>
