@@ -112,7 +112,16 @@ ngx_http_ollama_request_handler(ngx_http_request_t *r)
         return ngx_http_ollama_read(r, ctx);
 
     case NGX_HTTP_OLLAMA_GRANTED:
-        return NGX_DECLINED;
+
+        if (ctx->keyless == (olcf->target->keys == NULL)) {
+            return NGX_DECLINED;
+        }
+
+        /* try_files has led from one upstream to another */
+
+        ngx_http_ollama_request_settle(ctx);
+
+        return ngx_http_ollama_read(r, ctx);
 
     case NGX_HTTP_OLLAMA_REFUSED:
         ctx->state = NGX_HTTP_OLLAMA_READ;

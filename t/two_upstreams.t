@@ -98,6 +98,62 @@ is(seen(), ' / second.test', "goes there, whoever has asked before");
 is($early->chat->status, 200, 'a location without one');
 is(seen(), 'ollama.test / second.test', 'goes to the first');
 
+# try_files leads on after a key was chosen, or found unnecessary
+
+my $led = Proxy->new(cloud => $first,
+    keys => [ { key => key_of(0), max_concurrent => 1 } ],
+    http => 'upstream second { server 127.0.0.1:' . $second->port . '; }',
+    locations => <<'EOT')->run;
+        location = /api/chat {
+            ollama on;
+            ollama_access on;
+            try_files /nowhere @second;
+            proxy_pass $ollama_upstream;
+        }
+
+        location @second {
+            ollama on;
+            ollama_upstream http://second host=second.test;
+            proxy_pass $ollama_upstream;
+        }
+
+        location = /api/generate {
+            ollama on;
+            ollama_access on;
+            ollama_upstream http://second host=second.test;
+            try_files /nowhere @first;
+            proxy_pass $ollama_upstream;
+        }
+
+        location @first {
+            ollama on;
+            proxy_pass $ollama_upstream;
+        }
+EOT
+
+$_->reset for $first, $second;
+$second->rules({ times => -1, status => 200, body => '{"done":true}' });
+is($led->chat->status, 200, 'a chat that is led to an upstream without keys');
+is(seen(), ' / second.test', 'goes there');
+is_deeply([ map { Cloud::headers($_, 'authorization') } $second->requests ],
+          [], 'without a key');
+
+$second->rules({ times => 1, hold => JSON::PP::true });
+
+my $held = $led->start_chat;
+
+poll { Http::turn(0, $held); $second->requests == 2 } 'another one is there';
+is($led->in_flight, 0, 'and holds no slot');
+$held->abort;
+$_->reset for $first, $second;
+
+is($led->post('/api/generate', { model => 'm', prompt => 'hi',
+                                 stream => JSON::PP::false })->status, 200,
+   'one that is led to an upstream with keys');
+is(seen(), 'ollama.test / ', 'goes there');
+is_deeply([ map { Cloud::headers($_, 'authorization') } $first->requests ],
+          [ 'Bearer ' . key_of(0) ], 'with a key');
+
 # two queues: nobody may wait long for the first, but for the second
 
 my $queues = Proxy->new(cloud => $first,
