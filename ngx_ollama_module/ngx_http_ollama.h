@@ -8,9 +8,9 @@
  *
  *     _module.c         directives, configuration, hooks
  *     _directives.c       what they take
+ *     _lists.c            lines that change a list
  *     _check.c            what only the whole configuration shows
  *     _config.c           config.yaml and .env
- *     _uri.c            server rewrite: the path is put right
  *     _variables.c      for include files, log_format and map
  *     _health.c         content: the keys, and what can be done with them
  *     _status.c         content: the pool as JSON
@@ -22,6 +22,8 @@
  *     _held.c             an error's body, before anybody has read it
  *     _park.c             or kept until a key is free
  *     _request.c        rewrite, precontent: states of a request, and its end
+ *     _uri.c            server rewrite: the path is put right
+ *     _pass.c             which headers go to the cloud
  *     _body.c             its body: read, scanned, edited
  *     _local.c            or answered at once, as a local daemon would
  *     _wait.c             or kept waiting for a slot
@@ -34,6 +36,7 @@
  *     _record.c         a record of it
  *     _outbox.c           is put into the outbox
  *     _usage.c          tokens of the answer
+ *     _early.c          refused by nginx before it had a location
  *     _access.c         access: token, origin, host
  *     _respond.c        our own words: refusals, errors, headers
  *     _trace.c          what happened to a request, and when
@@ -56,6 +59,7 @@
 
 #include "pool/pool.h"
 
+#include "core/allow.h"
 #include "core/request.h"
 #include "core/route.h"
 #include "core/sse_cut.h"
@@ -78,6 +82,7 @@ typedef struct ngx_http_ollama_running_s  ngx_http_ollama_running_t;
 
 typedef struct {
     ngx_flag_t                       normalize_uri;
+    ngx_uint_t                       ours;          /* has "ollama on" */
     ngx_msec_t                       told;          /* _check.c: ms */
 
     ngx_uint_t                       tries;         /* 0: no "ollama_keys" */
@@ -120,6 +125,7 @@ typedef struct {
     ngx_array_t                     *targets;       /* of pointers */
     ngx_array_t                     *locations;     /* of ngx_http_conf_ctx_t */
     ngx_http_ollama_target_t         target;        /* where none is said */
+    ngx_array_t                     *variables;     /* _pass.c: $http_.. */
     ngx_uint_t                       queues;        /* upstreams with keys */
 
     void                           (*end)(ngx_http_ollama_ctx_t *ctx);
@@ -139,6 +145,10 @@ typedef struct {
     ngx_http_ollama_target_t        *target;
     ngx_str_t                        details;       /* of /health: @name */
     ngx_str_t                        version;
+    ngx_array_t                     *pass_lines;    /* _lists.c */
+    ollama_allow_t                  *pass;          /*   and what is built in */
+    ngx_array_t                     *paths;         /* of ollama_route_rule_t */
+    ngx_uint_t                       refuse_unknown;
 
     ngx_str_t                        enable_at;     /* file:line, for _check */
     ngx_str_t                        details_at;
@@ -257,6 +267,7 @@ struct ngx_http_ollama_ctx_s {
     void                            *judge;         /* _answer.c's */
     void                            *park;          /* _park.c's */
     void                            *cut;           /* _cut.c's */
+    void                            *pass;          /* _pass.c's */
 
     ngx_http_ollama_wake_pt          wake;          /* _wait.c, not NULL */
     ngx_queue_t                      wait;          /*   while it waits, */

@@ -484,7 +484,9 @@ ngx_http_ollama_judge(ngx_http_ollama_ctx_t *ctx, ollama_answer_t *answer)
         return;
     }
 
-    if (!verdict.certain) {
+    if (!verdict.certain || (ctx->route->flags & OLLAMA_ROUTE_PUBLIC)) {
+
+        /* what is certain is held against the key: it is not chosen again */
 
         if (j->tries <= 1) {
             return;

@@ -2,6 +2,7 @@
 #include "ngx_http_ollama_balancer.h"
 #include "ngx_http_ollama_answer.h"
 #include "ngx_http_ollama_park.h"
+#include "ngx_http_ollama_pass.h"
 #include "ngx_http_ollama_request.h"
 #include "ngx_http_ollama_trace.h"
 
@@ -166,6 +167,12 @@ ngx_http_ollama_check_request(ngx_http_request_t *r,
                       "an upstream with \"ollama_keys\" was used by a location "
                       "whose \"ollama_upstream\" names one without: "
                       "use \"proxy_pass $ollama_upstream\"");
+        return NGX_ERROR;
+    }
+
+    if (!ngx_http_ollama_passed(ctx)) {
+        ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
+                      "a request was made with all headers of the client");
         return NGX_ERROR;
     }
 

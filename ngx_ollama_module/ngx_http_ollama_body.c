@@ -7,6 +7,7 @@
 
 
 static unsigned ngx_http_ollama_body_flags(ngx_http_ollama_ctx_t *ctx);
+static void ngx_http_ollama_body_drop(ngx_http_request_t *r);
 static ngx_int_t ngx_http_ollama_body_facts(ngx_http_ollama_ctx_t *ctx);
 static ngx_int_t ngx_http_ollama_body_rescan(ngx_http_request_t *r,
     ngx_http_ollama_ctx_t *ctx);
@@ -98,6 +99,11 @@ ngx_http_ollama_body_done(ngx_http_ollama_ctx_t *ctx)
 
     r->preserve_body = 1;
 
+    if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) {
+        ngx_http_ollama_body_drop(r);
+        return NGX_OK;
+    }
+
     if (r->request_body) {
         ctx->body.bufs = r->request_body->bufs;
 
@@ -143,6 +149,19 @@ ngx_http_ollama_body_done(ngx_http_ollama_ctx_t *ctx)
     ngx_http_ollama_body_free(ctx);
 
     return NGX_OK;
+}
+
+
+/* there it means nothing, and servers answer 400 or wait for it */
+
+static void
+ngx_http_ollama_body_drop(ngx_http_request_t *r)
+{
+    if (r->request_body) {
+        r->request_body->bufs = NULL;
+    }
+
+    r->headers_in.content_length_n = -1;
 }
 
 

@@ -5,6 +5,7 @@
 #define NGX_HTTP_OLLAMA_SILENCE  300000     /* ms, which models may need */
 
 
+static void ngx_http_ollama_check_server(ngx_http_conf_ctx_t *ctx);
 static void ngx_http_ollama_check_proxy(ngx_conf_t *cf,
     ngx_http_conf_ctx_t *ctx, ngx_module_t *proxy);
 static void ngx_http_ollama_check_details(ngx_conf_t *cf,
@@ -112,9 +113,25 @@ ngx_http_ollama_check_locations(ngx_conf_t *cf)
     ctx = omcf->locations->elts;
 
     for (i = 0; i < omcf->locations->nelts; i++) {
+        ngx_http_ollama_check_server(&ctx[i]);
         ngx_http_ollama_check_proxy(cf, &ctx[i], proxy);
         ngx_http_ollama_check_details(cf, &ctx[i]);
     }
+}
+
+
+/* errors of nginx before there is a location have our shape: _early.c */
+
+static void
+ngx_http_ollama_check_server(ngx_http_conf_ctx_t *ctx)
+{
+    ngx_http_ollama_loc_conf_t  *olcf;
+    ngx_http_ollama_srv_conf_t  *oscf;
+
+    olcf = ctx->loc_conf[ngx_http_ollama_module.ctx_index];
+    oscf = ctx->srv_conf[ngx_http_ollama_module.ctx_index];
+
+    oscf->ours |= (olcf->enable == 1);
 }
 
 

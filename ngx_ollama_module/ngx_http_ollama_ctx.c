@@ -1,5 +1,6 @@
 
 #include "ngx_http_ollama.h"
+#include "core/route_rule.h"
 
 
 static void ngx_http_ollama_cleanup(void *data);
@@ -79,14 +80,27 @@ ngx_http_ollama_cleanup(void *data)
 const ollama_route_t *
 ngx_http_ollama_route(ngx_http_ollama_ctx_t *ctx)
 {
-    ngx_http_request_t  *r;
+    ngx_http_request_t          *r;
+    ngx_http_ollama_loc_conf_t  *olcf;
 
     if (!ctx->route_known) {
         r = ctx->request;
+        olcf = ngx_http_get_module_loc_conf(r, ngx_http_ollama_module);
 
         ctx->route = ollama_route_find((char *) r->method_name.data,
                                        r->method_name.len, r->uri.data,
                                        r->uri.len);
+
+        if (olcf->paths || olcf->refuse_unknown) {
+            ctx->route = ollama_route_changed(ctx->route,
+                                     olcf->paths ? olcf->paths->elts : NULL,
+                                     olcf->paths ? olcf->paths->nelts : 0,
+                                     olcf->refuse_unknown,
+                                     (char *) r->method_name.data,
+                                     r->method_name.len, r->uri.data,
+                                     r->uri.len);
+        }
+
         ctx->route_known = 1;
     }
 

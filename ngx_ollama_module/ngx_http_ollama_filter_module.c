@@ -8,6 +8,7 @@
 #include "ngx_http_ollama_access.h"
 #include "ngx_http_ollama_body.h"
 #include "ngx_http_ollama_cut.h"
+#include "ngx_http_ollama_early.h"
 #include "ngx_http_ollama_request.h"
 #include "ngx_http_ollama_respond.h"
 #include "ngx_http_ollama_shed.h"
@@ -75,6 +76,8 @@ static ngx_int_t
 ngx_http_ollama_header_filter(ngx_http_request_t *r)
 {
     ngx_int_t                    rc;
+    ngx_uint_t                   early;
+    ollama_family_e              family;
     ngx_http_ollama_ctx_t       *ctx;
     ngx_http_ollama_loc_conf_t  *olcf;
 
@@ -82,13 +85,19 @@ ngx_http_ollama_header_filter(ngx_http_request_t *r)
         return ngx_http_next_header_filter(r);
     }
 
+    early = 0;
+
     olcf = ngx_http_get_module_loc_conf(r, ngx_http_ollama_module);
     ctx = ngx_http_ollama_get_ctx(r);
 
     if (!olcf->enable && !olcf->health && !olcf->status
         && (ctx == NULL || ctx->refusal.status == 0))
     {
-        return ngx_http_next_header_filter(r);
+        early = ngx_http_ollama_early(r, &family);
+
+        if (!early) {
+            return ngx_http_next_header_filter(r);
+        }
     }
 
     if (ctx == NULL) {
@@ -96,6 +105,11 @@ ngx_http_ollama_header_filter(ngx_http_request_t *r)
         if (ctx == NULL) {
             return NGX_ERROR;
         }
+    }
+
+    if (early) {
+        ctx->refusal.family = family;
+        ctx->refusal.family_known = 1;
     }
 
     if (ngx_http_ollama_cors(r) != NGX_OK

@@ -4,7 +4,9 @@
 #include "ngx_http_ollama_check.h"
 #include "ngx_http_ollama_config.h"
 #include "ngx_http_ollama_directives.h"
+#include "ngx_http_ollama_lists.h"
 #include "ngx_http_ollama_outbox.h"
+#include "ngx_http_ollama_pass.h"
 #include "ngx_http_ollama_request.h"
 #include "ngx_http_ollama_running.h"
 #include "ngx_http_ollama_sender.h"
@@ -35,6 +37,13 @@ static ngx_conf_enum_t  ngx_http_ollama_log_levels[] = {
     { ngx_string("notice"), NGX_LOG_NOTICE },
     { ngx_string("warn"), NGX_LOG_WARN },
     { ngx_string("error"), NGX_LOG_ERR },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_conf_enum_t  ngx_http_ollama_unknown_paths[] = {
+    { ngx_string("pass"), 0 },
+    { ngx_string("refuse"), 1 },
     { ngx_null_string, 0 }
 };
 
@@ -159,6 +168,27 @@ static ngx_command_t  ngx_http_ollama_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
+
+    { ngx_string("ollama_pass_header"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_ollama_set_pass_header,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ollama_path"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE3,
+      ngx_http_ollama_set_path,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ollama_unknown_paths"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ollama_loc_conf_t, refuse_unknown),
+      &ngx_http_ollama_unknown_paths },
 
     { ngx_string("ollama_log_level"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -443,6 +473,9 @@ ngx_http_ollama_create_loc_conf(ngx_conf_t *cf)
      *     conf->status = 0;
      *     conf->target = NULL;
      *     conf->version = { 0, NULL };
+     *     conf->pass_lines = NULL;
+     *     conf->pass = NULL;
+     *     conf->paths = NULL;
      */
 
     conf->enable = NGX_CONF_UNSET;
@@ -452,6 +485,7 @@ ngx_http_ollama_create_loc_conf(ngx_conf_t *cf)
     conf->log_level = NGX_CONF_UNSET_UINT;
     conf->bodies = NGX_CONF_UNSET_SIZE;
     conf->client = NGX_CONF_UNSET;
+    conf->refuse_unknown = NGX_CONF_UNSET_UINT;
 
     return conf;
 }
@@ -479,6 +513,11 @@ ngx_http_ollama_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_conf_merge_uint_value(conf->log_level, prev->log_level, NGX_LOG_WARN);
     ngx_conf_merge_value(conf->client, prev->client, NGX_CONF_UNSET);
+    ngx_conf_merge_uint_value(conf->refuse_unknown, prev->refuse_unknown, 0);
+
+    if (ngx_http_ollama_merge_lists(cf, prev, conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
 
     omcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_ollama_module);
 
@@ -521,6 +560,11 @@ ngx_http_ollama_init_module(ngx_cycle_t *cycle)
     omcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_ollama_module);
 
     if (omcf && omcf->pool) {
+
+        if (ngx_http_ollama_pass_init(cycle, omcf) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
         ngx_http_ollama_check_process(cycle, omcf);
         ngx_http_ollama_pool_commit(omcf->pool);
     }

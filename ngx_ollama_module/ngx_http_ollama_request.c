@@ -4,11 +4,13 @@
 #include "ngx_http_ollama_body.h"
 #include "ngx_http_ollama_cut.h"
 #include "ngx_http_ollama_local.h"
+#include "ngx_http_ollama_pass.h"
 #include "ngx_http_ollama_record.h"
 #include "ngx_http_ollama_respond.h"
 #include "ngx_http_ollama_running.h"
 #include "ngx_http_ollama_shed.h"
 #include "ngx_http_ollama_trace.h"
+#include "ngx_http_ollama_uri.h"
 #include "ngx_http_ollama_usage.h"
 #include "ngx_http_ollama_wait.h"
 
@@ -114,7 +116,7 @@ ngx_http_ollama_request_handler(ngx_http_request_t *r)
     case NGX_HTTP_OLLAMA_GRANTED:
 
         if (ctx->keyless == (olcf->target->keys == NULL)) {
-            return NGX_DECLINED;
+            return ngx_http_ollama_pass(ctx);
         }
 
         /* try_files has led from one upstream to another */
@@ -159,6 +161,10 @@ ngx_http_ollama_begin(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
         return ngx_http_ollama_error(r, NGX_HTTP_OLLAMA_UPGRADE_REQUIRED,
                                      0, "no WebSocket here: the answer is a "
                                      "stream of events over HTTP");
+    }
+
+    if (ngx_http_ollama_uri_model(ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     ctx->endpoint = r->uri;
@@ -279,7 +285,7 @@ ngx_http_ollama_choose(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
 
     case NGX_OK:
         ctx->state = NGX_HTTP_OLLAMA_GRANTED;
-        return NGX_DECLINED;
+        return ngx_http_ollama_pass(ctx);
 
     case NGX_AGAIN:
         return ngx_http_ollama_stay(r, ctx);

@@ -180,7 +180,7 @@ ngx_http_ollama_error_words(ngx_uint_t status)
     switch (status) {
 
     case NGX_HTTP_BAD_REQUEST:
-        return "the request is not valid";
+        return "the request is not valid, or its headers are too long";
 
     case NGX_HTTP_UNAUTHORIZED:
         return "unauthorized";
@@ -196,6 +196,9 @@ ngx_http_ollama_error_words(ngx_uint_t status)
 
     case NGX_HTTP_REQUEST_ENTITY_TOO_LARGE:
         return "the request body is larger than this proxy accepts";
+
+    case NGX_HTTP_REQUEST_URI_TOO_LARGE:
+        return "the path and query are longer than this proxy accepts";
 
     case NGX_HTTP_BAD_GATEWAY:
         return "the cloud cannot be reached";

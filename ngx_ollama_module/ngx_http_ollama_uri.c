@@ -95,3 +95,64 @@ ngx_http_ollama_uri_handler(ngx_http_request_t *r)
 
     return NGX_DECLINED;
 }
+
+
+ngx_int_t
+ngx_http_ollama_uri_model(ngx_http_ollama_ctx_t *ctx)
+{
+    u_char              *p, *last, *uri;
+    size_t               skip, len, left, raw;
+    ngx_http_request_t  *r;
+
+    if (!(ctx->route->flags & OLLAMA_ROUTE_MODEL)) {
+        return NGX_OK;
+    }
+
+    r = ctx->request;
+
+    skip = ctx->route->len;
+    len = r->uri.len - skip;
+
+    left = ollama_model_strip((char *) r->uri.data + skip, len);
+
+    if (left == len) {
+        return NGX_OK;
+    }
+
+    r->uri.len = skip + left;
+
+    ngx_http_set_exten(r);
+
+    if (!r->valid_unparsed_uri) {
+        return NGX_OK;
+    }
+
+    /* what is sent: the same without as many characters, escaped or not */
+
+    last = r->unparsed_uri.data + r->unparsed_uri.len;
+
+    p = ngx_strlchr(r->unparsed_uri.data, last, '?');
+    if (p == NULL) {
+        p = last;
+    }
+
+    raw = ollama_path_shorten(r->unparsed_uri.data,
+                              p - r->unparsed_uri.data, len - left);
+
+    uri = ngx_pnalloc(r->pool, raw + (last - p));
+    if (uri == NULL) {
+        return NGX_ERROR;
+    }
+
+    r->unparsed_uri.len = raw + (last - p);
+
+    ngx_memcpy(uri, r->unparsed_uri.data, raw);
+    ngx_memcpy(uri + raw, p, last - p);
+
+    r->unparsed_uri.data = uri;
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "ollama model: \"%V\"", &r->unparsed_uri);
+
+    return NGX_OK;
+}

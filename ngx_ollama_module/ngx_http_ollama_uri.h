@@ -14,5 +14,9 @@
 
 ngx_int_t ngx_http_ollama_uri_handler(ngx_http_request_t *r);
 
+/* "/v1/models/gpt-oss:20b-cloud": the suffix goes, as in a body */
+
+ngx_int_t ngx_http_ollama_uri_model(ngx_http_ollama_ctx_t *ctx);
+
 
 #endif /* _NGX_HTTP_OLLAMA_URI_H_INCLUDED_ */

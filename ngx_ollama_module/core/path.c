@@ -210,6 +210,28 @@ ollama_path_decode(const unsigned char *in, size_t len, unsigned char *out)
 }
 
 
+/* a "%" is no digit, so that an escape is one from behind, too */
+
+size_t
+ollama_path_shorten(const unsigned char *raw, size_t len, size_t n)
+{
+    while (n-- && len) {
+
+        if (len > 2 && raw[len - 3] == '%'
+            && ollama_path_hex(raw[len - 2]) >= 0
+            && ollama_path_hex(raw[len - 1]) >= 0)
+        {
+            len -= 3;
+            continue;
+        }
+
+        len--;
+    }
+
+    return len;
+}
+
+
 static int
 ollama_path_bad(const unsigned char *raw, size_t len,
     const unsigned char *once, size_t once_len, const unsigned char *twice,

@@ -65,5 +65,8 @@ ollama_path_e ollama_path_normalize(const unsigned char *raw, size_t len,
 size_t ollama_path_decode(const unsigned char *in, size_t len,
     unsigned char *out);
 
+/* the length of raw without its last n characters, each escaped or not */
+size_t ollama_path_shorten(const unsigned char *raw, size_t len, size_t n);
+
 
 #endif /* OLLAMA_PATH_H_INCLUDED */

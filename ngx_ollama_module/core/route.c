@@ -100,7 +100,8 @@ static const ollama_route_t  ollama_routes[] = {
       OLLAMA_OPENAI, OLLAMA_ROUTE_FORWARD, OLLAMA_LOCAL_NONE, "models" },
 
     { ollama_route("/v1/models/"), OLLAMA_READ,
-      OLLAMA_ROUTE_PUBLIC|OLLAMA_ROUTE_BARE|OLLAMA_ROUTE_UNDER,
+      OLLAMA_ROUTE_PUBLIC|OLLAMA_ROUTE_BARE|OLLAMA_ROUTE_UNDER
+      |OLLAMA_ROUTE_MODEL,
       OLLAMA_OPENAI, OLLAMA_ROUTE_FORWARD, OLLAMA_LOCAL_NONE, "model" },
 
     { ollama_route("/api/web_search"), OLLAMA_POST,
@@ -153,18 +154,64 @@ static const ollama_route_t  ollama_routes[] = {
       OLLAMA_ROUTE_BARE|OLLAMA_ROUTE_UNDER,
       OLLAMA_NATIVE, OLLAMA_ROUTE_LOCAL, OLLAMA_LOCAL_UNSUPPORTED, "blobs" },
 
-    /* for an agent's own maker: no business of the cloud's, nor of a key's */
+    /*
+     * What agents send to their own makers, wherever they are told their API
+     * is: no business of the cloud's, nor of a key's.  Is it reachable, what
+     * happened, who is signed in, which features are on for him?
+     */
+
     { ollama_route("/api/hello"), OLLAMA_ANY, 0,
       OLLAMA_NATIVE, OLLAMA_ROUTE_LOCAL, OLLAMA_LOCAL_NOWHERE, "agent" },
 
     { ollama_route("/api/event_logging/"), OLLAMA_ANY, OLLAMA_ROUTE_UNDER,
       OLLAMA_NATIVE, OLLAMA_ROUTE_LOCAL, OLLAMA_LOCAL_NOWHERE, "agent" },
 
-    { ollama_route("/api/claude_cli/"), OLLAMA_ANY, OLLAMA_ROUTE_UNDER,
+    /* claude_cli/, claude_code/ (settings, policies, memory), claude_code_* */
+    { ollama_route("/api/claude_"), OLLAMA_ANY, OLLAMA_ROUTE_UNDER,
       OLLAMA_NATIVE, OLLAMA_ROUTE_LOCAL, OLLAMA_LOCAL_NOWHERE, "agent" },
 
+    /* tokens, profile, plan, what is left of it */
     { ollama_route("/api/oauth/"), OLLAMA_ANY, OLLAMA_ROUTE_UNDER,
       OLLAMA_NATIVE, OLLAMA_ROUTE_LOCAL, OLLAMA_LOCAL_NOWHERE, "agent" },
+
+    { ollama_route("/v1/oauth/"), OLLAMA_ANY, OLLAMA_ROUTE_UNDER,
+      OLLAMA_OPENAI, OLLAMA_ROUTE_LOCAL, OLLAMA_LOCAL_NOWHERE, "agent" },
+
+    { ollama_route("/api/auth/trusted_devices"), OLLAMA_ANY, 0,
+      OLLAMA_NATIVE, OLLAMA_ROUTE_LOCAL, OLLAMA_LOCAL_NOWHERE, "agent" },
+
+    { ollama_route("/api/organization"), OLLAMA_ANY, OLLAMA_ROUTE_UNDER,
+      OLLAMA_NATIVE, OLLAMA_ROUTE_LOCAL, OLLAMA_LOCAL_NOWHERE, "agent" },
+
+    /* experiments, with who it is that takes part */
+    { ollama_route("/api/features/"), OLLAMA_ANY, OLLAMA_ROUTE_UNDER,
+      OLLAMA_NATIVE, OLLAMA_ROUTE_LOCAL, OLLAMA_LOCAL_NOWHERE, "agent" },
+
+    { ollama_route("/api/eval/"), OLLAMA_ANY, OLLAMA_ROUTE_UNDER,
+      OLLAMA_NATIVE, OLLAMA_ROUTE_LOCAL, OLLAMA_LOCAL_NOWHERE, "agent" },
+
+    /* connectors, pages, and sessions kept or run elsewhere */
+    { ollama_route("/api/directory/"), OLLAMA_ANY, OLLAMA_ROUTE_UNDER,
+      OLLAMA_NATIVE, OLLAMA_ROUTE_LOCAL, OLLAMA_LOCAL_NOWHERE, "agent" },
+
+    { ollama_route("/api/frame/"), OLLAMA_ANY, OLLAMA_ROUTE_UNDER,
+      OLLAMA_NATIVE, OLLAMA_ROUTE_LOCAL, OLLAMA_LOCAL_NOWHERE, "agent" },
+
+    { ollama_route("/v1/code/"), OLLAMA_ANY, OLLAMA_ROUTE_UNDER,
+      OLLAMA_OPENAI, OLLAMA_ROUTE_LOCAL, OLLAMA_LOCAL_NOWHERE, "agent" },
+
+    { ollama_route("/v1/session_ingress/"), OLLAMA_ANY, OLLAMA_ROUTE_UNDER,
+      OLLAMA_OPENAI, OLLAMA_ROUTE_LOCAL, OLLAMA_LOCAL_NOWHERE, "agent" },
+
+    /* OpenTelemetry: prompts may be in it */
+    { ollama_route("/v1/traces"), OLLAMA_ANY, 0,
+      OLLAMA_OPENAI, OLLAMA_ROUTE_LOCAL, OLLAMA_LOCAL_NOWHERE, "agent" },
+
+    { ollama_route("/v1/metrics"), OLLAMA_ANY, 0,
+      OLLAMA_OPENAI, OLLAMA_ROUTE_LOCAL, OLLAMA_LOCAL_NOWHERE, "agent" },
+
+    { ollama_route("/v1/logs"), OLLAMA_ANY, 0,
+      OLLAMA_OPENAI, OLLAMA_ROUTE_LOCAL, OLLAMA_LOCAL_NOWHERE, "agent" },
 
     /* these would sign out, and more, whoever owns the key */
     { ollama_route("/api/signout"), OLLAMA_POST, 0,
@@ -182,14 +229,30 @@ static const ollama_route_t  ollama_routes[] = {
 
 static const ollama_route_t  ollama_routes_other[] = {
 
-    { ollama_route(""), OLLAMA_ANY, 0,
+    { ollama_route(""), OLLAMA_ANY,
+      OLLAMA_ROUTE_PUBLIC|OLLAMA_ROUTE_UNKNOWN,
       OLLAMA_NATIVE, OLLAMA_ROUTE_FORWARD, OLLAMA_LOCAL_NONE, "other" },
 
-    { ollama_route(""), OLLAMA_ANY, 0,
+    { ollama_route(""), OLLAMA_ANY,
+      OLLAMA_ROUTE_PUBLIC|OLLAMA_ROUTE_UNKNOWN,
       OLLAMA_OPENAI, OLLAMA_ROUTE_FORWARD, OLLAMA_LOCAL_NONE, "other" },
 
-    { ollama_route(""), OLLAMA_ANY, 0,
+    { ollama_route(""), OLLAMA_ANY,
+      OLLAMA_ROUTE_PUBLIC|OLLAMA_ROUTE_UNKNOWN,
       OLLAMA_ANTHROPIC, OLLAMA_ROUTE_FORWARD, OLLAMA_LOCAL_NONE, "other" }
+};
+
+
+static const ollama_route_t  ollama_routes_nowhere[] = {
+
+    { ollama_route(""), OLLAMA_ANY, 0,
+      OLLAMA_NATIVE, OLLAMA_ROUTE_LOCAL, OLLAMA_LOCAL_NOWHERE, "nowhere" },
+
+    { ollama_route(""), OLLAMA_ANY, 0,
+      OLLAMA_OPENAI, OLLAMA_ROUTE_LOCAL, OLLAMA_LOCAL_NOWHERE, "nowhere" },
+
+    { ollama_route(""), OLLAMA_ANY, 0,
+      OLLAMA_ANTHROPIC, OLLAMA_ROUTE_LOCAL, OLLAMA_LOCAL_NOWHERE, "nowhere" }
 };
 
 
@@ -303,6 +366,27 @@ ollama_route_bare(const unsigned char *path, size_t len)
     }
 
     return NULL;
+}
+
+
+const ollama_route_t *
+ollama_route_unknown(ollama_family_e family)
+{
+    return &ollama_routes_other[family];
+}
+
+
+const ollama_route_t *
+ollama_route_nowhere(ollama_family_e family)
+{
+    return &ollama_routes_nowhere[family];
+}
+
+
+const ollama_route_t *
+ollama_route_not_allowed(ollama_family_e family)
+{
+    return &ollama_routes_method[family];
 }
 
 

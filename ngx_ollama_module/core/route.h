@@ -9,11 +9,11 @@
  * kind
  *    INFERENCE  forwarded with a key of the pool, tokens are expected
  *    FORWARD    forwarded with a key, no tokens (tags, show, web_search, and
- *               whatever is unknown under /api and /v1)
+ *               whatever is unknown under /api and /v1: OLLAMA_ROUTE_UNKNOWN)
  *    LOCAL      answered here, "local" says how
  *
- * A known path with another method is forwarded (the cloud answers 405), or,
- * if the path is answered here, OLLAMA_LOCAL_METHOD.  OPTIONS is always
+ * A known path with another method is unknown (the cloud answers 405), or, if
+ * the path is answered here, OLLAMA_LOCAL_METHOD.  OPTIONS is always
  * OLLAMA_LOCAL_PREFLIGHT.
  *
  * Where this comes from: the local daemon's routes, and what the cloud has been
@@ -23,6 +23,10 @@
  *    embeddings, anything unknown).  Only where OLLAMA_ROUTE_JUDGES is set does
  *    a 401 say something about the key, and a 200 that the key is good.
  *  - tags, show and models are public: a revoked key gets 200 there.
+ *
+ * Of an unknown path nobody knows what it costs, nor for how long it is silent:
+ * it has a key, but neither waits for a slot nor takes one, and whatever is
+ * answered there is no key's fault.
  */
 
 #ifndef OLLAMA_ROUTE_H_INCLUDED
@@ -68,9 +72,11 @@ typedef enum {
 #define OLLAMA_ROUTE_USAGE   0x02   /* stream_options.include_usage exists */
 #define OLLAMA_ROUTE_SCAN    0x04   /* the body names a model: look into it */
 #define OLLAMA_ROUTE_JUDGES  0x08   /* an answer here tells about the key */
-#define OLLAMA_ROUTE_PUBLIC  0x10   /* answered without or with a bad key */
+#define OLLAMA_ROUTE_PUBLIC  0x10   /* any key will do, and takes no slot */
 #define OLLAMA_ROUTE_BARE    0x20   /* also known without its prefix */
-#define OLLAMA_ROUTE_UNDER   0x40   /* path ends in "/": all that is under it */
+#define OLLAMA_ROUTE_UNDER   0x40   /* all that begins with the path */
+#define OLLAMA_ROUTE_UNKNOWN 0x80   /* in no table: waits for nobody */
+#define OLLAMA_ROUTE_MODEL   0x100  /* the rest of the path is a model's name */
 
 
 typedef struct {
@@ -101,6 +107,11 @@ const ollama_route_t *ollama_route_known(const unsigned char *path, size_t len);
 
 /* the row that "chat", "models/x" .., without a prefix, stand for, or NULL */
 const ollama_route_t *ollama_route_bare(const unsigned char *path, size_t len);
+
+/* not in the table: forwarded as it is, 404, 405 */
+const ollama_route_t *ollama_route_unknown(ollama_family_e family);
+const ollama_route_t *ollama_route_nowhere(ollama_family_e family);
+const ollama_route_t *ollama_route_not_allowed(ollama_family_e family);
 
 /* the shape of errors for any path: those not under /v1 are native */
 ollama_family_e ollama_route_family(const unsigned char *path, size_t len);

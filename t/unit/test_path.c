@@ -320,6 +320,32 @@ test_decode(void **state)
 }
 
 
+static void
+test_shorten(void **state)
+{
+    size_t  i;
+
+    static const struct {
+        const char  *raw;
+        size_t       n;
+        size_t       len;
+    } rows[] = {
+        { "/a:cloud", 6, 2 }, { "/a%3Acloud", 6, 2 }, { "/a%3acl%6Fud", 6, 2 },
+        { "/a%2D%63%6c%6f%75%64", 6, 2 }, { "/%41-cloud", 6, 4 }, { "ab", 6, 0 },
+        { "%41", 1, 0 }, { "%4", 1, 1 }, { "x%zz", 1, 3 }, { "%%41", 1, 1 },
+        { "", 1, 0 }, { "abc", 0, 3 }
+    };
+
+    (void) state;
+
+    for (i = 0; i < COUNT(rows); i++) {
+        assert_int_equal(ollama_path_shorten((const unsigned char *)
+                                             rows[i].raw, strlen(rows[i].raw),
+                                             rows[i].n), rows[i].len);
+    }
+}
+
+
 int
 main(void)
 {
@@ -330,7 +356,8 @@ main(void)
         cmocka_unit_test(test_rejected),
         cmocka_unit_test(test_nul_in_raw),
         cmocka_unit_test(test_long),
-        cmocka_unit_test(test_decode)
+        cmocka_unit_test(test_decode),
+        cmocka_unit_test(test_shorten)
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

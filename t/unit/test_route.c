@@ -26,6 +26,7 @@
 #define SCAN       OLLAMA_ROUTE_SCAN
 #define STREAM     OLLAMA_ROUTE_STREAM
 #define UNDER      OLLAMA_ROUTE_UNDER
+#define UNKNOWN    (OLLAMA_ROUTE_UNKNOWN|OLLAMA_ROUTE_PUBLIC)
 #define USAGE      OLLAMA_ROUTE_USAGE
 
 
@@ -69,7 +70,8 @@ static const row_t  rows[] = {
     { "POST", "/api/show", NATIVE, FORWARD, 0, SCAN|PUBLIC|BARE },
     { "GET", "/v1/models", OPENAI, FORWARD, 0, PUBLIC|BARE },
     { "HEAD", "/v1/models", OPENAI, FORWARD, 0, PUBLIC|BARE },
-    { "GET", "/v1/models/a/b", OPENAI, FORWARD, 0, PUBLIC|BARE|UNDER },
+    { "GET", "/v1/models/a/b", OPENAI, FORWARD, 0,
+      PUBLIC|BARE|UNDER|OLLAMA_ROUTE_MODEL },
     { "POST", "/api/web_search", NATIVE, FORWARD, 0, JUDGES|BARE },
     { "POST", "/api/web_fetch", NATIVE, FORWARD, 0, JUDGES|BARE },
 
@@ -106,29 +108,37 @@ static const row_t  rows[] = {
     { "HEAD", "/api/hello", NATIVE, LOCAL, OLLAMA_LOCAL_NOWHERE, 0 },
     { "POST", "/api/event_logging/batch", NATIVE, LOCAL, OLLAMA_LOCAL_NOWHERE,
       OLLAMA_ROUTE_UNDER },
+    { "GET", "/api/claude_cli/bootstrap", NATIVE, LOCAL, OLLAMA_LOCAL_NOWHERE,
+      OLLAMA_ROUTE_UNDER },
+    { "GET", "/api/claude_code_grove", NATIVE, LOCAL, OLLAMA_LOCAL_NOWHERE,
+      OLLAMA_ROUTE_UNDER },
+    { "POST", "/v1/oauth/token", OPENAI, LOCAL, OLLAMA_LOCAL_NOWHERE,
+      OLLAMA_ROUTE_UNDER },
+    { "POST", "/v1/traces", OPENAI, LOCAL, OLLAMA_LOCAL_NOWHERE, 0 },
+    { "POST", "/api/claude", NATIVE, FORWARD, 0, UNKNOWN },
     { "GET", "/api/usage", NATIVE, LOCAL, OLLAMA_LOCAL_ACCOUNT, 0 },
     { "GET", "/api/balance", NATIVE, LOCAL, OLLAMA_LOCAL_ACCOUNT, 0 },
     { "POST", "/api/balance", NATIVE, LOCAL, OLLAMA_LOCAL_METHOD, 0 },
-    { "GET", "/api/chat", NATIVE, FORWARD, 0, 0 },
-    { "post", "/api/chat", NATIVE, FORWARD, 0, 0 },
-    { "POST", "/api/tags", NATIVE, FORWARD, 0, 0 },
-    { "GET", "/v1/messages", ANTHROPIC, FORWARD, 0, 0 },
-    { "PROPFIND", "/v1/models", OPENAI, FORWARD, 0, 0 },
+    { "GET", "/api/chat", NATIVE, FORWARD, 0, UNKNOWN },
+    { "post", "/api/chat", NATIVE, FORWARD, 0, UNKNOWN },
+    { "POST", "/api/tags", NATIVE, FORWARD, 0, UNKNOWN },
+    { "GET", "/v1/messages", ANTHROPIC, FORWARD, 0, UNKNOWN },
+    { "PROPFIND", "/v1/models", OPENAI, FORWARD, 0, UNKNOWN },
 
     { "OPTIONS", "/api/chat", NATIVE, LOCAL, OLLAMA_LOCAL_PREFLIGHT, 0 },
     { "OPTIONS", "/v1/x", OPENAI, LOCAL, OLLAMA_LOCAL_PREFLIGHT, 0 },
     { "OPTIONS", "/", NATIVE, LOCAL, OLLAMA_LOCAL_PREFLIGHT, 0 },
 
     /* unknown */
-    { "GET", "/api", NATIVE, FORWARD, 0, 0 },
-    { "GET", "/api/limits", NATIVE, FORWARD, 0, 0 },
-    { "POST", "/api/chat/", NATIVE, FORWARD, 0, 0 },
-    { "POST", "/api/Chat", NATIVE, FORWARD, 0, 0 },
-    { "GET", "/api/blobs/", NATIVE, FORWARD, 0, 0 },
-    { "POST", "/v1/audio/transcriptions", OPENAI, FORWARD, 0, 0 },
-    { "POST", "/v1/messages/batches", ANTHROPIC, FORWARD, 0, 0 },
-    { "POST", "/v1/messagesx", OPENAI, FORWARD, 0, 0 },
-    { "GET", "/v1", OPENAI, FORWARD, 0, 0 }
+    { "GET", "/api", NATIVE, FORWARD, 0, UNKNOWN },
+    { "GET", "/api/limits", NATIVE, FORWARD, 0, UNKNOWN },
+    { "POST", "/api/chat/", NATIVE, FORWARD, 0, UNKNOWN },
+    { "POST", "/api/Chat", NATIVE, FORWARD, 0, UNKNOWN },
+    { "GET", "/api/blobs/", NATIVE, FORWARD, 0, UNKNOWN },
+    { "POST", "/v1/audio/transcriptions", OPENAI, FORWARD, 0, UNKNOWN },
+    { "POST", "/v1/messages/batches", ANTHROPIC, FORWARD, 0, UNKNOWN },
+    { "POST", "/v1/messagesx", OPENAI, FORWARD, 0, UNKNOWN },
+    { "GET", "/v1", OPENAI, FORWARD, 0, UNKNOWN }
 };
 
 
