@@ -6,7 +6,8 @@
 #define NGX_HTTP_OLLAMA_ERROR_MAX  1024
 
 
-static const char *ngx_http_ollama_error_words(ngx_uint_t status);
+static const char *ngx_http_ollama_error_words(ngx_http_request_t *r,
+    ngx_uint_t status);
 static u_char *ngx_http_ollama_duration(u_char *p, time_t seconds);
 static ngx_int_t ngx_http_ollama_done(ngx_http_request_t *r, ngx_int_t rc);
 
@@ -133,7 +134,7 @@ ngx_http_ollama_error_page(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
         }
 
     } else {
-        text.data = (u_char *) ngx_http_ollama_error_words(status);
+        text.data = (u_char *) ngx_http_ollama_error_words(r, status);
         text.len = ngx_strlen(text.data);
     }
 
@@ -175,11 +176,18 @@ ngx_http_ollama_error_page(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
 
 
 static const char *
-ngx_http_ollama_error_words(ngx_uint_t status)
+ngx_http_ollama_error_words(ngx_http_request_t *r, ngx_uint_t status)
 {
     switch (status) {
 
     case NGX_HTTP_BAD_REQUEST:
+
+#if (NGX_HTTP_SSL)
+        if (r->http_connection->ssl && r->connection->ssl == NULL) {
+            return "plain HTTP was sent to a port of HTTPS";
+        }
+#endif
+
         return "the request is not valid, or its headers are too long";
 
     case NGX_HTTP_UNAUTHORIZED:
