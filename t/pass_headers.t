@@ -148,6 +148,57 @@ SKIP: {
        'tells no more either');
 }
 
+# HTTP/2 to the cloud, for which another nginx stands here
+
+SKIP: {
+    my $port = Process::port();
+    my $front = Proxy->new(conf => '');
+
+    $front->{conf} = $front->globals . <<"EOF";
+http {
+    access_log off;
+    ${\ $front->temp_paths }
+    underscores_in_headers on;
+
+    server {
+        listen 127.0.0.1:$port;
+        http2 on;
+
+        location / {
+            proxy_set_header Connection "";
+            proxy_set_header Host ollama.test;
+            proxy_pass http://127.0.0.1:${\ $t->cloud->port };
+        }
+    }
+}
+EOF
+    my $p = Proxy->new(cloud => $t->cloud, keys => [ $k1, $k2 ],
+                       servers => "server 127.0.0.1:$port;",
+                       locations => <<'EOT');
+        location = /api/chat {
+            ollama on;
+            ollama_access on;
+            proxy_http_version 2;
+            proxy_pass $ollama_upstream;
+        }
+EOT
+
+    skip('this nginx knows no HTTP/2 to an upstream', 3) if ($p->nginx('-t'))[0];
+
+    $front->write_conf;
+    $front->{nginx} = $front->start_nginx;
+    Poll::poll { IO::Socket::INET->new("127.0.0.1:$port") } 'the one in between';
+    $p->run;
+
+    $t->cloud->reset;
+    $t->cloud->rules({ times => 1, preset => 'quota_session' });
+    is($p->post('/api/chat', $chat, headers => \@all)->status, 200,
+       'a chat over HTTP/2 to the cloud');
+    is(scalar(grep { grep { $_->[1] =~ /secret|somebody/ } @{ $_->{headers} } }
+              $t->cloud->requests), 0, 'tells no more at its first try');
+    check('the second one');
+}
+
 # the log, a proxy_set_header and a map are told what the client has sent
 
 my $own = Proxy->new(cloud => $t->cloud, keys => [ $k1, $k2 ],

@@ -35,7 +35,7 @@ for my $what ('GET /api/limits', 'HEAD /api/limits', 'POST /api/new/thing',
               'POST /v1/audio/speech', 'POST /v1/messages/batches',
               'PROPFIND /v1/files', 'GET /api/chat', 'DELETE /v1/models/x')
 {
-    my $r = $t->request(split(/ /, $what), timeout => 10);
+    my $r = $t->request(split(/ /, $what), timeout => 30);
 
     ok($r->complete, "$what is answered while a chat has the only slot");
 }
@@ -71,7 +71,7 @@ for my $preset (qw/ quota_session quota_weekly concurrent unknown_429
     $cloud->rules({ match => { path => '/api/new' }, times => -1,
                     preset => $preset });
 
-    my $r = $two->post('/api/new', { model => 'gpt-oss:20b' }, timeout => 10);
+    my $r = $two->post('/api/new', { model => 'gpt-oss:20b' }, timeout => 30);
 
     cmp_ok($r->status, '>=', 400, "an unknown path answers $preset");
     cmp_ok(scalar(my @tries = $cloud->requests), '<=', 4,
