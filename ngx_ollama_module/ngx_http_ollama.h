@@ -25,6 +25,7 @@
  *     _uri.c            server rewrite: the path is put right
  *     _pass.c             which headers go to the cloud
  *     _body.c             its body: read, scanned, edited
+ *     _unpack.c             unpacked
  *     _local.c            or answered at once, as a local daemon would
  *     _wait.c             or kept waiting for a slot
  *     _shed.c           a long body goes as soon as nobody needs it
@@ -268,6 +269,7 @@ struct ngx_http_ollama_ctx_s {
     void                            *park;          /* _park.c's */
     void                            *cut;           /* _cut.c's */
     void                            *pass;          /* _pass.c's */
+    void                            *unpack;        /* _unpack.c's */
 
     ngx_http_ollama_wake_pt          wake;          /* _wait.c, not NULL */
     ngx_queue_t                      wait;          /*   while it waits, */

@@ -1,5 +1,6 @@
 
 #include "ngx_http_ollama_body.h"
+#include "ngx_http_ollama_unpack.h"
 
 
 #define NGX_HTTP_OLLAMA_SCAN_SIZE   65536
@@ -30,6 +31,14 @@ ngx_int_t
 ngx_http_ollama_body_read(ngx_http_ollama_ctx_t *ctx,
     ngx_http_client_body_handler_pt handler)
 {
+    ngx_int_t  rc;
+
+    rc = ngx_http_ollama_unpack_init(ctx);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
     if (ctx->route->flags & OLLAMA_ROUTE_SCAN) {
 
         ctx->body.scanner = ngx_http_ollama_scanner_get();
@@ -110,6 +119,10 @@ ngx_http_ollama_body_done(ngx_http_ollama_ctx_t *ctx)
         for (cl = r->request_body->bufs; cl; cl = cl->next) {
             ctx->body.size += ngx_buf_size(cl->buf);
         }
+    }
+
+    if (ctx->unpack) {
+        r->headers_in.content_length_n = ctx->body.size;
     }
 
     if (ctx->body.scanner == NULL) {

@@ -13,6 +13,7 @@
 #include "ngx_http_ollama_respond.h"
 #include "ngx_http_ollama_shed.h"
 #include "ngx_http_ollama_trace.h"
+#include "ngx_http_ollama_unpack.h"
 #include "ngx_http_ollama_usage.h"
 
 
@@ -32,6 +33,8 @@ static ngx_int_t ngx_http_ollama_body_filter(ngx_http_request_t *r,
 static ngx_int_t ngx_http_ollama_send_error(ngx_http_request_t *r,
     ngx_http_ollama_ctx_t *ctx, ngx_chain_t *in);
 static ngx_int_t ngx_http_ollama_request_body_filter(ngx_http_request_t *r,
+    ngx_chain_t *in);
+static ngx_int_t ngx_http_ollama_request_body_plain(ngx_http_request_t *r,
     ngx_chain_t *in);
 static ngx_int_t ngx_http_ollama_filter_init(ngx_conf_t *cf);
 
@@ -463,9 +466,25 @@ ngx_http_ollama_request_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_ollama_module);
 
-    if (ctx) {
-        ngx_http_ollama_body_scan(ctx, in);
+    if (ctx == NULL) {
+        return ngx_http_next_request_body_filter(r, in);
     }
+
+    if (ctx->unpack) {
+        return ngx_http_ollama_unpack(ctx, in,
+                                      ngx_http_ollama_request_body_plain);
+    }
+
+    return ngx_http_ollama_request_body_plain(r, in);
+}
+
+
+static ngx_int_t
+ngx_http_ollama_request_body_plain(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    ngx_http_ollama_body_scan(ngx_http_get_module_ctx(r,
+                                                      ngx_http_ollama_module),
+                              in);
 
     return ngx_http_next_request_body_filter(r, in);
 }

@@ -148,6 +148,10 @@ ollama_request_feed(ollama_request_t *r, const unsigned char *p, size_t n)
         return OLLAMA_REQUEST_INVALID;
     }
 
+    if (r->scan.done) {
+        return OLLAMA_REQUEST_OK;
+    }
+
     end = p + n;
 
     for ( ;; ) {
@@ -196,6 +200,14 @@ ollama_request_feed(ollama_request_t *r, const unsigned char *p, size_t n)
 
         case OLLAMA_SCAN_OBJECT_END:
             request_object_end(r);
+
+            if (r->scan.done) {
+
+                /* the cloud's decoder has its value, and reads no further */
+
+                return OLLAMA_REQUEST_OK;
+            }
+
             break;
 
         case OLLAMA_SCAN_NUMBER:

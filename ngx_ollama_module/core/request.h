@@ -18,10 +18,11 @@
  * on which shows that the body is no JSON object.  That is no failure of the
  * scanner: feeding may go on (only the bytes are counted), or stop.
  *
- * A body which is not exactly one JSON object (broken, gzipped, an array,
- * bytes after the object, nested deeper than 10000) has valid = 0, no other
- * fact than its length, and no edits: it passes untouched, and the cloud says
- * what is wrong with it.
+ * A body which does not begin with a JSON object (broken, an array, a byte
+ * order mark, nested deeper than 10000) has valid = 0, no other fact than its
+ * length, and no edits: it passes untouched, and the cloud says what is wrong
+ * with it.  What follows the object is not read, nor is it by the cloud's
+ * decoder: a NUL, a brace too many, another object.
  *
  * Meaning follows the cloud's decoder, Go's encoding/json: names of members
  * match whatever their case ("Stream", also with U+017F and U+212A, which

@@ -22,7 +22,9 @@ FUZZ_CORE = $(patsubst ngx_ollama_module/core/%.c,$(BUILD)/fuzz/core/%.o, \
 FUZZ_CC   = $(CLANG) -std=c11 -D_GNU_SOURCE -Ingx_ollama_module/core -It/fuzz \
             -O1 -g -Wall -Wextra -Werror -fno-omit-frame-pointer \
             -fno-sanitize-recover=all
-FUZZ_LIBS = -lyajl -lyaml -lcrypto
+FUZZ_LIBS = -lyajl -lyaml -lcrypto -lz $(FUZZ_ZSTD)
+FUZZ_ZSTD := $(shell echo '\#include <zstd.h>' | $(CC) -E - >/dev/null 2>&1 \
+                     && echo -lzstd)
 
 .PHONY: fuzz fuzz-build
 

@@ -18,7 +18,9 @@ UNIT_HDR  = $(wildcard t/unit/*.h)
 UNIT      = $(UNIT_SRC:t/unit/%.c=$(BUILD)/unit/%)
 UNIT_CC   = $(CC) -std=c11 -D_GNU_SOURCE -Ingx_ollama_module/core \
             $(CFLAGS) $(WARNINGS) $(SAN)
-UNIT_LIBS = -lcmocka -lyajl -lyaml -lcrypto
+UNIT_LIBS = -lcmocka -lyajl -lyaml -lcrypto -lz $(UNIT_ZSTD)
+UNIT_ZSTD := $(shell echo '\#include <zstd.h>' | $(CC) -E - >/dev/null 2>&1 \
+                     && echo -lzstd)
 
 .PHONY: unit check-unit
 
