@@ -76,4 +76,17 @@ my @sizes = map { $_->{body_bytes} } $t->cloud->requests(2);
 
 is("@sizes", '2000029 2000029', 'whole both times');
 
+# packed
+
+system('gzip', '-k', $t->dir . '/big') == 0 or die;
+like(curl('-i', "$base/api/chat", '-H', 'Content-Encoding: gzip',
+          '--data-binary', '@' . $t->dir . '/big.gz'), qr!^HTTP/2 200!,
+     '2 MB, packed');
+is($t->cloud->last->{body_bytes}, 2000029, 'arrive unpacked');
+Process::spill($t->dir . '/cut.gz',
+               substr(Process::slurp($t->dir . '/big.gz'), 0, -9));
+like(curl('-i', "$base/api/chat", '-H', 'Content-Encoding: gzip',
+          '--data-binary', '@' . $t->dir . '/cut.gz'),
+     qr!^HTTP/2 400.*ends before!s, 'half of it is refused');
+
 finish();
