@@ -1,5 +1,6 @@
 #include "request.h"
 #include "request_edit.h"
+#include "request_media.h"
 #include "request_text.h"
 #include "scan.h"
 
@@ -26,6 +27,8 @@ typedef enum {
     member_include_usage,
     member_prompt,
     member_messages,
+    member_input,
+    member_images,
     member_keep_alive
 } request_member_e;
 
@@ -52,12 +55,19 @@ struct ollama_request_s {
     uint64_t                 options;           /* the open object, likewise */
 
     ollama_request_text_t    text;      /* a name, or a value that matters */
+    ollama_request_media_t   media;     /* what is deeper, if options is 0 */
 
     ollama_request_edits_t   model_edits;
     ollama_request_edits_t   usage_edits;
 
     ollama_scan_t            scan;
 };
+
+
+#define request_deep(member)                                                  \
+    ((member) == member_images ? deep_images                                  \
+     : (member) == member_messages || (member) == member_input ? deep_part    \
+                                                               : deep_other)
 
 
 static request_member_e request_find(ollama_request_t *r, const char *text,
@@ -81,6 +91,8 @@ static const request_name_t  request_names[] = {
     { request_text("include_usage"),  2, member_include_usage },
     { request_text("prompt"),         1, member_prompt },
     { request_text("messages"),       1, member_messages },
+    { request_text("input"),          1, member_input },
+    { request_text("images"),         1, member_images },
     { request_text("keep_alive"),     1, member_keep_alive },
     { NULL, 0, 0, member_other }
 };
@@ -128,6 +140,7 @@ ollama_request_reset(ollama_request_t *r, unsigned route_flags)
     r->options = 0;
 
     ollama_request_text_begin(&r->text);
+    ollama_request_media_begin(&r->media);
 
     r->model_edits.n = 0;
     r->usage_edits.n = 0;
@@ -157,6 +170,14 @@ ollama_request_feed(ollama_request_t *r, const unsigned char *p, size_t n)
     for ( ;; ) {
 
         token = ollama_scan_next(&r->scan, &p, end);
+
+        if (r->scan.depth > 1 && r->options == 0
+            && ollama_request_media_token(&r->media, &r->scan, token,
+                                          request_deep(r->member), &r->text,
+                                          &r->facts))
+        {
+            continue;
+        }
 
         switch (token) {
 
@@ -354,6 +375,7 @@ request_key(ollama_request_t *r)
     ollama_scan_t  *scan;
 
     scan = &r->scan;
+    scan->want_text = 0;
     r->member = member_other;
 
     if (r->text.len == 0 && r->text.high == 0) {

@@ -30,6 +30,9 @@
  * field as it was, and the members of duplicate stream_options objects merge.
  * Only members of the outermost object count, wherever they stand.
  *
+ * Pictures, sound and files that the body carries are counted, and their bytes
+ * told apart from those of text: request_media.h.
+ *
  * A model's name is what the client sent, unescaped: any bytes, line feeds and
  * NULs among them.  Take model_len, and escape it wherever it is shown.
  *
@@ -97,6 +100,10 @@ typedef struct ollama_request_s  ollama_request_t;
 
 typedef struct {
     uint64_t      bytes;              /* length of the body */
+    uint64_t      media_bytes;        /* of it: pictures and the like, which */
+    unsigned      pictures;           /*   are so many */
+    unsigned      documents;
+    unsigned      audio;
 
     unsigned      valid:1;            /* one JSON object */
     unsigned      stream_present:1;   /* a stream member that is not null */
@@ -141,6 +148,9 @@ const ollama_request_facts_t *ollama_request_facts(const ollama_request_t *r);
  */
 size_t ollama_request_edits(const ollama_request_t *r, unsigned want,
     ollama_edit_t *out, size_t max);
+
+/* Tokens that the body is likely to be (usage.h), whatever is in it. */
+uint64_t ollama_request_tokens(const ollama_request_facts_t *facts);
 
 /* The length of a model's name without its cloud suffix; n if it has none. */
 size_t ollama_model_strip(const char *name, size_t n);

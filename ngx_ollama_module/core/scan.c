@@ -47,7 +47,7 @@ ollama_scan_next(ollama_scan_t *s, const unsigned char **pp,
     const unsigned char *end)
 {
     int                   digit;
-    unsigned              c, state, reported;
+    unsigned              c, state, reported, named;
     const unsigned char  *p, *q, *from;
     ollama_scan_token_e   token;
 
@@ -55,6 +55,7 @@ ollama_scan_next(ollama_scan_t *s, const unsigned char **pp,
     p = from;
     state = s->state;
     reported = s->depth <= s->report;
+    named = reported || s->depth <= s->names;
     token = OLLAMA_SCAN_MORE;
 
     while (p != end) {
@@ -120,7 +121,7 @@ ollama_scan_next(ollama_scan_t *s, const unsigned char **pp,
                 state = (c == '{') ? scan_first_name : scan_first_value;
                 p++;
 
-                if (reported) {
+                if (named) {
                     token = (c == '{') ? OLLAMA_SCAN_OBJECT : OLLAMA_SCAN_ARRAY;
                     goto done;
                 }
@@ -225,7 +226,7 @@ ollama_scan_next(ollama_scan_t *s, const unsigned char **pp,
         case scan_string:
             q = ollama_scan_plain(p, end);
 
-            if (reported && (s->key || s->want_text)) {
+            if (named && (s->key || s->want_text)) {
                 s->text = p;
                 s->text_len = q - p;
                 s->text_start = s->offset + (p - from);
@@ -249,7 +250,7 @@ ollama_scan_next(ollama_scan_t *s, const unsigned char **pp,
                 p++;
                 state = s->key ? scan_colon : scan_after;
 
-                if (reported) {
+                if (named && (reported || s->key || s->want_text)) {
                     s->end = s->offset + (p - from);
                     s->want_text = 0;
                     token = s->key ? OLLAMA_SCAN_KEY : OLLAMA_SCAN_STRING;
@@ -322,7 +323,7 @@ ollama_scan_next(ollama_scan_t *s, const unsigned char **pp,
 
         escape:
 
-            if (reported && (s->key || s->want_text)) {
+            if (named && (s->key || s->want_text)) {
                 token = OLLAMA_SCAN_ESCAPE;
                 goto done;
             }
@@ -469,6 +470,7 @@ ollama_scan_next(ollama_scan_t *s, const unsigned char **pp,
         s->empty = (state != scan_after);
         s->depth--;
         reported = s->depth <= s->report;
+        named = reported || s->depth <= s->names;
         s->end = s->offset + (p - from);
         token = s->object ? OLLAMA_SCAN_OBJECT_END : OLLAMA_SCAN_ARRAY_END;
 

@@ -16,6 +16,10 @@
  * call gives it again.  Once `done` is set, the object is complete, and only
  * white space may follow.
  *
+ * Where to look deeper, `names` is set to a greater depth: down to it names are
+ * reported, the brackets that open, and strings with `want_text`, and nothing
+ * else, so that what is passed by costs little.
+ *
  * Depth is the number of brackets that are open: 1 at the members of the
  * outermost object.  OBJECT and ARRAY count their own bracket, .._END does not,
  * so that both are reported if the members around them are.
@@ -63,6 +67,7 @@ typedef enum {
 
 typedef struct {
     unsigned              report;     /* the caller's to change */
+    unsigned              names;
     unsigned              want_text;
 
     /* the token */

@@ -45,7 +45,17 @@
  * families, and are added to it for Anthropic.  The last value that is not
  * zero holds; nothing is ever summed up over the chunks of an answer.
  * Anthropic's message_start only estimates the prompt: a later usage object
- * which counts input tokens replaces all three numbers at once.
+ * which counts input tokens replaces all three numbers at once.  Without one,
+ * the smaller of its estimate and ours is taken: pictures are text to some.
+ *
+ * A count is a whole number from 1 to OLLAMA_USAGE_COUNT_MAX.  Anything else
+ * (0, below 0, a fraction, 1e30, a string) says nothing, as if the member were
+ * not there.
+ *
+ * The form of an answer is what its first bytes say (form.h); what its
+ * Content-Type says holds where these say nothing.  A line that is followed by
+ * another document makes NDJSON of JSON, and a first line in which the document
+ * does not end makes JSON of NDJSON.
  *
  * Certainty
  *
@@ -56,10 +66,23 @@
  *                not be read
  *     NONE       no tokens are due: no inference, an error, a preload
  *
+ * Of each half apart: where the final count is there for one half and not for
+ * the other, the other one is ESTIMATED.  A prompt always has tokens (a model
+ * of the cloud says 0 each time), a completion has some if there was text.
+ * `certainty` is the weaker of both.
+ *
  * The model's name and the text of an error are unescaped, any bytes.
  *
- * For PARTIAL and ESTIMATED ollama_usage_tokens() makes an estimate from the
- * bytes of text that were streamed; the record marks it as one.
+ * For PARTIAL and ESTIMATED ollama_usage_tokens() makes an estimate, of the
+ * prompt from the request, of the completion from the bytes of text that were
+ * streamed; the record marks it as one.
+ *
+ * Bytes that are no text
+ *
+ * A picture of 1.5 MB is not half a million tokens.  What a request carries
+ * beside text (request_media.h says where) counts by the piece, whatever its
+ * size: about what the cloud's models make of a picture that they have scaled
+ * down, of a few pages, of a minute of speech.
  */
 
 #ifndef OLLAMA_USAGE_H_INCLUDED
@@ -70,11 +93,15 @@
 
 
 #define OLLAMA_USAGE_BYTES_PER_TOKEN  4
+#define OLLAMA_USAGE_PICTURE          1600    /* tokens each */
+#define OLLAMA_USAGE_DOCUMENT         8000    /* a PDF, and any other file */
+#define OLLAMA_USAGE_AUDIO            1600
+#define OLLAMA_USAGE_COUNT_MAX        100000000
 #define OLLAMA_USAGE_MODEL_MAX        255
 #define OLLAMA_USAGE_ERROR_MAX        200
 
 
-/* The form of the answer, from its Content-Type. */
+/* The form of the answer, as its Content-Type has it. */
 
 typedef enum {
     OLLAMA_FORMAT_OTHER = 0,        /* not read */
@@ -115,9 +142,13 @@ typedef struct {
                                            arguments, unescaped */
     uint64_t            documents;      /* complete JSON objects read */
 
-    ollama_certainty_e  certainty;
+    ollama_certainty_e  certainty;      /* the weaker of the two: */
+    ollama_certainty_e  prompt_certainty;
+    ollama_certainty_e  completion_certainty;
 
     unsigned            usage:1;        /* a count that is not zero was seen */
+    unsigned            start:1;        /* anthropic: of the prompt only what
+                                           message_start has was seen */
     unsigned            terminal:1;     /* the answer came to its end */
     unsigned            error:1;        /* an error object or line was seen */
     unsigned            unreadable:1;   /* bytes that are not the format */
@@ -152,15 +183,16 @@ int ollama_usage_only_text(const ollama_usage_t *u);
 const ollama_usage_result_t *ollama_usage_result(const ollama_usage_t *u);
 
 /*
- * The numbers to book, estimates where the answer gives none: request_bytes
- * (of the body) stand for the prompt, content_bytes for the completion.
+ * The numbers to book, estimates where the answer gives none: what the request
+ * is likely to be (asked, in tokens) stands for the prompt, content_bytes for
+ * the completion.
  */
-void ollama_usage_tokens(const ollama_usage_result_t *res,
-    uint64_t request_bytes, uint64_t *prompt, uint64_t *completion);
+void ollama_usage_tokens(const ollama_usage_result_t *res, uint64_t asked,
+    uint64_t *prompt, uint64_t *completion);
 
 /* The same while the answer is still coming. */
-void ollama_usage_so_far(const ollama_usage_result_t *res,
-    uint64_t request_bytes, uint64_t *prompt, uint64_t *completion);
+void ollama_usage_so_far(const ollama_usage_result_t *res, uint64_t asked,
+    uint64_t *prompt, uint64_t *completion);
 
 /* Tokens that so many bytes of text are likely to be. */
 uint64_t ollama_usage_estimate(uint64_t bytes);
