@@ -1,4 +1,4 @@
-#include "usage.h"
+#include "form.h"
 #include "usage_document.h"
 #include "usage_shape.h"
 
@@ -30,6 +30,8 @@ typedef enum {
 struct ollama_usage_s {
     ollama_usage_answer_t     answer;
 
+    ollama_form_t             form;     /* until it is known */
+
     usage_line_e              line;
     unsigned                  matched;  /* of "data", of "[DONE]" */
     unsigned                  cr;       /* the last byte was one */
@@ -43,6 +45,13 @@ struct ollama_usage_s {
 };
 
 
+static ollama_certainty_e usage_certainty(const ollama_usage_answer_t *a);
+static void usage_form(ollama_usage_t *u, const unsigned char **p,
+    const unsigned char *end);
+static void usage_read(ollama_usage_t *u, const unsigned char *p,
+    const unsigned char *end);
+static void usage_json(ollama_usage_t *u, const unsigned char *p,
+    const unsigned char *end);
 static void usage_sse(ollama_usage_t *u, const unsigned char *p,
     const unsigned char *end);
 static const unsigned char *usage_event(ollama_usage_t *u,
@@ -51,8 +60,8 @@ static void usage_ndjson(ollama_usage_t *u, const unsigned char *p,
     const unsigned char *end);
 static int usage_may_end(const unsigned char *p, const unsigned char *end,
     unsigned char last);
-static void usage_payload(ollama_usage_t *u, const unsigned char *p,
-    const unsigned char *end);
+static const unsigned char *usage_payload(ollama_usage_t *u,
+    const unsigned char *p, const unsigned char *end);
 static void usage_object(ollama_usage_t *u);
 static void usage_boundary(ollama_usage_t *u);
 static void usage_drop(ollama_usage_t *u);
@@ -112,11 +121,14 @@ ollama_usage_reset(ollama_usage_t *u, ollama_usage_format_e format,
     a->loaded = 0;
     a->finished = 0;
     a->final = 0;
+    a->guessed = 0;
     a->input = 0;
     a->read = 0;
     a->creation = 0;
 
     usage_drop(u);
+
+    ollama_form_init(&u->form);
 
     u->line = line_field;
     u->matched = 0;
@@ -139,31 +151,13 @@ ollama_usage_feed(ollama_usage_t *u, const unsigned char *p, size_t n)
         return;
     }
 
-    switch (u->answer.format) {
+    end = p + n;
 
-    case OLLAMA_FORMAT_SSE:
-        usage_sse(u, p, p + n);
-        break;
-
-    case OLLAMA_FORMAT_NDJSON:
-        usage_ndjson(u, p, p + n);
-        break;
-
-    case OLLAMA_FORMAT_JSON:
-        end = p + n;
-
-        if (n && *p == '{' && u->payload == payload_start
-            && usage_may_end(p, end, '}'))
-        {
-            (void) ollama_usage_shape_read(&u->answer, &u->shape, &p, end);
-        }
-
-        usage_payload(u, p, end);
-        break;
-
-    default:
-        break;
+    if (!u->form.known) {
+        usage_form(u, &p, end);
     }
+
+    usage_read(u, p, end);
 
     u->only_text = (u->text == n);
 }
@@ -179,6 +173,7 @@ ollama_usage_only_text(const ollama_usage_t *u)
 void
 ollama_usage_finish(ollama_usage_t *u)
 {
+    ollama_certainty_e      certainty;
     ollama_usage_answer_t  *a;
     ollama_usage_result_t  *res;
 
@@ -188,7 +183,6 @@ ollama_usage_finish(ollama_usage_t *u)
     if (a->family == OLLAMA_USAGE_FAMILY_NONE
         || a->format == OLLAMA_FORMAT_OTHER)
     {
-        res->certainty = OLLAMA_CERTAINTY_NONE;
         return;
     }
 
@@ -198,23 +192,27 @@ ollama_usage_finish(ollama_usage_t *u)
         u->payload = payload_junk;
     }
 
-    if (res->usage && a->final) {
-        res->certainty = OLLAMA_CERTAINTY_EXACT;
+    certainty = usage_certainty(a);
 
-    } else if (res->error) {
-        res->certainty = (a->format == OLLAMA_FORMAT_JSON)
-                         ? OLLAMA_CERTAINTY_NONE : OLLAMA_CERTAINTY_PARTIAL;
+    res->prompt_certainty = certainty;
+    res->completion_certainty = certainty;
 
-    } else if (res->terminal) {
-        res->certainty = a->loaded ? OLLAMA_CERTAINTY_NONE
-                                   : OLLAMA_CERTAINTY_ESTIMATED;
+    if (certainty == OLLAMA_CERTAINTY_EXACT) {
 
-    } else if (res->unreadable && res->documents == 0) {
-        res->certainty = OLLAMA_CERTAINTY_ESTIMATED;
+        if (res->prompt == 0 || a->guessed) {
+            res->prompt_certainty = OLLAMA_CERTAINTY_ESTIMATED;
 
-    } else {
-        res->certainty = OLLAMA_CERTAINTY_PARTIAL;
+        } else if (res->cached > res->prompt) {
+            res->cached = res->prompt;
+        }
+
+        if (res->completion == 0 && res->content_bytes) {
+            res->completion_certainty = OLLAMA_CERTAINTY_ESTIMATED;
+        }
     }
+
+    res->certainty = (res->prompt_certainty < res->completion_certainty)
+                     ? res->prompt_certainty : res->completion_certainty;
 }
 
 
@@ -225,142 +223,123 @@ ollama_usage_result(const ollama_usage_t *u)
 }
 
 
-void
-ollama_usage_tokens(const ollama_usage_result_t *res, uint64_t request_bytes,
-    uint64_t *prompt, uint64_t *completion)
+/* Of the answer as a whole, with both halves taken together. */
+
+static ollama_certainty_e
+usage_certainty(const ollama_usage_answer_t *a)
 {
-    if (res->certainty == OLLAMA_CERTAINTY_PARTIAL
-        || res->certainty == OLLAMA_CERTAINTY_ESTIMATED)
-    {
-        ollama_usage_so_far(res, request_bytes, prompt, completion);
+    const ollama_usage_result_t  *res;
+
+    res = &a->result;
+
+    if (res->usage && a->final) {
+        return OLLAMA_CERTAINTY_EXACT;
+    }
+
+    if (res->error) {
+        return (a->format == OLLAMA_FORMAT_JSON) ? OLLAMA_CERTAINTY_NONE
+                                                 : OLLAMA_CERTAINTY_PARTIAL;
+    }
+
+    if (res->terminal) {
+        return a->loaded ? OLLAMA_CERTAINTY_NONE : OLLAMA_CERTAINTY_ESTIMATED;
+    }
+
+    if (res->unreadable && res->documents == 0) {
+        return OLLAMA_CERTAINTY_ESTIMATED;
+    }
+
+    return OLLAMA_CERTAINTY_PARTIAL;
+}
+
+
+/* What it passes over is not needed, but for the name of a field. */
+
+static void
+usage_form(ollama_usage_t *u, const unsigned char **p,
+    const unsigned char *end)
+{
+    ollama_form_t          *f;
+    const unsigned char    *start;
+    ollama_usage_answer_t  *a;
+
+    a = &u->answer;
+    f = &u->form;
+    start = *p;
+
+    if (!ollama_form_next(f, p, end)) {
         return;
     }
 
-    *prompt = res->prompt;
-    *completion = res->completion;
+    if (f->format == OLLAMA_FORMAT_SSE) {
+        a->format = OLLAMA_FORMAT_SSE;
+
+    } else if (f->format == OLLAMA_FORMAT_JSON
+               && (a->format != OLLAMA_FORMAT_NDJSON
+                   || a->family != OLLAMA_USAGE_FAMILY_NATIVE))
+    {
+        a->format = OLLAMA_FORMAT_JSON;
+    }
+
+    if ((size_t) (*p - start) >= f->held) {
+        *p -= f->held;
+        return;
+    }
+
+    usage_read(u, (const unsigned char *) f->name,
+               (const unsigned char *) f->name + f->held);
 }
 
 
-void
-ollama_usage_so_far(const ollama_usage_result_t *res, uint64_t request_bytes,
-    uint64_t *prompt, uint64_t *completion)
+static void
+usage_read(ollama_usage_t *u, const unsigned char *p,
+    const unsigned char *end)
 {
-    uint64_t  bytes, tokens;
+    switch (u->answer.format) {
 
-    *prompt = res->prompt;
-    *completion = res->completion;
+    case OLLAMA_FORMAT_SSE:
+        usage_sse(u, p, end);
+        break;
 
-    if (*prompt == 0) {
-        *prompt = ollama_usage_estimate(request_bytes);
-    }
+    case OLLAMA_FORMAT_NDJSON:
+        usage_ndjson(u, p, end);
+        break;
 
-    bytes = (res->unreadable && res->documents == 0) ? res->bytes
-                                                     : res->content_bytes;
-
-    tokens = ollama_usage_estimate(bytes);
-
-    if (*completion < tokens) {
-        *completion = tokens;
-    }
-}
-
-
-uint64_t
-ollama_usage_estimate(uint64_t bytes)
-{
-    return (bytes + OLLAMA_USAGE_BYTES_PER_TOKEN - 1)
-           / OLLAMA_USAGE_BYTES_PER_TOKEN;
-}
-
-
-ollama_usage_format_e
-ollama_usage_format(const char *content_type, size_t n)
-{
-    size_t    i;
-    char      name[24];
-    unsigned  id;
-
-    static const ollama_usage_word_t  types[] = {
-        ollama_usage_entry("application/json", OLLAMA_FORMAT_JSON),
-        ollama_usage_entry("application/jsonl", OLLAMA_FORMAT_NDJSON),
-        ollama_usage_entry("text/event-stream", OLLAMA_FORMAT_SSE),
-        ollama_usage_entry("application/ndjson", OLLAMA_FORMAT_NDJSON),
-        ollama_usage_entry("application/x-ndjson", OLLAMA_FORMAT_NDJSON),
-        { NULL, 0, OLLAMA_FORMAT_OTHER }
-    };
-
-    for (i = 0; i < n && i < sizeof(name); i++) {
-        if (content_type[i] == ';' || content_type[i] == ' '
-            || content_type[i] == '\t')
-        {
-            break;
-        }
-    }
-
-    n = i;
-    id = ollama_usage_word(types, content_type, n, OLLAMA_FORMAT_OTHER);
-
-    if (id == OLLAMA_FORMAT_OTHER) {
-
-        for (i = 0; i < n; i++) {
-            name[i] = content_type[i];
-
-            if (name[i] >= 'A' && name[i] <= 'Z') {
-                name[i] |= 0x20;
-            }
-        }
-
-        id = ollama_usage_word(types, name, n, OLLAMA_FORMAT_OTHER);
-    }
-
-    return (ollama_usage_format_e) id;
-}
-
-
-ollama_usage_family_e
-ollama_usage_family(const unsigned char *path, size_t n)
-{
-    const char  *p = (const char *) path;
-
-    if (n >= 5 && memcmp(p, "/api/", 5) == 0) {
-        return OLLAMA_USAGE_FAMILY_NATIVE;
-    }
-
-    if (n < 4 || memcmp(p, "/v1/", 4) != 0) {
-        return OLLAMA_USAGE_FAMILY_NONE;
-    }
-
-    p += 4;
-    n -= 4;
-
-    if (n >= 8 && memcmp(p, "messages", 8) == 0 && (n == 8 || p[8] == '/')) {
-        return OLLAMA_USAGE_FAMILY_ANTHROPIC;
-    }
-
-    if (n >= 9 && memcmp(p, "responses", 9) == 0 && (n == 9 || p[9] == '/')) {
-        return OLLAMA_USAGE_FAMILY_RESPONSES;
-    }
-
-    return OLLAMA_USAGE_FAMILY_OPENAI;
-}
-
-
-const char *
-ollama_certainty_name(ollama_certainty_e certainty)
-{
-    switch (certainty) {
-
-    case OLLAMA_CERTAINTY_EXACT:
-        return "exact";
-
-    case OLLAMA_CERTAINTY_PARTIAL:
-        return "partial";
-
-    case OLLAMA_CERTAINTY_ESTIMATED:
-        return "estimated";
+    case OLLAMA_FORMAT_JSON:
+        usage_json(u, p, end);
+        break;
 
     default:
-        return "none";
+        break;
+    }
+}
+
+
+static void
+usage_json(ollama_usage_t *u, const unsigned char *p,
+    const unsigned char *end)
+{
+    ollama_usage_answer_t  *a;
+
+    a = &u->answer;
+
+    if (p != end && *p == '{' && u->payload == payload_start
+        && a->result.documents == 0 && usage_may_end(p, end, '}'))
+    {
+        (void) ollama_usage_shape_read(a, &u->shape, &p, end);
+    }
+
+    while (p != end) {
+
+        if (u->payload == payload_start && *p == '{'
+            && a->result.documents && a->family == OLLAMA_USAGE_FAMILY_NATIVE)
+        {
+            a->format = OLLAMA_FORMAT_NDJSON;
+            usage_ndjson(u, p, end);
+            return;
+        }
+
+        p = usage_payload(u, p, end);
     }
 }
 
@@ -444,7 +423,7 @@ usage_sse(ollama_usage_t *u, const unsigned char *p, const unsigned char *end)
             }
 
             if (u->line == line_data) {
-                usage_payload(u, p, q);
+                (void) usage_payload(u, p, q);
             }
 
             p = q;
@@ -454,7 +433,7 @@ usage_sse(ollama_usage_t *u, const unsigned char *p, const unsigned char *end)
             }
 
             if (u->line == line_data) {
-                usage_payload(u, newline, newline + 1);
+                (void) usage_payload(u, newline, newline + 1);
             }
 
             break;
@@ -533,11 +512,20 @@ usage_ndjson(ollama_usage_t *u, const unsigned char *p,
         q = memchr(p, '\n', end - p);
 
         if (q == NULL) {
-            usage_payload(u, p, end);
+            (void) usage_payload(u, p, end);
             return;
         }
 
-        usage_payload(u, p, q);
+        (void) usage_payload(u, p, q);
+
+        if (u->payload == payload_object && u->answer.result.documents == 0
+            && !u->answer.result.unreadable)
+        {
+            u->answer.format = OLLAMA_FORMAT_JSON;
+            usage_json(u, q, end);
+            return;
+        }
+
         usage_boundary(u);
 
         p = q + 1;
@@ -555,7 +543,9 @@ usage_may_end(const unsigned char *p, const unsigned char *end,
 }
 
 
-static void
+/* Stops at `end`, or behind a plain document. */
+
+static const unsigned char *
 usage_payload(ollama_usage_t *u, const unsigned char *p,
     const unsigned char *end)
 {
@@ -566,6 +556,10 @@ usage_payload(ollama_usage_t *u, const unsigned char *p,
         case payload_start:
             if (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r') {
                 p++;
+
+                if (u->answer.format == OLLAMA_FORMAT_JSON) {
+                    return p;
+                }
 
             } else if (*p == '{') {
                 usage_object(u);
@@ -607,6 +601,11 @@ usage_payload(ollama_usage_t *u, const unsigned char *p,
             case OLLAMA_JSON_READER_DONE:
                 u->document = NULL;
                 u->payload = payload_start;
+
+                if (u->answer.format == OLLAMA_FORMAT_JSON) {
+                    return p;
+                }
+
                 break;
 
             case OLLAMA_JSON_READER_BROKEN:
@@ -621,9 +620,11 @@ usage_payload(ollama_usage_t *u, const unsigned char *p,
             break;
 
         default:
-            return;
+            return end;
         }
     }
+
+    return p;
 }
 
 

@@ -4,7 +4,6 @@
 #include <string.h>
 
 
-#define FACTS_COUNT_MAX  (1ULL << 53)
 #define FACTS_WORD_MAX   64
 
 
@@ -154,6 +153,17 @@ ollama_usage_facts_string(ollama_usage_answer_t *a, ollama_usage_facts_t *f,
 
         break;
 
+    case key_input_tokens:
+
+        /* a count that is none, but it was to be one */
+
+        if (place == place_usage) {
+            f->counts.has_prompt = 1;
+            f->counts.refused = 1;
+        }
+
+        break;
+
     case key_message:
         if (place == place_error) {
             facts_error(a, text, len);
@@ -236,6 +246,7 @@ ollama_usage_facts_number(ollama_usage_answer_t *a, ollama_usage_facts_t *f,
             if (a->family != OLLAMA_USAGE_FAMILY_OPENAI) {
                 counts->prompt = n;
                 counts->has_prompt = 1;
+                counts->refused = (n == 0 && (len != 1 || text[0] != '0'));
             }
 
             break;
@@ -243,7 +254,6 @@ ollama_usage_facts_number(ollama_usage_answer_t *a, ollama_usage_facts_t *f,
         case key_output_tokens:
             if (a->family != OLLAMA_USAGE_FAMILY_OPENAI) {
                 counts->completion = n;
-                counts->has_completion = 1;
             }
 
             break;
@@ -314,6 +324,9 @@ ollama_usage_facts_of_string(ollama_usage_place_e place,
     case place_error:
     case place_choice:
         return key != key_none;
+
+    case place_usage:
+        return key == key_input_tokens;
 
     default:
         return 0;
@@ -477,12 +490,14 @@ facts_commit_anthropic(ollama_usage_answer_t *a, ollama_usage_facts_t *f,
     res = &a->result;
     counts = &f->counts;
 
-    if (counts->has_prompt
+    if (counts->has_prompt && !counts->refused
         && (counts->prompt || counts->cached || counts->creation))
     {
         a->input = counts->prompt;
         a->read = counts->cached;
         a->creation = counts->creation;
+        a->guessed = 0;
+        res->start = (around != place_root);
 
     } else {
         if (counts->cached) {
@@ -491,6 +506,10 @@ facts_commit_anthropic(ollama_usage_answer_t *a, ollama_usage_facts_t *f,
 
         if (counts->creation) {
             a->creation = counts->creation;
+        }
+
+        if (counts->has_prompt && around == place_root) {
+            a->guessed = 1;
         }
     }
 
@@ -507,9 +526,7 @@ facts_commit_anthropic(ollama_usage_answer_t *a, ollama_usage_facts_t *f,
 
     /* message_start gives an estimate of the prompt, and nothing else */
 
-    if (around == place_root && counts->has_completion
-        && (counts->prompt || counts->completion))
-    {
+    if (around == place_root && (counts->prompt || counts->completion)) {
         a->final = 1;
     }
 }
@@ -523,7 +540,7 @@ facts_error(ollama_usage_answer_t *a, const void *text, size_t len)
 }
 
 
-/* Not below 0, no fractions, and nothing that could overflow a sum. */
+/* 0: it is no count.  A whole number may be written as 12.0 or 1.2e1. */
 
 static uint64_t
 facts_value(const unsigned char *text, size_t len)
@@ -538,8 +555,8 @@ facts_value(const unsigned char *text, size_t len)
     for (i = 0; i < len && text[i] >= '0' && text[i] <= '9'; i++) {
         n = n * 10 + (text[i] - '0');
 
-        if (n > FACTS_COUNT_MAX) {
-            n = FACTS_COUNT_MAX;
+        if (n > OLLAMA_USAGE_COUNT_MAX) {
+            return 0;
         }
     }
 
@@ -556,7 +573,13 @@ facts_value(const unsigned char *text, size_t len)
 
     d = strtod(buf, NULL);
 
-    return (d < (double) FACTS_COUNT_MAX) ? (uint64_t) d : FACTS_COUNT_MAX;
+    if (!(d >= 1 && d <= OLLAMA_USAGE_COUNT_MAX)) {
+        return 0;
+    }
+
+    n = (uint64_t) d;
+
+    return ((double) n == d) ? n : 0;
 }
 
 

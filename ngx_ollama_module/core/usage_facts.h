@@ -23,6 +23,8 @@ typedef struct {
     unsigned                loaded;     /* native: done, but nothing to count */
     unsigned                finished;   /* openai: a finish_reason was given */
     unsigned                final;      /* the counts are the last ones */
+    unsigned                guessed;    /* anthropic: the prompt is but that of
+                                           message_start, and later it was 0 */
     uint64_t                input;      /* anthropic: the prompt's parts */
     uint64_t                read;
     uint64_t                creation;
@@ -38,7 +40,7 @@ typedef struct {
     uint64_t  creation;
     uint64_t  reasoning;
     unsigned  has_prompt:1;
-    unsigned  has_completion:1;
+    unsigned  refused:1;            /* its input_tokens are no count, nor 0 */
 } ollama_usage_counts_t;
 
 
