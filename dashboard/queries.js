@@ -86,17 +86,20 @@ export function attempts(q) {
 
 const sure = { exact: "", partial: "broke off before the count", estimated: "estimated", none: "" };
 
+// "≈ 12" where nobody has said it
+const about = (n, certainty) => (sure[certainty] ? `≈ ${num(n)}` : num(n));
+
 function completion(q) {
-  const about = q.certainty === "partial" || q.certainty === "estimated";
-  return h("td", { class: "q-completion n", title: sure[q.certainty] || null },
-    about ? `≈ ${num(q.completion_tokens)}` : num(q.completion_tokens));
+  return h("td", { class: "q-completion n", title: sure[q.completion_certainty] || null },
+    about(q.completion_tokens, q.completion_certainty));
 }
 
 function prompt(q) {
-  return h("td", {
-    class: "q-prompt n", title: q.cached_tokens ? `${num(q.cached_tokens)} of them cached` : null,
-  }, q.cached_tokens ? h("span", { class: "cached" }, `${num(q.cached_tokens)} cached of `) : null,
-  num(q.prompt_tokens));
+  const cached = q.cached_tokens ? `${num(q.cached_tokens)} of them cached` : null;
+  const title = [sure[q.prompt_certainty], cached].filter(Boolean).join(", ");
+  return h("td", { class: "q-prompt n", title: title || null },
+    q.cached_tokens ? h("span", { class: "cached" }, `${num(q.cached_tokens)} cached of `) : null,
+    about(q.prompt_tokens, q.prompt_certainty));
 }
 
 // One row is in the order of Tab; the arrows go on from there.

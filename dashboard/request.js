@@ -55,7 +55,7 @@ function times(q) {
 function speed(q) {
   const took = parts(q).find(([name]) => name === "stream")?.[2] ?? 0;
   if (!q.streamed || !q.completion_tokens || took < RATE_MS) return null;
-  return `${q.certainty === "exact" ? "" : "≈ "}${decimal(q.completion_tokens / took * 1000)} tokens/s`;
+  return `${q.completion_certainty === "exact" ? "" : "≈ "}${decimal(q.completion_tokens / took * 1000)} tokens/s`;
 }
 
 /* ---- facts ---- */
@@ -70,6 +70,13 @@ const ends = { client_gone: "the client hung up", upstream_gone: "the cloud hung
   stream_error: "an error inside the stream", proxy_stopped: "nginx was stopped",
   worker_gone: "its nginx worker was killed" };
 const broken = ["upstream_gone", "stream_error", "proxy_stopped", "worker_gone"];
+
+function counted(q) {
+  const halves = [["prompt", q.prompt_certainty], ["completion", q.completion_certainty]]
+    .map(([half, c]) => [half, sure[c] ?? c]);
+  return halves[0][1] === halves[1][1] ? halves[0][1]
+    : halves.map(([half, words]) => `${half} ${words}`).join("; ");
+}
 
 // "200, answered", "429, refused by the proxy itself"
 function outcome(q) {
@@ -155,7 +162,7 @@ function facts(q) {
     item("Key", q.key ?? "–", same("same key", "f-key", q.key_fingerprint, q.key)),
     item("Status", outcome(q)),
     item("Tokens", `${num(q.prompt_tokens)} prompt (${num(q.cached_tokens)} cached), ${num(q.completion_tokens)} completion`),
-    item("Counted", sure[q.certainty] ?? q.certainty),
+    item("Counted", counted(q)),
     item("Streamed", q.streamed ? "yes" : "no", rate && `, ${rate}`),
     item("Bytes", `${bytes(q.bytes_in)} in, ${bytes(q.bytes_out)} out`),
     q.user_agent ? wide("User-Agent", q.user_agent) : null,

@@ -352,6 +352,12 @@ static int attempts(struct json *j, const struct state *state, const char *s,
     return told > all ? told : all;
 }
 
+static void field_certainty(struct json *j, const char *name, int certainty) {
+    field_text(j, name, certainty >= 0 && certainty < 4
+                            ? certainties[certainty]
+                            : "unknown");
+}
+
 void api_query(struct json *j, const struct state *state,
                const struct store_row *r) {
     json_begin(j, '{');
@@ -378,9 +384,9 @@ void api_query(struct json *j, const struct state *state,
     field_number(j, "completion_tokens", r->completion);
     field_number(j, "cached_tokens", r->cached);
     field_number(j, "total_tokens", r->prompt + r->completion);
-    field_text(j, "certainty",
-               r->certainty >= 0 && r->certainty < 4 ? certainties[r->certainty]
-                                                     : "unknown");
+    field_certainty(j, "certainty", r->certainty);
+    field_certainty(j, "prompt_certainty", r->prompt_certainty);
+    field_certainty(j, "completion_certainty", r->completion_certainty);
     json_member(j, "streamed");
     json_bool(j, r->streamed);
     field_maybe(j, "queue_ms", r->queue);

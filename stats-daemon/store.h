@@ -51,7 +51,7 @@
 #include <stdint.h>
 
 #define STORE_FILE       "usage.db"
-#define STORE_SCHEMA     3
+#define STORE_SCHEMA     4
 #define STORE_READ_MAX   2000
 #define STORE_NAMES_FREE 1000
 #define STORE_NAMES_MAX  20000
@@ -186,6 +186,7 @@ struct store_row {
     uint32_t key;
     int key_index;
     int status, certainty, end, streamed;
+    int prompt_certainty, completion_certainty; /* certainty: the weaker */
     int attempts_all; /* of which the first and the last are in attempts */
     int64_t prompt, completion, cached, bytes_in, bytes_out;
     int64_t queue, connect, first_token, total; /* -1: did not come to it */

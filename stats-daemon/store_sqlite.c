@@ -167,6 +167,11 @@ static const char *const migrations[STORE_SCHEMA] = {
     "ALTER TABLE request ADD COLUMN attempts_all INTEGER;"
     "CREATE UNIQUE INDEX request_rid ON request(instance, rid)"
     " WHERE attempts_all IS NOT NULL;",
+
+    /* how sure each half of the tokens is; of the rows that are there already
+     * both halves are as sure as the whole. */
+    "ALTER TABLE request ADD COLUMN prompt_certainty INTEGER;"
+    "ALTER TABLE request ADD COLUMN completion_certainty INTEGER;",
 };
 
 #define ADD_COUNTS                                           \
@@ -180,7 +185,7 @@ static const char *const migrations[STORE_SCHEMA] = {
 static const char *const write_sql[WRITE_STATEMENTS] = {
     [WRITE_REQUEST] =
         "INSERT INTO request VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,"
-        "?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27)"
+        "?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,?29)"
         " ON CONFLICT(instance, rid) WHERE attempts_all IS NOT NULL DO NOTHING",
     [WRITE_BODY] =
         "INSERT INTO body(instance, rid, time, size, stored, truncated)"
@@ -839,6 +844,11 @@ static void add_counts(struct store_counts *to, const struct store_counts *n) {
     to->estimated += n->estimated;
 }
 
+static int is_estimate(int certainty) {
+    return certainty == OLLAMA_RECORD_ESTIMATED ||
+           certainty == OLLAMA_RECORD_PARTIAL;
+}
+
 enum store_result store_request(struct store *s, uint64_t instance,
                                 const ollama_record_request_t *q) {
     struct profile *p;
@@ -862,9 +872,8 @@ enum store_result store_request(struct store *s, uint64_t instance,
         .completion = bounded(q->completion),
         .cached = bounded(q->cached),
     };
-    if (q->certainty == OLLAMA_RECORD_ESTIMATED ||
-        q->certainty == OLLAMA_RECORD_PARTIAL)
-        n.estimated = n.prompt + n.completion;
+    if (is_estimate(q->prompt_certainty)) n.estimated += n.prompt;
+    if (is_estimate(q->completion_certainty)) n.estimated += n.completion;
 
     sqlite3_bind_int64(st, 1, s->next_id);
     sqlite3_bind_int64(st, 2, time);
@@ -905,6 +914,8 @@ enum store_result store_request(struct store *s, uint64_t instance,
     else
         sqlite3_bind_null(st, 26);
     sqlite3_bind_int(st, 27, q->attempts_all);
+    sqlite3_bind_int(st, 28, q->prompt_certainty);
+    sqlite3_bind_int(st, 29, q->completion_certainty);
 
     r = run(s, st);
     if (r != STORE_OK) return r;

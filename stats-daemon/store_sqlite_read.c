@@ -17,7 +17,9 @@
     " r.reason, k.fingerprint, k.position, o.status % 1000, r.certainty, r.ending," \
     " r.streamed, r.prompt, r.completion, r.cached, r.bytes_in, r.bytes_out,"       \
     " r.queue, r.connect, r.first_token, r.total, b.size, b.time,"                  \
-    " b.truncated, r.attempts_all FROM request r"                                   \
+    " b.truncated, r.attempts_all,"                                                 \
+    " coalesce(r.prompt_certainty, r.certainty),"                                   \
+    " coalesce(r.completion_certainty, r.certainty) FROM request r"                 \
     " CROSS JOIN combo o ON o.id = r.combo"                                         \
     " CROSS JOIN series s ON s.id = o.series"                                       \
     " CROSS JOIN model m ON m.id = s.model"                                         \
@@ -375,6 +377,8 @@ static void give_row(sqlite3_stmt *st, store_row_cb *cb, void *arg) {
         .body_time = or_minus(st, 31),
         .body_truncated = (int)number(st, 32),
         .attempts_all = (int)number(st, 33),
+        .prompt_certainty = (int)number(st, 34),
+        .completion_certainty = (int)number(st, 35),
     };
     cb(arg, &row);
 }

@@ -60,6 +60,7 @@ is_deeply($q, {
     key_fingerprint => '00000b0b', status => 200, end => 'done',
     reason => undef, prompt_tokens => 100, completion_tokens => 20,
     cached_tokens => 60, total_tokens => 120, certainty => 'exact',
+    prompt_certainty => 'exact', completion_certainty => 'exact',
     streamed => JSON::PP::true, queue_ms => 5, connect_ms => 6,
     first_token_ms => 700, total_ms => 8000, bytes_in => 1234,
     bytes_out => 5678, upstream_id => 'req-9', user_agent => 'curl/8',
@@ -233,12 +234,23 @@ $f->request(seq => ++$seq, model => 'est', certainty => 1, prompt => 7,
 $f->request(seq => ++$seq, model => 'est', certainty => 2, prompt => 10);
 $f->request(seq => ++$seq, model => 'est', certainty => 3, prompt => 100);
 $f->request(seq => ++$seq, model => 'est', certainty => 0, status => 500);
+$f->request(seq => ++$seq, model => 'est', certainty => 1, prompt => 2000,
+            prompt_certainty => 1, completion_certainty => 3,
+            completion => 50000);
+$f->request(seq => ++$seq, model => 'est', certainty => 1, prompt => 50000,
+            prompt_certainty => 3, completion_certainty => 1,
+            completion => 3000);
 $f->request(seq => ++$seq, model => 'est', end => 2, status => 499);
 $f->request(seq => ++$seq, model => 'est', end => 4);
 $f->acked($seq);
 ($hour) = grep { $_->{model} eq 'est' } @{ $s->json('/stats') };
-is($hour->{estimated_tokens}, 18, 'tokens that nobody vouches for');
-is($hour->{requests}, 6, 'all requests count');
+is($hour->{estimated_tokens}, 5018, 'tokens that nobody vouches for');
+is($hour->{requests}, 8, 'all requests count');
+is_deeply([ map { join ' ', @$_{qw/ prompt_certainty completion_certainty
+                                    certainty /} }
+                reverse @{ $s->json('/queries?model=est&limit=4') }[2, 3] ],
+          [ 'estimated exact estimated', 'exact estimated estimated' ],
+          'of each half, and the weaker of both');
 is($hour->{errors}, 2,
    'a client that hangs up is no error, a broken stream is');
 

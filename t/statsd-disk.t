@@ -300,12 +300,16 @@ sub older {
 
     sql($s, 'DROP INDEX request_rid; DROP INDEX client_name;'
             . ' ALTER TABLE request DROP COLUMN attempts_all;'
+            . ' ALTER TABLE request DROP COLUMN prompt_certainty;'
+            . ' ALTER TABLE request DROP COLUMN completion_certainty;'
             . ' PRAGMA user_version = 1');
 
     $s->launch;
     my $row = $s->json('/queries?client=anna')->[0];
     is($row->{client_name}, 'anna', 'an older file: its rows are there');
     is($row->{attempts_total}, 2, '.. with the attempts that are told');
+    is("@$row{qw/ prompt_certainty completion_certainty certainty /}",
+       'exact exact exact', '.. both halves as sure as the whole');
 
     $f->connect;
     $f->request(seq => 1, client_name => 'anna');
@@ -320,7 +324,7 @@ sub older {
     is(scalar @{ $row->{attempts} }, 16, '.. than are told');
 
     $s->stop;
-    is(sql($s, 'PRAGMA user_version'), 3, '.. and it is up to date');
+    is(sql($s, 'PRAGMA user_version'), 4, '.. and it is up to date');
     clean($s);
 }
 

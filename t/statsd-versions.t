@@ -38,6 +38,8 @@ my @rows = @{ $s->json('/queries') };
 is(scalar @rows, 2, '.. all of it');
 is($rows[0]{end}, 'upstream_gone', '.. with its end');
 is($rows[1]{attempts_total}, 3, '.. its attempts are all there are');
+is("@{$rows[1]}{qw/ prompt_certainty completion_certainty certainty /}",
+   'exact exact exact', '.. each half is as sure as the whole');
 is(scalar @{ $rows[1]{attempts} }, 3, '.. and told');
 is($s->get("/queries/$rows[1]{id}/body")->{body}, '{"old":1}',
    '.. and its body');
@@ -54,7 +56,8 @@ my $new = $s->frames(instance => 'abc', keys => $keys);
 
 is($new->welcome, 3, 'a new module goes on');
 $new->request(seq => 3, end => 3);
-$new->request(seq => 4, end => 9, status => 0, attempts_all => 30,
+$new->request(seq => 4, certainty => 1, prompt_certainty => 1,
+              completion_certainty => 3, end => 9, status => 0, attempts_all => 30,
               attempts => [ @attempts, @attempts ], has_body => 1);
 $new->body(seq => 5, id => 4, data => '{"new":1}');
 ok($new->acked(5), '.. with frames of its own');
@@ -63,6 +66,8 @@ is($s->health->{proxies}[0]{duplicates}, 1, '.. and none twice');
 my $row = $s->json('/queries')->[0];
 
 is($row->{end}, 'proxy_stopped', '.. and ends of its own');
+is("@$row{qw/ prompt_certainty completion_certainty certainty /}",
+   'estimated exact estimated', '.. and says of which half it is sure');
 is($row->{attempts_total}, 30, '.. all attempts are counted');
 is($s->get("/queries/$row->{id}/body")->{body}, '{"new":1}', '.. and a body');
 is(scalar(() = $s->output =~ /is older than/g), 1,

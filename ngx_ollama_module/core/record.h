@@ -210,7 +210,10 @@ typedef struct {
     uint32_t                     total;
 
     uint16_t                     status;        /* what the client got */
-    uint8_t                      certainty;     /* ollama_record_certainty_e */
+    uint8_t                      certainty;     /* ollama_record_certainty_e:
+                                                   the weaker of these two */
+    uint8_t                      prompt_certainty;
+    uint8_t                      completion_certainty;
     uint8_t                      end;           /* ollama_record_end_e */
     uint8_t                      streamed;
     uint8_t                      has_body;      /* a BODY was written for it */

@@ -69,6 +69,8 @@ ollama_record_request_write(unsigned char *buf, size_t size,
     }
 
     ollama_write_n(&w, all, 2);
+    ollama_write_n(&w, r->prompt_certainty, 1);
+    ollama_write_n(&w, r->completion_certainty, 1);
 
     return ollama_write_end(&w, buf, type);
 }
@@ -148,6 +150,16 @@ ollama_record_request_decode(const ollama_frame_t *f,
 
     if (r->attempts_all < r->nattempts) {
         r->attempts_all = r->nattempts;
+    }
+
+    r->prompt_certainty = (uint8_t) ollama_read_later(&in, 1, r->certainty);
+    r->completion_certainty = (uint8_t) ollama_read_later(&in, 1,
+                                                          r->certainty);
+
+    if (r->prompt_certainty > OLLAMA_RECORD_EXACT
+        || r->completion_certainty > OLLAMA_RECORD_EXACT)
+    {
+        return -1;
     }
 
     /* two clocks, each of them rounded */
@@ -235,6 +247,8 @@ ollama_record_running_finish(unsigned char *buf, size_t size,
 
     r->certainty = (r->prompt || r->completion) ? OLLAMA_RECORD_PARTIAL
                                                 : OLLAMA_RECORD_NONE;
+    r->prompt_certainty = r->certainty;
+    r->completion_certainty = r->certainty;
     r->end = (uint8_t) end;
 
     r->reason.data = (const unsigned char *) reason;

@@ -317,6 +317,10 @@ static ollama_record_request_t request_of(yajl_val v) {
         .total = (uint32_t)num(v, "total", 100),
         .status = (uint16_t)num(v, "status", 200),
         .certainty = (uint8_t)num(v, "certainty", OLLAMA_RECORD_EXACT),
+        .prompt_certainty = (uint8_t)num(
+            v, "prompt_certainty", num(v, "certainty", OLLAMA_RECORD_EXACT)),
+        .completion_certainty = (uint8_t)num(
+            v, "completion_certainty", num(v, "certainty", OLLAMA_RECORD_EXACT)),
         .end = (uint8_t)num(v, "end", OLLAMA_RECORD_DONE),
         .streamed = (uint8_t)num(v, "streamed", 1),
         .has_body = (uint8_t)num(v, "has_body", 0),
@@ -366,7 +370,7 @@ static void do_request(yajl_val v, int64_t end) {
         if (keys) r.key = (uint32_t)(0x10000000 + i % keys);
         unsigned char *frame = room(OLLAMA_RECORD_MAX);
         size_t len = ollama_record_request_encode(frame, OLLAMA_RECORD_MAX, &r);
-        if (num(v, "old", 0)) len = without(frame, len, 2);
+        if (num(v, "old", 0)) len = without(frame, len, 4);
         take(len, seq);
         seq++;
         r.id++;
