@@ -172,6 +172,7 @@ typedef struct {
     ollama_request_t                *scanner;
     off_t                            scanned;
     off_t                            size;          /* bytes, as it came */
+    uint64_t                         tokens;        /* that it is likely to be */
     ngx_chain_t                     *bufs;          /* as it came */
     ngx_str_t                        model;         /* without "-cloud" */
     ngx_str_t                        model_sent;

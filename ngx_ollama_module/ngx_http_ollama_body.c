@@ -107,6 +107,7 @@ ngx_http_ollama_body_done(ngx_http_ollama_ctx_t *ctx)
     r = ctx->request;
 
     r->preserve_body = 1;
+    ctx->body.size = 0;
 
     if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) {
         ngx_http_ollama_body_drop(r);
@@ -124,6 +125,8 @@ ngx_http_ollama_body_done(ngx_http_ollama_ctx_t *ctx)
     if (ctx->unpack) {
         r->headers_in.content_length_n = ctx->body.size;
     }
+
+    ctx->body.tokens = ollama_usage_estimate(ctx->body.size);
 
     if (ctx->body.scanner == NULL) {
         return NGX_OK;
@@ -193,6 +196,8 @@ ngx_http_ollama_body_facts(ngx_http_ollama_ctx_t *ctx)
     body->prompt_empty = facts->prompt_empty;
     body->messages_empty = facts->messages_empty;
     body->keep_alive_zero = facts->keep_alive_zero;
+
+    body->tokens = ollama_request_tokens(facts);
 
     body->include_usage = (ctx->route->flags & OLLAMA_ROUTE_USAGE)
                           && facts->valid

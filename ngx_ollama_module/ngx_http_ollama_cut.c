@@ -1,6 +1,7 @@
 
 #include "ngx_http_ollama_cut.h"
 #include "ngx_http_ollama_usage.h"
+#include "core/form.h"
 
 
 #define NGX_HTTP_OLLAMA_SPARE  64
@@ -9,6 +10,7 @@
 typedef struct {
     ollama_sse_cut_t    *chunks;
     ollama_zero_cut_t    zero_cut;
+    ollama_form_t        form;
     ngx_chain_t         *held;          /* copies, to be used again */
     ngx_uint_t           zeros;         /* /v1/completions */
 } ngx_http_ollama_cut_t;
@@ -20,6 +22,8 @@ typedef int (*ngx_http_ollama_cut_finish_pt)(void *cut,
     ollama_sse_run_t *run);
 
 
+static ngx_uint_t ngx_http_ollama_cut_form(ngx_http_ollama_cut_t *cut,
+    ngx_chain_t *in);
 static int ngx_http_ollama_chunk_next(void *cut, const u_char **p,
     const u_char *end, ollama_sse_run_t *run);
 static int ngx_http_ollama_chunk_finish(void *cut, ollama_sse_run_t *run);
@@ -67,6 +71,7 @@ ngx_http_ollama_cut_start(ngx_http_ollama_ctx_t *ctx)
 
     ollama_sse_cut_reset(cut->chunks);
     ollama_zero_cut_reset(&cut->zero_cut);
+    ollama_form_init(&cut->form);
 
     cut->zeros = ngx_strcmp(ctx->route->name, "completions") == 0;
 
@@ -113,7 +118,8 @@ ngx_http_ollama_cut_between(ngx_http_ollama_ctx_t *ctx)
 
     cut = ctx->cut;
 
-    return !cut->zeros && ollama_sse_cut_between(cut->chunks);
+    return cut->form.known && !cut->zeros
+           && ollama_sse_cut_between(cut->chunks);
 }
 
 
@@ -128,6 +134,19 @@ ngx_http_ollama_cut(ngx_http_ollama_ctx_t *ctx, ngx_chain_t *in,
 
     r = ctx->request;
     cut = ctx->cut;
+
+    if (!cut->form.known && !ngx_http_ollama_cut_form(cut, in)) {
+
+        /* not the stream that was asked for: all of it passes */
+
+        ngx_http_ollama_cut_free(ctx);
+
+        for (cl = in; cl; cl = cl->next) {
+            ngx_http_ollama_usage_passed(ctx, ngx_buf_size(cl->buf));
+        }
+
+        return next_filter(r, in);
+    }
 
     if (ngx_http_ollama_cut_pass(r, cut, in, &out, cut->chunks,
                                  ngx_http_ollama_chunk_next,
@@ -177,6 +196,34 @@ ngx_http_ollama_cut(ngx_http_ollama_ctx_t *ctx, ngx_chain_t *in,
     }
 
     return rc;
+}
+
+
+/* 0: its first bytes are none of a stream */
+
+static ngx_uint_t
+ngx_http_ollama_cut_form(ngx_http_ollama_cut_t *cut, ngx_chain_t *in)
+{
+    const u_char  *p;
+    ngx_chain_t   *cl;
+
+    for (cl = in; cl; cl = cl->next) {
+
+        if (!ngx_buf_in_memory(cl->buf)) {
+            continue;
+        }
+
+        p = cl->buf->pos;
+
+        if (ollama_form_next(&cut->form, &p, cl->buf->last)) {
+            break;
+        }
+    }
+
+    return !cut->form.known
+           || cut->form.format == OLLAMA_FORMAT_SSE
+           || ollama_sse_cut_held(cut->chunks)
+           || cut->zero_cut.held;
 }
 
 

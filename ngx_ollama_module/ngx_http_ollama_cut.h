@@ -13,7 +13,7 @@
 #include "ngx_http_ollama.h"
 
 
-/* a stream begins from which something has to be taken out */
+/* an answer begins from which, if it is a stream, something is taken out */
 
 ngx_int_t ngx_http_ollama_cut_start(ngx_http_ollama_ctx_t *ctx);
 

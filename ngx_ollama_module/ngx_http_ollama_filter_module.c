@@ -289,12 +289,9 @@ ngx_http_ollama_answer_headers(ngx_http_request_t *r,
         }
     }
 
-    if (ctx->body.include_usage
-        && ollama_usage_format((char *) r->headers_out.content_type.data,
-                               r->headers_out.content_type.len)
-           == OLLAMA_FORMAT_SSE)
-    {
-        /* how long the answer is without what is cut out, nobody knows */
+    if (ctx->body.include_usage) {
+
+        /* its type may be any; how long it is without what is cut out .. */
 
         ngx_http_clear_content_length(r);
 

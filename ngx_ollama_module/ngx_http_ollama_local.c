@@ -8,7 +8,6 @@
 static ngx_int_t ngx_http_ollama_root(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_ollama_navigates(ngx_http_request_t *r);
 static ngx_int_t ngx_http_ollama_version(ngx_http_request_t *r);
-static ngx_int_t ngx_http_ollama_count_tokens(ngx_http_ollama_ctx_t *ctx);
 static ngx_int_t ngx_http_ollama_preflight(ngx_http_request_t *r);
 static ngx_int_t ngx_http_ollama_preflight_names(ngx_http_request_t *r,
     ngx_str_t *names);
@@ -29,10 +28,6 @@ ngx_http_ollama_local(ngx_http_ollama_ctx_t *ctx)
     ngx_http_request_t  *r;
 
     r = ctx->request;
-
-    if (ctx->route->local == OLLAMA_LOCAL_COUNT_TOKENS) {
-        return ngx_http_ollama_count_tokens(ctx);
-    }
 
     rc = ngx_http_discard_request_body(r);
 
@@ -282,38 +277,25 @@ ngx_http_ollama_preload(ngx_http_ollama_ctx_t *ctx)
 }
 
 
-/* optional for clients: an estimate, about four bytes a token */
+/* optional for clients: what the pool reserves for such a request, too */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_ollama_count_tokens(ngx_http_ollama_ctx_t *ctx)
 {
     u_char              *p;
-    off_t                tokens;
-    ngx_int_t            rc;
     ngx_http_request_t  *r;
 
     r = ctx->request;
 
-    if (r->headers_in.content_length_n < 0) {
-        return ngx_http_ollama_error(r, NGX_HTTP_NOT_FOUND, 0,
-                                     "tokens are not counted here");
-    }
-
-    tokens = (r->headers_in.content_length_n + 3) / 4;
-
-    rc = ngx_http_discard_request_body(r);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    p = ngx_pnalloc(r->pool, sizeof("{\"input_tokens\":}") + NGX_OFF_T_LEN);
+    p = ngx_pnalloc(r->pool, sizeof("{\"input_tokens\":}") + NGX_INT64_LEN);
     if (p == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     return ngx_http_ollama_send(r, NGX_HTTP_OK, ngx_http_ollama_json, p,
-                          ngx_sprintf(p, "{\"input_tokens\":%O}", tokens) - p);
+                                ngx_sprintf(p, "{\"input_tokens\":%uL}",
+                                            ctx->body.tokens)
+                                - p);
 }
 
 

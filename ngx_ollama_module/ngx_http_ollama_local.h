@@ -16,6 +16,10 @@
 
 ngx_int_t ngx_http_ollama_local(ngx_http_ollama_ctx_t *ctx);
 
+/* its OLLAMA_LOCAL_COUNT_TOKENS, when the body has been read */
+
+ngx_int_t ngx_http_ollama_count_tokens(ngx_http_ollama_ctx_t *ctx);
+
 /*
  * A body that only asks for a model to be loaded or unloaded; NGX_DECLINED:
  * it asks for more.

@@ -42,7 +42,10 @@ ngx_http_ollama_record(ngx_http_ollama_ctx_t *ctx, uint32_t *mark)
 
     outbox = ctx->conf->outbox;
 
-    if (outbox == NULL || ctx->state == NGX_HTTP_OLLAMA_INIT) {
+    if (outbox == NULL
+        || ctx->state == NGX_HTTP_OLLAMA_INIT
+        || ctx->route->kind == OLLAMA_ROUTE_LOCAL)
+    {
         return;
     }
 
@@ -127,14 +130,16 @@ ngx_http_ollama_record_running(ngx_http_ollama_ctx_t *ctx, u_char *buf,
     usage = ngx_http_ollama_usage(ctx);
 
     if (usage) {
-        ollama_usage_so_far(usage, ctx->body.size, &record.prompt,
+        ollama_usage_so_far(usage, ctx->body.tokens, &record.prompt,
                             &record.completion);
 
     } else if (ctx->route->kind == OLLAMA_ROUTE_INFERENCE) {
-        record.prompt = ollama_usage_estimate(ctx->body.size);
+        record.prompt = ctx->body.tokens;
     }
 
     record.certainty = OLLAMA_RECORD_ESTIMATED;
+    record.prompt_certainty = OLLAMA_RECORD_ESTIMATED;
+    record.completion_certainty = OLLAMA_RECORD_ESTIMATED;
 
     record.total = (uint32_t) ngx_http_ollama_elapsed(ctx->request);
 
@@ -209,6 +214,8 @@ ngx_http_ollama_record_fill(ngx_http_ollama_ctx_t *ctx,
     if (usage) {
         record->cached = usage->cached;
         record->certainty = (uint8_t) usage->certainty;
+        record->prompt_certainty = (uint8_t) usage->prompt_certainty;
+        record->completion_certainty = (uint8_t) usage->completion_certainty;
 
         record->model_answered.data = (u_char *) usage->model;
         record->model_answered.len = usage->model_len;

@@ -20,6 +20,8 @@
 
 static ngx_int_t ngx_http_ollama_begin(ngx_http_request_t *r,
     ngx_http_ollama_ctx_t *ctx);
+static ngx_int_t ngx_http_ollama_begin_read(ngx_http_request_t *r,
+    ngx_http_ollama_ctx_t *ctx);
 static ngx_uint_t ngx_http_ollama_wants_websocket(ngx_http_request_t *r);
 static void ngx_http_ollama_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_ollama_read(ngx_http_request_t *r,
@@ -145,12 +147,14 @@ ngx_http_ollama_request_handler(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_ollama_begin(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
 {
-    ngx_int_t  rc;
-
     if (ngx_http_ollama_route(ctx) == NULL) {
         return ngx_http_ollama_error(r, NGX_HTTP_NOT_FOUND, 0,
                                      "path \"%V\" not found",
                                      &r->unparsed_uri);
+    }
+
+    if (ctx->route->local == OLLAMA_LOCAL_COUNT_TOKENS) {
+        return ngx_http_ollama_begin_read(r, ctx);
     }
 
     if (ctx->route->kind == OLLAMA_ROUTE_LOCAL) {
@@ -168,11 +172,21 @@ ngx_http_ollama_begin(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
     }
 
     ctx->endpoint = r->uri;
-    ctx->state = NGX_HTTP_OLLAMA_READING;
 
     (void) ngx_http_ollama_client(ctx);
 
     ngx_http_ollama_running_add(ctx);
+
+    return ngx_http_ollama_begin_read(r, ctx);
+}
+
+
+static ngx_int_t
+ngx_http_ollama_begin_read(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    ctx->state = NGX_HTTP_OLLAMA_READING;
 
     rc = ngx_http_ollama_body_read(ctx, ngx_http_ollama_body_handler);
 
@@ -221,6 +235,17 @@ ngx_http_ollama_read(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
     ngx_int_t             rc;
     ngx_pool_cleanup_t   *cln;
     ngx_http_cleanup_t   *hcln;
+
+    if (ctx->route->kind == OLLAMA_ROUTE_LOCAL) {
+
+        ctx->state = NGX_HTTP_OLLAMA_INIT;
+
+        if (ngx_http_ollama_body_done(ctx) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        return ngx_http_ollama_count_tokens(ctx);
+    }
 
     if (ctx->have_body) {
         return ngx_http_ollama_choose(r, ctx);
@@ -319,7 +344,7 @@ ngx_http_ollama_take(ngx_http_ollama_ctx_t *ctx,
     }
 
     if (ctx->route->kind == OLLAMA_ROUTE_INFERENCE) {
-        lease->tokens = ctx->body.size / 4
+        lease->tokens = ctx->body.tokens
                         + ngx_http_ollama_pool_usual(pool, lease);
     }
 
@@ -402,7 +427,8 @@ ngx_http_ollama_request_settle(ngx_http_ollama_ctx_t *ctx)
 
     usage = ngx_http_ollama_usage(ctx);
 
-    answered = (usage && usage->certainty == OLLAMA_CERTAINTY_EXACT)
+    answered = (usage
+                && usage->completion_certainty == OLLAMA_CERTAINTY_EXACT)
                ? ctx->answer.completion : 0;
 
     ngx_http_ollama_lease_settle(ctx->conf->pool, &ctx->lease,

@@ -97,7 +97,7 @@ ngx_http_ollama_usage_settle(ngx_http_ollama_ctx_t *ctx)
     ollama_usage_finish(ctx->answer.usage);
 
     ollama_usage_tokens(ollama_usage_result(ctx->answer.usage),
-                        ctx->body.size, &ctx->answer.prompt,
+                        ctx->body.tokens, &ctx->answer.prompt,
                         &ctx->answer.completion);
 
     ctx->answer.settled = 1;

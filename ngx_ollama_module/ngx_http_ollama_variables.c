@@ -92,7 +92,19 @@ static ngx_http_variable_t  ngx_http_ollama_vars[] = {
       NGX_HTTP_OLLAMA_CACHED_TOKENS, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("ollama_certainty"), NULL,
-      ngx_http_ollama_certainty_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+      ngx_http_ollama_certainty_variable,
+      offsetof(ollama_usage_result_t, certainty),
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("ollama_prompt_certainty"), NULL,
+      ngx_http_ollama_certainty_variable,
+      offsetof(ollama_usage_result_t, prompt_certainty),
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("ollama_completion_certainty"), NULL,
+      ngx_http_ollama_certainty_variable,
+      offsetof(ollama_usage_result_t, completion_certainty),
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("ollama_queue_time"), NULL, ngx_http_ollama_time_variable,
       NGX_HTTP_OLLAMA_QUEUE_TIME, NGX_HTTP_VAR_NOCACHEABLE, 0 },
@@ -351,6 +363,7 @@ ngx_http_ollama_certainty_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
     const char                   *name;
+    ollama_certainty_e            certainty;
     ngx_http_ollama_ctx_t        *ctx;
     const ollama_usage_result_t  *usage;
 
@@ -363,8 +376,13 @@ ngx_http_ollama_certainty_variable(ngx_http_request_t *r,
 
     usage = ngx_http_ollama_usage(ctx);
 
-    name = ollama_certainty_name(usage ? usage->certainty
-                                       : OLLAMA_CERTAINTY_NONE);
+    certainty = OLLAMA_CERTAINTY_NONE;
+
+    if (usage) {
+        certainty = *(ollama_certainty_e *) ((u_char *) usage + data);
+    }
+
+    name = ollama_certainty_name(certainty);
 
     return ngx_http_ollama_value(v, (u_char *) name, ngx_strlen(name));
 }

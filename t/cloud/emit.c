@@ -91,9 +91,21 @@ static void gzip(struct reply *r) {
     buf_lit(&r->extra, "content-encoding: gzip\r\n");
 }
 
+static const char *const types[] = {
+    NULL,
+    NULL,
+    "text/plain; charset=utf-8",
+    "application/json",
+    "text/event-stream",
+    "application/x-ndjson",
+    "application/octet-stream",
+    "text/json",
+};
+
 void emit_finish(struct answer *a) {
     if (a->k->no_final_newline) drop_final_newline(a->r);
     if (a->k->gzip) gzip(a->r);
+    if (a->k->type) a->r->type = types[a->k->type];
 }
 
 bool emit_breaks(const struct answer *a) {
@@ -121,10 +133,12 @@ struct counts emit_counts(const struct answer *a) {
     struct counts c = {.has_cached = a->k->cached_fields == 1 ||
                                      (a->k->cached_fields && a->k->cached)};
 
-    if (a->k->zero_usage) return c;
-    c.prompt = t->prompt;
-    c.completion = t->completion;
-    c.cached = c.has_cached ? t->cached : 0;
+    if (a->k->zero_usage == 1) return c;
+    if (a->k->zero_usage != 2) {
+        c.prompt = t->prompt;
+        c.cached = c.has_cached ? t->cached : 0;
+    }
+    if (a->k->zero_usage != 3) c.completion = t->completion;
     return c;
 }
 

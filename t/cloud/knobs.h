@@ -18,7 +18,8 @@
  *
  * cached             0  half of the prompt's tokens are reported as cached
  * cached_fields     -1  1: report cached tokens even if 0; 0: never
- * zero_usage         0  report counts of 0 (native: counts are absent)
+ * zero_usage         0  report counts of 0 (native: counts are absent); 2: for
+ *                       the prompt alone, 3: for the completion
  * no_usage           0  report nothing
  * metrics_on_all     0  native, OpenAI: counts so far on each chunk
  * usage_only_in_start 0 Anthropic: input tokens only in message_start, exact
@@ -43,6 +44,9 @@
  *                       of the connection
  * gzip               0  Content-Encoding: gzip, flushed after each event
  *
+ * type               0  Content-Type: 1 none, 2 text/plain, 3 application/json,
+ *                       4 text/event-stream, 5 application/x-ndjson,
+ *                       6 application/octet-stream, 7 text/json
  * embeddings         0  /api/embed, /api/embeddings and /v1/embeddings are
  *                       served as by a local daemon (the cloud has none)
  * plain_string_on_v1 0  errors on /v1 are {"error":"text"}
@@ -65,7 +69,7 @@ struct knobs {
     int64_t incomplete, failed;
     int64_t first_delay_ms, delay_ms, chunk_bytes, error_after,
         reset_after_bytes, close_after_bytes, no_done, no_final_newline, crlf,
-        content_length, http10_close, gzip;
+        content_length, http10_close, gzip, type;
     int64_t embeddings, plain_string_on_v1, usage_api, log_requests;
 };
 
