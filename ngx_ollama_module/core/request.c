@@ -64,14 +64,9 @@ struct ollama_request_s {
 };
 
 
-#define request_deep(member)                                                  \
-    ((member) == member_images ? deep_images                                  \
-     : (member) == member_messages || (member) == member_input ? deep_part    \
-                                                               : deep_other)
-
-
 static request_member_e request_find(ollama_request_t *r, const char *text,
     size_t len);
+static int request_folds(const unsigned char *text, size_t len);
 static void request_key(ollama_request_t *r);
 static void request_string(ollama_request_t *r);
 static void request_null(ollama_request_t *r);
@@ -95,6 +90,23 @@ static const request_name_t  request_names[] = {
     { request_text("images"),         1, member_images },
     { request_text("keep_alive"),     1, member_keep_alive },
     { NULL, 0, 0, member_other }
+};
+
+
+/* what there is in their values for request_media.h */
+
+static const unsigned char  request_roots[] = {
+    deep_other,                     /* member_other */
+    deep_other,
+    deep_other,
+    deep_other,
+    deep_other,
+    deep_other,
+    deep_other,
+    deep_part,                      /* member_messages */
+    deep_part,                      /* member_input */
+    deep_images,                    /* member_images */
+    deep_other
 };
 
 
@@ -146,6 +158,8 @@ ollama_request_reset(ollama_request_t *r, unsigned route_flags)
     r->usage_edits.n = 0;
 
     ollama_scan_init(&r->scan);
+    r->scan.letters = OLLAMA_REQUEST_MEDIA_LETTERS;
+    r->scan.openers = OLLAMA_REQUEST_MEDIA_OPENERS;
 }
 
 
@@ -173,7 +187,7 @@ ollama_request_feed(ollama_request_t *r, const unsigned char *p, size_t n)
 
         if (r->scan.depth > 1 && r->options == 0
             && ollama_request_media_token(&r->media, &r->scan, token,
-                                          request_deep(r->member), &r->text,
+                                          request_roots[r->member], &r->text,
                                           &r->facts))
         {
             continue;
@@ -307,49 +321,6 @@ ollama_request_edits(const ollama_request_t *r, unsigned want,
 }
 
 
-size_t
-ollama_model_strip(const char *name, size_t n)
-{
-    size_t  i;
-
-    static const char  cloud[] = "cloud";
-
-    if (n <= OLLAMA_REQUEST_SUFFIX) {
-        return n;
-    }
-
-    for (i = 0; i < 5; i++) {
-        if ((name[n - 5 + i] | 0x20) != cloud[i]) {
-            return n;
-        }
-    }
-
-    i = n - OLLAMA_REQUEST_SUFFIX;
-
-    if (name[i] == ':') {
-        return i;
-    }
-
-    if (name[i] != '-') {
-        return n;
-    }
-
-    /* of the tag something must be left, or the name would end in a colon */
-
-    if (name[i - 1] == ':') {
-        return n;
-    }
-
-    while (i-- > 0 && name[i] != '/') {
-        if (name[i] == ':') {
-            return n - OLLAMA_REQUEST_SUFFIX;
-        }
-    }
-
-    return n;
-}
-
-
 static request_member_e
 request_find(ollama_request_t *r, const char *text, size_t len)
 {
@@ -364,6 +335,23 @@ request_find(ollama_request_t *r, const char *text, size_t len)
     }
 
     return member_other;
+}
+
+
+/* Whether a name could be one of ours, written in another way. */
+
+static int
+request_folds(const unsigned char *text, size_t len)
+{
+    size_t  i;
+
+    for (i = 0; i < len; i++) {
+        if (text[i] >= 0x80 || (text[i] >= 'A' && text[i] <= 'Z')) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -383,6 +371,12 @@ request_key(ollama_request_t *r)
         /* nearly always it is in one piece, and written as it is meant */
 
         r->member = request_find(r, (const char *) scan->text, scan->text_len);
+
+        if (r->member == member_other
+            && !request_folds(scan->text, scan->text_len))
+        {
+            return;
+        }
     }
 
     if (r->member == member_other) {
@@ -568,6 +562,7 @@ request_object(ollama_request_t *r)
         r->options = r->scan.end;
         r->usage_seen = 0;
         r->scan.report = 2;
+        r->scan.names = 2;
         return;
     }
 
@@ -595,6 +590,7 @@ request_object_end(ollama_request_t *r)
     r->options = 0;
     r->member = member_other;
     r->scan.report = 1;
+    r->scan.names = 1;
 }
 
 

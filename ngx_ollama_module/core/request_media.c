@@ -62,7 +62,7 @@ static const media_name_t  media_names[] = {
     { media_text("media_type"),  deep_source, media_source_media_type,
       deep_other },
     { media_text("input_audio"), deep_part, media_none, deep_audio },
-    { NULL, 255, 0, media_none, deep_other }
+    { NULL, 0, 0, media_none, deep_other }
 };
 
 
@@ -78,7 +78,7 @@ ollama_request_tokens(const ollama_request_facts_t *facts)
 
 int
 ollama_request_media_token(ollama_request_media_t *m, ollama_scan_t *scan,
-    ollama_scan_token_e token, ollama_request_deep_e root,
+    ollama_scan_token_e token, unsigned root,
     ollama_request_text_t *text, ollama_request_facts_t *facts)
 {
     switch (token) {
@@ -121,7 +121,8 @@ ollama_request_media_token(ollama_request_media_t *m, ollama_scan_t *scan,
 
     case OLLAMA_SCAN_OBJECT:
     case OLLAMA_SCAN_ARRAY:
-        media_open(m, scan, root, token == OLLAMA_SCAN_ARRAY, facts);
+        media_open(m, scan, (ollama_request_deep_e) root,
+                   token == OLLAMA_SCAN_ARRAY, facts);
         return scan->depth > 2;
 
     case OLLAMA_SCAN_OBJECT_END:
@@ -153,7 +154,7 @@ media_open(ollama_request_media_t *m, ollama_scan_t *scan,
         deep = (m->deep[depth - 1] == deep_part) ? deep_part : deep_other;
 
     } else {
-        deep = m->child;
+        deep = scan->name_known ? m->child : deep_other;
     }
 
     if (deep == deep_other) {
@@ -211,10 +212,8 @@ media_key(ollama_request_media_t *m, ollama_scan_t *scan,
     m->child = deep_other;
     m->head_len = 0;
 
-    for (known = media_names; known->len < len; known++) { /* void */ }
-
-    for ( /* void */ ; known->len == len; known++) {
-        if (known->deep == deep && media_same(name, known->name, len)) {
+    for (known = media_names; known->name && known->len <= len; known++) {
+        if (known->len == len && known->deep == deep && media_same(name, known->name, len)) {
             m->kind = known->kind;
             m->child = known->child;
             break;

@@ -39,6 +39,20 @@
 #define OLLAMA_REQUEST_HEAD  64
 
 
+/* for the scanner: what the names begin with, those of boxes alone apart */
+
+#define ollama_request_media_bit(c)  (1u << ((c) & 31))
+#define OLLAMA_REQUEST_MEDIA_OPENERS                                          \
+    (ollama_request_media_bit('a') | ollama_request_media_bit('c')            \
+     | ollama_request_media_bit('o') | ollama_request_media_bit('s'))
+#define OLLAMA_REQUEST_MEDIA_LETTERS                                          \
+    (OLLAMA_REQUEST_MEDIA_OPENERS                                             \
+     | ollama_request_media_bit('d') | ollama_request_media_bit('f')          \
+     | ollama_request_media_bit('i') | ollama_request_media_bit('m')          \
+     | ollama_request_media_bit('t') | ollama_request_media_bit('u')          \
+     | ollama_request_media_bit('v'))
+
+
 /* what is open */
 
 typedef enum {
@@ -90,11 +104,11 @@ typedef struct {
 
 /*
  * A token of which the depth is more than 1, or the end of a piece there.
- * `root` is what the value of the open member is, `text` holds what has been
+ * `root` (deep_..) is what the value of the open member is, `text` holds what has been
  * read of a name.  Returns 0 if it is for others, too.
  */
 int ollama_request_media_token(ollama_request_media_t *m, ollama_scan_t *scan,
-    ollama_scan_token_e token, ollama_request_deep_e root,
+    ollama_scan_token_e token, unsigned root,
     ollama_request_text_t *text, ollama_request_facts_t *facts);
 
 

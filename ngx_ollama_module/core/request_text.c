@@ -117,6 +117,49 @@ ollama_request_text_fold(const ollama_request_text_t *t, char *out)
 }
 
 
+size_t
+ollama_model_strip(const char *name, size_t n)
+{
+    size_t  i;
+
+    static const char  cloud[] = "cloud";
+
+    if (n <= OLLAMA_REQUEST_SUFFIX) {
+        return n;
+    }
+
+    for (i = 0; i < 5; i++) {
+        if ((name[n - 5 + i] | 0x20) != cloud[i]) {
+            return n;
+        }
+    }
+
+    i = n - OLLAMA_REQUEST_SUFFIX;
+
+    if (name[i] == ':') {
+        return i;
+    }
+
+    if (name[i] != '-') {
+        return n;
+    }
+
+    /* of the tag something must be left, or the name would end in a colon */
+
+    if (name[i - 1] == ':') {
+        return n;
+    }
+
+    while (i-- > 0 && name[i] != '/') {
+        if (name[i] == ':') {
+            return n - OLLAMA_REQUEST_SUFFIX;
+        }
+    }
+
+    return n;
+}
+
+
 static void
 text_code(ollama_request_text_t *t, unsigned code, uint64_t start)
 {

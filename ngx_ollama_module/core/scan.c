@@ -32,6 +32,10 @@ enum {
 #define scan_digit(c)  ((unsigned) ((c) - '0') < 10)
 
 
+static unsigned scan_matters(ollama_scan_t *s, const unsigned char *p,
+    const unsigned char *end);
+
+
 void
 ollama_scan_init(ollama_scan_t *s)
 {
@@ -39,6 +43,7 @@ ollama_scan_init(ollama_scan_t *s)
 
     memset(s, 0, offsetof(ollama_scan_t, stack));
     s->report = 1;
+    s->names = 1;
 }
 
 
@@ -55,7 +60,7 @@ ollama_scan_next(ollama_scan_t *s, const unsigned char **pp,
     p = from;
     state = s->state;
     reported = s->depth <= s->report;
-    named = reported || s->depth <= s->names;
+    named = s->depth <= s->names;
     token = OLLAMA_SCAN_MORE;
 
     while (p != end) {
@@ -185,6 +190,7 @@ ollama_scan_next(ollama_scan_t *s, const unsigned char **pp,
             if (c == '"') {
                 s->start = s->offset + (p - from);
                 s->key = 1;
+                s->split = 0;
                 state = scan_string;
 
             } else if (!scan_space(c)) {
@@ -234,6 +240,7 @@ ollama_scan_next(ollama_scan_t *s, const unsigned char **pp,
                 /* what a name ends with comes with it */
 
                 if (q != p && !(s->key && q != end && *q == '"')) {
+                    s->split = 1;
                     p = q;
                     token = OLLAMA_SCAN_TEXT;
                     goto done;
@@ -250,7 +257,10 @@ ollama_scan_next(ollama_scan_t *s, const unsigned char **pp,
                 p++;
                 state = s->key ? scan_colon : scan_after;
 
-                if (named && (reported || s->key || s->want_text)) {
+                if (named
+                    && (reported
+                        || (s->key ? scan_matters(s, p, end) : s->want_text)))
+                {
                     s->end = s->offset + (p - from);
                     s->want_text = 0;
                     token = s->key ? OLLAMA_SCAN_KEY : OLLAMA_SCAN_STRING;
@@ -324,6 +334,7 @@ ollama_scan_next(ollama_scan_t *s, const unsigned char **pp,
         escape:
 
             if (named && (s->key || s->want_text)) {
+                s->split = 1;
                 token = OLLAMA_SCAN_ESCAPE;
                 goto done;
             }
@@ -470,7 +481,7 @@ ollama_scan_next(ollama_scan_t *s, const unsigned char **pp,
         s->empty = (state != scan_after);
         s->depth--;
         reported = s->depth <= s->report;
-        named = reported || s->depth <= s->names;
+        named = s->depth <= s->names;
         s->end = s->offset + (p - from);
         token = s->object ? OLLAMA_SCAN_OBJECT_END : OLLAMA_SCAN_ARRAY_END;
 
@@ -509,4 +520,34 @@ done:
     }
 
     return token;
+}
+
+
+/* A name has ended before p that is only reported if it may matter. */
+
+static unsigned
+scan_matters(ollama_scan_t *s, const unsigned char *p,
+    const unsigned char *end)
+{
+    uint32_t  bit;
+
+    s->name_known = 1;
+
+    if (s->split || s->text_len == 0) {
+        return 1;
+    }
+
+    bit = 1u << (s->text[0] & 31);
+
+    if ((s->letters & bit)
+        && !((s->openers & bit) && end - p > 2 && p[0] == ':'
+             && (p[1] == '"' || (p[1] == ' ' && p[2] == '"'))))
+    {
+        return 1;
+    }
+
+    s->name_known = 0;
+    s->want_text = 0;
+
+    return 0;
 }

@@ -16,9 +16,12 @@
  * call gives it again.  Once `done` is set, the object is complete, and only
  * white space may follow.
  *
- * Where to look deeper, `names` is set to a greater depth: down to it names are
- * reported, the brackets that open, and strings with `want_text`, and nothing
- * else, so that what is passed by costs little.
+ * Where to look deeper, `names`, else the same as `report`, is set to a greater
+ * depth: down to it names are reported, the brackets that open, and strings with
+ * `want_text`, and nothing else.  What is passed by costs little if `letters` has the bits, 1 << (c & 31),
+ * of what the names begin with that matter, and `openers` those of which only a
+ * value in brackets does.  Other names need not be reported: `name_known` is 0
+ * then when their value is.
  *
  * Depth is the number of brackets that are open: 1 at the members of the
  * outermost object.  OBJECT and ARRAY count their own bracket, .._END does not,
@@ -68,6 +71,8 @@ typedef enum {
 typedef struct {
     unsigned              report;     /* the caller's to change */
     unsigned              names;
+    uint32_t              letters;
+    uint32_t              openers;
     unsigned              want_text;
 
     /* the token */
@@ -82,8 +87,11 @@ typedef struct {
     unsigned              empty;      /* .._END: nothing was inside */
     unsigned              zero;       /* NUMBER: all digits are 0 */
     unsigned              done;
+    unsigned              name_known;
 
     /* its own */
+
+    unsigned              split;      /* some of the name was TEXT, ESCAPE */
 
     uint64_t              offset;
     unsigned              state;

@@ -570,6 +570,7 @@ cut_data(ollama_sse_cut_t *c, const unsigned char *p, const unsigned char *end)
         case OLLAMA_SCAN_ARRAY:
             if (s->depth == 2 && c->name == name_choices) {
                 s->report = 2;
+                s->names = 2;
                 continue;
             }
 
@@ -579,6 +580,7 @@ cut_data(ollama_sse_cut_t *c, const unsigned char *p, const unsigned char *end)
             if (s->report == 2) {
                 c->empty = 1;
                 s->report = 1;
+                s->names = 1;
             }
 
             break;

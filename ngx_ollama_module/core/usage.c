@@ -48,16 +48,14 @@ struct ollama_usage_s {
 static ollama_certainty_e usage_certainty(const ollama_usage_answer_t *a);
 static void usage_form(ollama_usage_t *u, const unsigned char **p,
     const unsigned char *end);
-static void usage_read(ollama_usage_t *u, const unsigned char *p,
-    const unsigned char *end);
-static void usage_json(ollama_usage_t *u, const unsigned char *p,
-    const unsigned char *end);
-static void usage_sse(ollama_usage_t *u, const unsigned char *p,
-    const unsigned char *end);
+static const unsigned char *usage_json(ollama_usage_t *u,
+    const unsigned char *p, const unsigned char *end);
+static const unsigned char *usage_sse(ollama_usage_t *u,
+    const unsigned char *p, const unsigned char *end);
 static const unsigned char *usage_event(ollama_usage_t *u,
     const unsigned char *p, const unsigned char *end);
-static void usage_ndjson(ollama_usage_t *u, const unsigned char *p,
-    const unsigned char *end);
+static const unsigned char *usage_ndjson(ollama_usage_t *u,
+    const unsigned char *p, const unsigned char *end);
 static int usage_may_end(const unsigned char *p, const unsigned char *end,
     unsigned char last);
 static const unsigned char *usage_payload(ollama_usage_t *u,
@@ -157,7 +155,27 @@ ollama_usage_feed(ollama_usage_t *u, const unsigned char *p, size_t n)
         usage_form(u, &p, end);
     }
 
-    usage_read(u, p, end);
+    do {
+        switch (u->answer.format) {
+
+        case OLLAMA_FORMAT_SSE:
+            p = usage_sse(u, p, end);
+            break;
+
+        case OLLAMA_FORMAT_NDJSON:
+            p = usage_ndjson(u, p, end);
+            break;
+
+        case OLLAMA_FORMAT_JSON:
+            p = usage_json(u, p, end);
+            break;
+
+        default:
+            p = end;
+            break;
+        }
+
+    } while (p != end);
 
     u->only_text = (u->text == n);
 }
@@ -286,36 +304,24 @@ usage_form(ollama_usage_t *u, const unsigned char **p,
         return;
     }
 
-    usage_read(u, (const unsigned char *) f->name,
-               (const unsigned char *) f->name + f->held);
-}
+    /* the name's beginning came before, and is no JSON */
 
+    if (a->format == OLLAMA_FORMAT_SSE) {
 
-static void
-usage_read(ollama_usage_t *u, const unsigned char *p,
-    const unsigned char *end)
-{
-    switch (u->answer.format) {
+        if (*f->name == 'd') {
+            u->matched = f->held;
 
-    case OLLAMA_FORMAT_SSE:
-        usage_sse(u, p, end);
-        break;
+        } else {
+            u->line = line_other;
+        }
 
-    case OLLAMA_FORMAT_NDJSON:
-        usage_ndjson(u, p, end);
-        break;
-
-    case OLLAMA_FORMAT_JSON:
-        usage_json(u, p, end);
-        break;
-
-    default:
-        break;
+    } else if (a->format != OLLAMA_FORMAT_OTHER) {
+        usage_junk(u);
     }
 }
 
 
-static void
+static const unsigned char *
 usage_json(ollama_usage_t *u, const unsigned char *p,
     const unsigned char *end)
 {
@@ -335,12 +341,13 @@ usage_json(ollama_usage_t *u, const unsigned char *p,
             && a->result.documents && a->family == OLLAMA_USAGE_FAMILY_NATIVE)
         {
             a->format = OLLAMA_FORMAT_NDJSON;
-            usage_ndjson(u, p, end);
-            return;
+            return p;
         }
 
         p = usage_payload(u, p, end);
     }
+
+    return end;
 }
 
 
@@ -349,7 +356,7 @@ usage_json(ollama_usage_t *u, const unsigned char *p,
  * several fields, which a line feed joins: white space between JSON tokens.
  */
 
-static void
+static const unsigned char *
 usage_sse(ollama_usage_t *u, const unsigned char *p, const unsigned char *end)
 {
     const unsigned char  *q, *cr;
@@ -429,7 +436,7 @@ usage_sse(ollama_usage_t *u, const unsigned char *p, const unsigned char *end)
             p = q;
 
             if (p == end) {
-                return;
+                return end;
             }
 
             if (u->line == line_data) {
@@ -444,6 +451,8 @@ usage_sse(ollama_usage_t *u, const unsigned char *p, const unsigned char *end)
         u->matched = 0;
         p++;
     }
+
+    return end;
 }
 
 
@@ -483,7 +492,7 @@ usage_event(ollama_usage_t *u, const unsigned char *p,
 }
 
 
-static void
+static const unsigned char *
 usage_ndjson(ollama_usage_t *u, const unsigned char *p,
     const unsigned char *end)
 {
@@ -512,8 +521,7 @@ usage_ndjson(ollama_usage_t *u, const unsigned char *p,
         q = memchr(p, '\n', end - p);
 
         if (q == NULL) {
-            (void) usage_payload(u, p, end);
-            return;
+            return usage_payload(u, p, end);
         }
 
         (void) usage_payload(u, p, q);
@@ -522,14 +530,15 @@ usage_ndjson(ollama_usage_t *u, const unsigned char *p,
             && !u->answer.result.unreadable)
         {
             u->answer.format = OLLAMA_FORMAT_JSON;
-            usage_json(u, q, end);
-            return;
+            return q;
         }
 
         usage_boundary(u);
 
         p = q + 1;
     }
+
+    return end;
 }
 
 

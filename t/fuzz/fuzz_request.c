@@ -5,13 +5,14 @@
  *  - it is valid if yajl, too, reads it as one object;
  *  - its edits are in order, and the edited body is, read by yajl, the same
  *    tree but for the changes that are wanted, made here to the tree of the
- *    original; the facts are those of that tree.
+ *    original; the facts are those of that tree;
+ *  - it carries as many pictures, files and sounds as stand in that tree.
  *
  * First byte: route flags and wanted edits; second: how to split.
  */
 
 #include "fuzz.h"
-#include "request.h"
+#include "request_media.h"
 
 #include <ctype.h>
 #include <strings.h>
@@ -21,6 +22,7 @@
 
 
 static ollama_request_t  *whole, *split;
+static int                fuzz_nested;      /* a source within a source */
 
 
 static int fuzz_is(const fuzz_node_t *node, const char *name);
@@ -28,6 +30,13 @@ static size_t fuzz_strip(const char *text, size_t n);
 static int fuzz_model(fuzz_node_t *root, unsigned flags, unsigned want);
 static int fuzz_usage(fuzz_node_t *root, unsigned flags, unsigned want);
 static fuzz_node_t *fuzz_option(void);
+static unsigned fuzz_media(const fuzz_node_t *root);
+static unsigned fuzz_part(const fuzz_node_t *node, unsigned depth);
+static unsigned fuzz_source(const fuzz_node_t *node, unsigned depth);
+static unsigned fuzz_member(const fuzz_node_t *node, const char *name);
+static int fuzz_named(const fuzz_node_t *node, const char *name);
+static size_t fuzz_head(const fuzz_node_t *node, char *head);
+static int fuzz_carries(const fuzz_node_t *node);
 static void fuzz_feed(void *ctx, const unsigned char *p, size_t n);
 
 
@@ -37,7 +46,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char                          *out;
     size_t                         n, count, i, len;
     uint64_t                       from;
-    unsigned                       flags, want;
+    unsigned                       flags, want, media;
     fuzz_node_t                   *tree, *edited;
     ollama_edit_t                  edits[OLLAMA_REQUEST_MAX_EDITS];
     ollama_edit_t                  again[OLLAMA_REQUEST_MAX_EDITS];
@@ -71,6 +80,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     other = ollama_request_facts(split);
 
     fuzz_check(facts->bytes == n && other->bytes == n);
+    fuzz_check(facts->media_bytes == other->media_bytes);
+    fuzz_check(facts->pictures == other->pictures);
+    fuzz_check(facts->documents == other->documents);
+    fuzz_check(facts->audio == other->audio);
     fuzz_check(facts->valid == other->valid);
     fuzz_check(facts->stream_present == other->stream_present);
     fuzz_check(facts->stream_true == other->stream_true);
@@ -108,8 +121,20 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_check(facts->valid == (tree && tree->type == node_object));
     }
 
+    if (facts->valid) {
+        fuzz_nested = 0;
+        media = fuzz_media(tree);
+
+        fuzz_check(facts->media_bytes <= n);
+        fuzz_check(fuzz_nested
+                   || facts->pictures + facts->documents + facts->audio
+                      == media);
+    }
+
     if (!facts->valid) {
         fuzz_check(count == 0);
+        fuzz_check(facts->media_bytes + facts->pictures + facts->documents
+                   + facts->audio == 0);
         fuzz_free(tree);
         return 0;
     }
@@ -421,6 +446,229 @@ fuzz_strip(const char *text, size_t n)
     }
 
     return n;
+}
+
+
+/* What is no text, told from the whole tree. */
+
+static unsigned
+fuzz_media(const fuzz_node_t *root)
+{
+    unsigned            n;
+    const fuzz_node_t  *node, *image;
+
+    n = 0;
+
+    for (node = root->first; node; node = node->next) {
+
+        if (fuzz_is(node, "messages") || fuzz_is(node, "input")) {
+            n += fuzz_part(node, 2);
+
+        } else if (fuzz_is(node, "images") && node->type == node_array) {
+            for (image = node->first; image; image = image->next) {
+                n += fuzz_carries(image);
+            }
+        }
+    }
+
+    return n;
+}
+
+
+static unsigned
+fuzz_part(const fuzz_node_t *part, unsigned depth)
+{
+    unsigned            n;
+    const fuzz_node_t  *node, *image;
+
+    n = 0;
+
+    if (depth >= OLLAMA_REQUEST_DEEP) {
+        return 0;
+    }
+
+    if (part->type == node_array) {
+        for (node = part->first; node; node = node->next) {
+            n += fuzz_part(node, depth + 1);
+        }
+
+        return n;
+    }
+
+    if (part->type != node_object) {
+        return 0;
+    }
+
+    for (node = part->first; node; node = node->next) {
+
+        if (fuzz_named(node, "content") || fuzz_named(node, "output")) {
+            n += fuzz_part(node, depth + 1);
+            continue;
+        }
+
+        if (fuzz_named(node, "image_url") || fuzz_named(node, "video_url")
+            || fuzz_named(node, "file_data") || fuzz_named(node, "file_url"))
+        {
+            n += fuzz_carries(node);
+        }
+
+        if (depth + 1 >= OLLAMA_REQUEST_DEEP) {
+            continue;
+        }
+
+        if (fuzz_named(node, "image_url") || fuzz_named(node, "video_url")) {
+            n += fuzz_member(node, "url");
+
+        } else if (fuzz_named(node, "audio")
+                   || fuzz_named(node, "input_audio"))
+        {
+            n += fuzz_member(node, "data");
+
+        } else if (fuzz_named(node, "file")) {
+            n += fuzz_member(node, "file_data");
+
+        } else if (fuzz_named(node, "source")) {
+            n += fuzz_source(node, depth + 1);
+
+        } else if (fuzz_named(node, "images") && node->type == node_array) {
+            for (image = node->first; image; image = image->next) {
+                n += fuzz_carries(image);
+            }
+        }
+    }
+
+    return n;
+}
+
+
+static unsigned
+fuzz_source(const fuzz_node_t *source, unsigned depth)
+{
+    int                 text, seen;
+    char                head[OLLAMA_REQUEST_HEAD];
+    size_t              len;
+    unsigned            n;
+    const fuzz_node_t  *node;
+    static int          inside;
+
+    n = 0;
+    text = 0;
+    seen = 0;
+
+    if (source->type != node_object) {
+        return 0;
+    }
+
+    fuzz_nested |= inside;
+    inside++;
+
+    for (node = source->first; node; node = node->next) {
+
+        if (fuzz_named(node, "content")) {
+            n += fuzz_part(node, depth + 1);
+        }
+
+        if (node->type != node_string) {
+            continue;
+        }
+
+        len = fuzz_head(node, head);
+
+        if (fuzz_named(node, "data") || fuzz_named(node, "url")) {
+            seen |= fuzz_carries(node);
+
+        } else if (fuzz_named(node, "type")) {
+            text = (text & 2) | (len == 4 && strncasecmp(head, "text", 4) == 0);
+
+        } else if (fuzz_named(node, "media_type")) {
+            text = (text & 1)
+                   | (len >= 5 && strncasecmp(head, "text/", 5) == 0) << 1
+                   | (len >= 10 && strncasecmp(head, "data:text/", 10) == 0)
+                     << 1;
+        }
+    }
+
+    inside--;
+
+    return n + (seen && !text);
+}
+
+
+static unsigned
+fuzz_member(const fuzz_node_t *object, const char *name)
+{
+    unsigned            n;
+    const fuzz_node_t  *node;
+
+    n = 0;
+
+    if (object->type == node_object) {
+        for (node = object->first; node; node = node->next) {
+            n += fuzz_named(node, name) && fuzz_carries(node);
+        }
+    }
+
+    return n;
+}
+
+
+static int
+fuzz_named(const fuzz_node_t *node, const char *name)
+{
+    return node->key_len == strlen(name)
+           && strncasecmp(node->key, name, node->key_len) == 0;
+}
+
+
+static size_t
+fuzz_head(const fuzz_node_t *node, char *head)
+{
+    size_t  i, n;
+
+    n = 0;
+
+    for (i = 0; i < node->len && n < OLLAMA_REQUEST_HEAD; i++) {
+        if (node->text[i] != '\n' && node->text[i] != '\r') {
+            head[n++] = node->text[i];
+        }
+    }
+
+    return n;
+}
+
+
+static int
+fuzz_carries(const fuzz_node_t *node)
+{
+    char    head[OLLAMA_REQUEST_HEAD];
+    size_t  i, n;
+
+    if (node->type != node_string) {
+        return 0;
+    }
+
+    n = fuzz_head(node, head);
+
+    if (n >= 5 && strncasecmp(head, "data:", 5) == 0) {
+        return n < 10 || strncasecmp(head + 5, "text/", 5) != 0;
+    }
+
+    if ((n >= 5 && strncasecmp(head, "http:", 5) == 0)
+        || (n >= 6 && strncasecmp(head, "https:", 6) == 0))
+    {
+        return 1;
+    }
+
+    for (i = 0; i < n; i++) {
+        if (head[i] == '\0'
+            || strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                      "0123456789+/=-_", head[i]) == NULL)
+        {
+            return 0;
+        }
+    }
+
+    return n != 0;
 }
 
 

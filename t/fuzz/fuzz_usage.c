@@ -109,8 +109,7 @@ fuzz_one(const uint8_t *data, size_t size, unsigned how, unsigned seed)
 
     fuzz_check_result(ollama_usage_result(whole), data, size);
 
-    if (size && (how & 3) == OLLAMA_FORMAT_SSE
-        && (how >> 2 & 7) % 5 == OLLAMA_USAGE_FAMILY_OPENAI
+    if (size && (how >> 2 & 7) % 5 == OLLAMA_USAGE_FAMILY_OPENAI
         && ollama_usage_only_text(whole))
     {
         fuzz_uncut(data, size);
@@ -184,6 +183,12 @@ fuzz_check_result(const ollama_usage_result_t *res, const uint8_t *data,
     fuzz_check(res->usage == (res->prompt || res->completion));
     fuzz_check(res->certainty != OLLAMA_CERTAINTY_EXACT || res->usage);
     fuzz_check(res->documents <= size / 2);
+    fuzz_check(res->prompt <= 3ULL * OLLAMA_USAGE_COUNT_MAX);
+    fuzz_check(res->completion <= OLLAMA_USAGE_COUNT_MAX);
+    fuzz_check(res->certainty == (res->prompt_certainty
+                                  < res->completion_certainty
+                                  ? res->prompt_certainty
+                                  : res->completion_certainty));
 
     if (memmem(data, size, "count", 5) == NULL
         && memmem(data, size, "tokens", 6) == NULL
@@ -194,8 +199,13 @@ fuzz_check_result(const ollama_usage_result_t *res, const uint8_t *data,
 
     ollama_usage_tokens(res, 1000, &prompt, &completion);
 
-    if (res->certainty == OLLAMA_CERTAINTY_EXACT) {
-        fuzz_check(prompt == res->prompt && completion == res->completion);
+    if (res->prompt_certainty == OLLAMA_CERTAINTY_EXACT) {
+        fuzz_check(prompt == res->prompt && prompt);
+        fuzz_check(res->cached <= prompt);
+    }
+
+    if (res->completion_certainty == OLLAMA_CERTAINTY_EXACT) {
+        fuzz_check(completion == res->completion);
     }
 }
 
@@ -222,6 +232,9 @@ fuzz_equal(const ollama_usage_result_t *a, const ollama_usage_result_t *b)
     fuzz_check(a->content_bytes == b->content_bytes);
     fuzz_check(a->documents == b->documents);
     fuzz_check(a->certainty == b->certainty);
+    fuzz_check(a->prompt_certainty == b->prompt_certainty);
+    fuzz_check(a->completion_certainty == b->completion_certainty);
+    fuzz_check(a->start == b->start);
     fuzz_check(a->usage == b->usage);
     fuzz_check(a->terminal == b->terminal);
     fuzz_check(a->error == b->error);

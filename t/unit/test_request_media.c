@@ -95,6 +95,14 @@ static const struct {
            "{\"image_url\":{\"url\":\"" PNG P40 "\"}},"
            "{\"input_audio\":{\"data\":\"" P40 "\"}}"), 164, 2, 0, 1 },
 
+    { "all in one part, in odd order",
+      PART("{\"image_url\" : {\"detail\":1,\"url\" : \"" PNG P40 "\"},"
+           "\"file\": {\"file_data\": \"" PDF B20 "\"},\"role\":{\"url\":"
+           "\"" PNG P40 "\"},\"image_url\":5,\"text\":\"" PNG P40 "\","
+           "\"x\":[\"" P40 "\"],\"input_audio\":{\"data\":\"" P40 "\"},"
+           "\"content\": [{\"image_url\":\"" PNG P40 "\"}]}"),
+      212, 2, 1, 1 },
+
     /* Responses */
 
     { "input_image",
@@ -264,6 +272,39 @@ test_places(void **state)
 }
 
 
+/* names of any length, in one piece or not */
+
+static void
+test_names(void **state)
+{
+    char                           body[2048];
+    size_t                         n, len, way;
+    const ollama_request_facts_t  *facts;
+
+    (void) state;
+
+    facts = ollama_request_facts(r);
+
+    for (len = 0; len < 600; len++) {
+
+        n = sprintf(body, "{\"messages\":[{\"");
+        memset(body + n, 'c', len);
+        n += len;
+        n += sprintf(body + n, "\":[\"" P40 "\"],\"images\":[\"" P40
+                     "\"]}]}");
+
+        for (way = 0; way < 2; way++) {
+            ollama_request_reset(r, 0);
+            pieces_feed(body, n, way, feed, r);
+            ollama_request_finish(r);
+
+            assert_true(facts->valid);
+            assert_int_equal(facts->pictures, 1);
+        }
+    }
+}
+
+
 /* deeper than is looked at it is text, and nothing else goes wrong */
 
 static void
@@ -342,6 +383,7 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_places),
+        cmocka_unit_test(test_names),
         cmocka_unit_test(test_depth),
         cmocka_unit_test(test_large)
     };
