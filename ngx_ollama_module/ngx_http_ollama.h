@@ -29,6 +29,7 @@
  *     _local.c            or answered at once, as a local daemon would
  *     _wait.c             or kept waiting for a slot
  *     _shed.c           a long body goes as soon as nobody needs it
+ *     _tail.c           an answer that broke off is told so
  *     _cut.c            what only came because we asked is taken out again
  *     _sender.c         a worker carries records to the daemon
  *     _report.c           and what else it is told
@@ -230,7 +231,22 @@ typedef struct {
 
     unsigned                         settled:1;
     unsigned                         ended:1;       /* with its last byte */
+    unsigned                         unread:1;      /* it came too late */
 } ngx_http_ollama_answer_t;
+
+
+/* how the answer ends: _tail.c */
+
+typedef struct {
+    void                           (*finalize_request)(ngx_http_request_t *r,
+                                                       ngx_int_t rc);
+    ngx_buf_t                       *buf;           /* what is added */
+    ngx_str_t                        id;            /* of /v1/responses */
+
+    unsigned                         look:1;        /*   still wanted */
+    unsigned                         passed:1;
+    unsigned                         cut:1;         /* no last chunk */
+} ngx_http_ollama_tail_t;
 
 
 /* our own words: _respond.c */
@@ -264,6 +280,7 @@ struct ngx_http_ollama_ctx_s {
     ngx_http_ollama_body_t           body;
     ngx_http_ollama_lease_t          lease;         /* pool/ */
     ngx_http_ollama_answer_t         answer;
+    ngx_http_ollama_tail_t           tail;
     ngx_http_ollama_refusal_t        refusal;
 
     void                            *judge;         /* _answer.c's */

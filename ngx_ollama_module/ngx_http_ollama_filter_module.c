@@ -12,6 +12,7 @@
 #include "ngx_http_ollama_request.h"
 #include "ngx_http_ollama_respond.h"
 #include "ngx_http_ollama_shed.h"
+#include "ngx_http_ollama_tail.h"
 #include "ngx_http_ollama_trace.h"
 #include "ngx_http_ollama_unpack.h"
 #include "ngx_http_ollama_usage.h"
@@ -287,6 +288,8 @@ ngx_http_ollama_answer_headers(ngx_http_request_t *r,
         if (ngx_http_ollama_usage_start(ctx) != NGX_OK) {
             return NGX_ERROR;
         }
+
+        ngx_http_ollama_tail_start(ctx);
     }
 
     if (ctx->body.include_usage) {
@@ -355,11 +358,12 @@ ngx_http_ollama_error_headers(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_ollama_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
-    off_t                   size;
-    ngx_buf_t              *b;
-    ngx_uint_t              whole;
-    ngx_chain_t            *cl;
-    ngx_http_ollama_ctx_t  *ctx;
+    off_t                            size;
+    ngx_buf_t                       *b;
+    ngx_uint_t                       whole;
+    ngx_chain_t                     *cl;
+    ngx_http_ollama_ctx_t           *ctx;
+    ngx_http_output_body_filter_pt   next;
 
     if (in == NULL || r != r->main) {
         return ngx_http_next_body_filter(r, in);
@@ -378,6 +382,7 @@ ngx_http_ollama_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
     ngx_http_ollama_shed(ctx);
 
     size = 0;
+    next = ngx_http_next_body_filter;
     whole = (ctx->cut == NULL || ngx_http_ollama_cut_between(ctx));
 
     for (cl = in; cl; cl = cl->next) {
@@ -388,6 +393,10 @@ ngx_http_ollama_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
             ngx_http_ollama_trace_first_byte(ctx);
             ngx_http_ollama_usage_feed(ctx, b->pos, b->last - b->pos);
 
+            if (ctx->tail.look) {
+                ngx_http_ollama_tail_look(ctx, b->pos, b->last - b->pos);
+            }
+
             size += b->last - b->pos;
 
             if (ctx->cut && whole) {
@@ -395,8 +404,10 @@ ngx_http_ollama_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
             }
         }
 
-        if (b->last_buf) {
-            ngx_http_ollama_usage_ended(ctx);
+        if (b->last_buf
+            || (ngx_buf_special(b) && ngx_http_ollama_tail_is_end(r, b)))
+        {
+            next = ngx_http_ollama_tail_end(ctx, b, next);
 
             /* it may still hold something back */
 
@@ -405,12 +416,12 @@ ngx_http_ollama_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
     }
 
     if (!whole) {
-        return ngx_http_ollama_cut(ctx, in, ngx_http_next_body_filter);
+        return ngx_http_ollama_cut(ctx, in, next);
     }
 
     ngx_http_ollama_usage_passed(ctx, size);
 
-    return ngx_http_next_body_filter(r, in);
+    return next(r, in);
 }
 
 

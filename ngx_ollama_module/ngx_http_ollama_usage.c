@@ -59,9 +59,19 @@ ngx_http_ollama_usage_start(ngx_http_ollama_ctx_t *ctx)
 void
 ngx_http_ollama_usage_feed(ngx_http_ollama_ctx_t *ctx, u_char *p, size_t n)
 {
-    if (ctx->answer.usage && !ctx->answer.settled) {
-        ollama_usage_feed(ctx->answer.usage, p, n);
+    if (ctx->answer.usage == NULL) {
+        return;
     }
+
+    if (ctx->answer.settled) {
+
+        /* of a buffering proxy, to a client that was slow */
+
+        ctx->answer.unread = 1;
+        return;
+    }
+
+    ollama_usage_feed(ctx->answer.usage, p, n);
 }
 
 
@@ -108,6 +118,24 @@ const ollama_usage_result_t *
 ngx_http_ollama_usage(ngx_http_ollama_ctx_t *ctx)
 {
     return ctx->answer.usage ? ollama_usage_result(ctx->answer.usage) : NULL;
+}
+
+
+ollama_stream_e
+ngx_http_ollama_usage_stream(ngx_http_ollama_ctx_t *ctx)
+{
+    if (ctx->answer.usage == NULL || ctx->answer.unread) {
+        return OLLAMA_STREAM_NONE;
+    }
+
+    return ollama_usage_stream(ctx->answer.usage);
+}
+
+
+ngx_uint_t
+ngx_http_ollama_usage_broken(ngx_http_ollama_ctx_t *ctx)
+{
+    return ollama_usage_broken(ctx->answer.usage);
 }
 
 

@@ -36,6 +36,11 @@ void ngx_http_ollama_usage_settle(ngx_http_ollama_ctx_t *ctx);
 const ollama_usage_result_t *ngx_http_ollama_usage(
     ngx_http_ollama_ctx_t *ctx);
 
+/* how a stream stands that ends here, and line feeds that end what was begun */
+
+ollama_stream_e ngx_http_ollama_usage_stream(ngx_http_ollama_ctx_t *ctx);
+ngx_uint_t ngx_http_ollama_usage_broken(ngx_http_ollama_ctx_t *ctx);
+
 /* the scanner goes back to its worker */
 
 void ngx_http_ollama_usage_free(ngx_http_ollama_ctx_t *ctx);

@@ -40,6 +40,8 @@ struct ollama_usage_s {
 
     ollama_usage_document_t  *document; /* of payload_object */
     unsigned                  shape;    /* that was met last */
+    uint64_t                  lost;     /* documents before what could not be
+                                           read, + 1 */
     size_t                    text;     /* bytes of this feed's text events */
     unsigned                  only_text;
 };
@@ -64,6 +66,7 @@ static void usage_object(ollama_usage_t *u);
 static void usage_boundary(ollama_usage_t *u);
 static void usage_drop(ollama_usage_t *u);
 static void usage_junk(ollama_usage_t *u);
+static void usage_lost(ollama_usage_t *u);
 
 
 ollama_usage_t *
@@ -133,6 +136,7 @@ ollama_usage_reset(ollama_usage_t *u, ollama_usage_format_e format,
     u->cr = 0;
     u->fresh = 1;
     u->payload = payload_start;
+    u->lost = 0;
     u->only_text = 0;
 }
 
@@ -231,6 +235,61 @@ ollama_usage_finish(ollama_usage_t *u)
 
     res->certainty = (res->prompt_certainty < res->completion_certainty)
                      ? res->prompt_certainty : res->completion_certainty;
+}
+
+
+ollama_stream_e
+ollama_usage_stream(const ollama_usage_t *u)
+{
+    const ollama_usage_result_t  *res;
+
+    res = &u->answer.result;
+
+    switch (u->answer.format) {
+
+    case OLLAMA_FORMAT_NDJSON:
+        if (u->answer.family != OLLAMA_USAGE_FAMILY_NATIVE) {
+            return OLLAMA_STREAM_NONE;
+        }
+
+        break;
+
+    case OLLAMA_FORMAT_SSE:
+        if (u->answer.family <= OLLAMA_USAGE_FAMILY_NATIVE) {
+            return OLLAMA_STREAM_NONE;
+        }
+
+        break;
+
+    default:
+        return OLLAMA_STREAM_NONE;
+    }
+
+    if (res->terminal || res->told) {
+        return OLLAMA_STREAM_WHOLE;
+    }
+
+    return (u->lost == res->documents + 1) ? OLLAMA_STREAM_NONE
+                                           : OLLAMA_STREAM_CUT;
+}
+
+
+unsigned
+ollama_usage_broken(const ollama_usage_t *u)
+{
+    unsigned  data, line;
+
+    data = (u->payload != payload_start || !u->fresh);
+
+    if (u->answer.format != OLLAMA_FORMAT_SSE) {
+        return data;
+    }
+
+    line = (u->line != line_field || u->matched);
+
+    /* behind a CR the first line feed may be its own */
+
+    return data + line + u->cr;
 }
 
 
@@ -660,7 +719,7 @@ static void
 usage_boundary(ollama_usage_t *u)
 {
     if (u->payload == payload_object) {
-        u->answer.result.unreadable = 1;
+        usage_lost(u);
         usage_drop(u);
     }
 
@@ -683,5 +742,13 @@ static void
 usage_junk(ollama_usage_t *u)
 {
     u->payload = payload_junk;
+    usage_lost(u);
+}
+
+
+static void
+usage_lost(ollama_usage_t *u)
+{
     u->answer.result.unreadable = 1;
+    u->lost = u->answer.result.documents + 1;
 }

@@ -151,6 +151,7 @@ typedef struct {
                                            message_start has was seen */
     unsigned            terminal:1;     /* the answer came to its end */
     unsigned            error:1;        /* an error object or line was seen */
+    unsigned            told:1;         /*   to its end */
     unsigned            unreadable:1;   /* bytes that are not the format */
 
     unsigned            error_status;   /* named in the error line; 0: none */
@@ -160,6 +161,20 @@ typedef struct {
     char                model[OLLAMA_USAGE_MODEL_MAX + 1];
     char                error_text[OLLAMA_USAGE_ERROR_MAX + 1];
 } ollama_usage_result_t;
+
+
+/*
+ * A stream that ends here.  Whole is one whose end mark has come: a native line
+ * with done:true, [DONE], response.completed, incomplete or failed,
+ * message_stop; or an error of the cloud, which says itself that it is not.
+ */
+
+typedef enum {
+    OLLAMA_STREAM_NONE = 0,         /* no stream, or what came last could not
+                                       be read: it may have been the mark */
+    OLLAMA_STREAM_WHOLE,
+    OLLAMA_STREAM_CUT
+} ollama_stream_e;
 
 
 typedef struct ollama_usage_s  ollama_usage_t;
@@ -172,6 +187,16 @@ void ollama_usage_reset(ollama_usage_t *u, ollama_usage_format_e format,
 
 void ollama_usage_feed(ollama_usage_t *u, const unsigned char *p, size_t n);
 void ollama_usage_finish(ollama_usage_t *u);
+
+/* At any time, also behind finish(). */
+ollama_stream_e ollama_usage_stream(const ollama_usage_t *u);
+
+/*
+ * Line feeds that end the line or event which was begun, 0 between them.  An
+ * event that has a name but no data yet needs no blank line: whoever goes on
+ * gives it another name.
+ */
+unsigned ollama_usage_broken(const ollama_usage_t *u);
 
 /*
  * Whether the last feed was whole lines or events of text, of a shape that is

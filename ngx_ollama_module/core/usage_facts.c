@@ -432,6 +432,7 @@ ollama_usage_facts_end(ollama_usage_answer_t *a, ollama_usage_facts_t *f)
 
     if (f->failed) {
         res->error_status = f->status;
+        res->told = 1;
     }
 
     f->spoke |= f->done == 1 || f->failed || f->type != type_other
