@@ -244,6 +244,7 @@ typedef struct {
     ngx_str_t                        id;            /* of /v1/responses */
 
     unsigned                         look:1;        /*   still wanted */
+    unsigned                         keepalive:1;   /* before it ended */
     unsigned                         passed:1;
     unsigned                         cut:1;         /* no last chunk */
 } ngx_http_ollama_tail_t;

@@ -122,6 +122,7 @@ ngx_http_ollama_tail_finalize(ngx_http_request_t *r, ngx_int_t rc)
     ctx = ngx_http_ollama_get_ctx(r);
 
     ctx->tail.finalize_request(r, rc);
+    ctx->tail.keepalive = r->keepalive;
 
     if (rc != NGX_ERROR || !u->header_sent
         || c->error || c->timedout || c->close
@@ -181,8 +182,12 @@ ngx_http_ollama_tail_end(ngx_http_ollama_ctx_t *ctx, ngx_buf_t *b,
 
     } else {
 
-        if (ngx_http_ollama_usage(ctx)->terminal) {
+        if (!b->last_buf && ngx_http_ollama_usage(ctx)->terminal) {
+
+            /* the client's connection is as good as before */
+
             b->last_buf = 1;
+            r->keepalive = tail->keepalive;
         }
 
         if (b->last_buf) {

@@ -178,9 +178,7 @@ sub all {
 
 # at every byte, in one of the ways
 
-my $only = $ENV{ONLY} // '.';
-
-for my $path (sort grep { /$only/ } keys %Cut::streams) {
+for my $path (sort keys %Cut::streams) {
     my $length = length $Cut::streams{$path};
     my @cuts = map { [ $Cut::ways[$_ % @Cut::ways], $_ ] }
                grep { !$ENV{STEP} || $_ % $ENV{STEP} == 0 } 1 .. $length;
@@ -280,7 +278,7 @@ for my $path (sort keys %Cut::streams) {
                 body => { max_tokens => 9, input => 'hi', prompt => 'hi' });
     $r = $sim->chat(%body, sim => { error_after => 2 });
 
-    is(scalar(() = $r->body =~ /"error":[{"]|"failed"/g), 1,
+    is(scalar(() = $r->body =~ /running the model|broke off/g), 1,
        "$path: one error only") or diag($r->body);
 
     $r = $sim->chat(%body);

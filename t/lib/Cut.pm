@@ -23,6 +23,7 @@ package Cut;
 use warnings;
 use strict;
 
+use IO::Select;
 use IO::Socket::INET;
 use Process;
 use Socket qw/ IPPROTO_TCP SO_LINGER SOL_SOCKET TCP_NODELAY /;
@@ -131,7 +132,7 @@ sub port { $_[0]{port} }
 sub stop { $_[0]{process}->stop }
 
 
-# what the child does: each connection has one of its own
+# what the child does: some of its own serve one connection at a time
 
 sub serve {
     my ($port) = @_;
@@ -141,23 +142,25 @@ sub serve {
         or die "listen: $!\n";
 
     $| = 1;
-    $SIG{CHLD} = 'IGNORE';
+    $SIG{PIPE} = 'IGNORE';
     print "listening\n";
 
-    while (1) {
-        my $socket = $listen->accept or next;
+    my ($parent, $child) = $$;
+    my $select = IO::Select->new($listen);
 
-        if (fork() // die "fork: $!\n") {
-            close $socket;
-            next;
-        }
+    $listen->blocking(0);
 
-        $SIG{PIPE} = 'IGNORE';
-        $SIG{ALRM} = 'DEFAULT';
-        alarm 60;
+    for (2 .. 16) {
+        $child = !(fork() // die "fork: $!\n");
+        last if $child;
+    }
+
+    until ($child && getppid() != $parent) {
+        my $socket = $select->can_read(1) && $listen->accept or next;
+
+        $socket->blocking(1);
         $socket->setsockopt(IPPROTO_TCP, TCP_NODELAY, 1);
         answer($socket);
-        exit 0;
     }
 }
 
