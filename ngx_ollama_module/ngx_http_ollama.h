@@ -30,6 +30,7 @@
  *     _wait.c             or kept waiting for a slot
  *     _shed.c           a long body goes as soon as nobody needs it
  *     _tail.c           an answer that broke off is told so
+ *     _keepalive.c      pings, as long as nothing else is sent
  *     _cut.c            what only came because we asked is taken out again
  *     _sender.c         a worker carries records to the daemon
  *     _report.c           and what else it is told
@@ -78,6 +79,7 @@
 typedef struct ngx_http_ollama_ctx_s     ngx_http_ollama_ctx_t;
 typedef struct ngx_http_ollama_outbox_s  ngx_http_ollama_outbox_t;
 typedef struct ngx_http_ollama_running_s  ngx_http_ollama_running_t;
+typedef struct ngx_http_ollama_keepalive_s  ngx_http_ollama_keepalive_t;
 
 
 /* of an upstream{} with "ollama_keys"; the first ones are of a server{} */
@@ -143,6 +145,7 @@ typedef struct {
     ngx_uint_t                       log_level;     /* of lines of blame */
     ngx_uint_t                       status;        /* its format, 0: none */
     size_t                           bodies;        /* bytes kept of each */
+    ngx_msec_t                       keepalive;     /* 0: no pings */
     ngx_int_t                        client;        /* variable's index */
     ngx_http_ollama_target_t        *target;
     ngx_str_t                        details;       /* of /health: @name */
@@ -284,6 +287,7 @@ struct ngx_http_ollama_ctx_s {
     ngx_http_ollama_tail_t           tail;
     ngx_http_ollama_refusal_t        refusal;
 
+    ngx_http_ollama_keepalive_t     *keepalive;     /* NULL: no pings */
     void                            *judge;         /* _answer.c's */
     void                            *park;          /* _park.c's */
     void                            *cut;           /* _cut.c's */

@@ -371,6 +371,40 @@ ngx_http_ollama_set_bodies(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
+ngx_http_ollama_set_keepalive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_ollama_loc_conf_t  *olcf = conf;
+
+    ngx_int_t   ms;
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (olcf->keepalive != NGX_CONF_UNSET_MSEC) {
+        return "is duplicate";
+    }
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        olcf->keepalive = 0;
+        return NGX_CONF_OK;
+    }
+
+    ms = ngx_parse_time(&value[1], 0);
+
+    if (ms == NGX_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid time \"%V\", expected \"off\" or "
+                           "how long a stream may be silent", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    olcf->keepalive = ms;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
 ngx_http_ollama_set_origins(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_ollama_main_conf_t  *omcf = conf;

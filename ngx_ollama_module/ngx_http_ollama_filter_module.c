@@ -9,6 +9,7 @@
 #include "ngx_http_ollama_body.h"
 #include "ngx_http_ollama_cut.h"
 #include "ngx_http_ollama_early.h"
+#include "ngx_http_ollama_keepalive.h"
 #include "ngx_http_ollama_request.h"
 #include "ngx_http_ollama_respond.h"
 #include "ngx_http_ollama_shed.h"
@@ -19,6 +20,8 @@
 
 
 static ngx_int_t ngx_http_ollama_header_filter(ngx_http_request_t *r);
+static ngx_int_t ngx_http_ollama_open(ngx_http_request_t *r,
+    ngx_http_ollama_ctx_t *ctx);
 static ngx_uint_t ngx_http_ollama_from_cloud(ngx_http_request_t *r);
 static ngx_int_t ngx_http_ollama_cors(ngx_http_request_t *r);
 static ngx_int_t ngx_http_ollama_key_headers(ngx_http_request_t *r,
@@ -94,6 +97,10 @@ ngx_http_ollama_header_filter(ngx_http_request_t *r)
     olcf = ngx_http_get_module_loc_conf(r, ngx_http_ollama_module);
     ctx = ngx_http_ollama_get_ctx(r);
 
+    if (ctx && ctx->keepalive && ngx_http_ollama_keepalive_open(ctx)) {
+        return ngx_http_ollama_open(r, ctx);
+    }
+
     if (!olcf->enable && !olcf->health && !olcf->status
         && (ctx == NULL || ctx->refusal.status == 0))
     {
@@ -116,9 +123,20 @@ ngx_http_ollama_header_filter(ngx_http_request_t *r)
         ctx->refusal.family_known = 1;
     }
 
-    if (ngx_http_ollama_cors(r) != NGX_OK
-        || ngx_http_ollama_key_headers(r, ctx) != NGX_OK)
-    {
+    if (ngx_http_ollama_cors(r) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ctx->keepalive) {
+
+        if (ngx_http_ollama_keepalive_opens(ctx)) {
+            return ngx_http_next_header_filter(r);
+        }
+
+        (void) ngx_http_ollama_keepalive_stream(ctx);
+    }
+
+    if (ngx_http_ollama_key_headers(r, ctx) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -143,6 +161,42 @@ ngx_http_ollama_header_filter(ngx_http_request_t *r)
     }
 
     return ngx_http_next_header_filter(r);
+}
+
+
+/* a ping has taken a header out already: what comes is told behind it */
+
+static ngx_int_t
+ngx_http_ollama_open(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
+{
+    ngx_uint_t  from_cloud;
+
+    r->header_sent = 1;
+
+    if (ngx_http_get_module_ctx(r, ngx_http_ollama_filter_module) == NULL) {
+
+        /* redirected nevertheless: the filters do not know their state */
+
+        return NGX_ERROR;
+    }
+
+    from_cloud = ngx_http_ollama_from_cloud(r);
+
+    if (ngx_http_ollama_keepalive_stream(ctx) && from_cloud) {
+        ngx_http_ollama_forget(ctx);
+
+        return ngx_http_ollama_answer_headers(r, ctx);
+    }
+
+    if (from_cloud) {
+        ngx_http_ollama_forget(ctx);
+        ngx_http_ollama_usage_ended(ctx);
+
+    } else {
+        ngx_http_ollama_true_status(r, ctx);
+    }
+
+    return ngx_http_ollama_keepalive_tell(ctx, from_cloud);
 }
 
 
@@ -375,6 +429,10 @@ ngx_http_ollama_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         return ngx_http_next_body_filter(r, in);
     }
 
+    if (ctx->keepalive && ngx_http_ollama_keepalive_pings(ctx)) {
+        return ngx_http_next_body_filter(r, in);
+    }
+
     if (ctx->refusal.page.len) {
         return ngx_http_ollama_send_error(r, ctx, in);
     }
@@ -382,7 +440,8 @@ ngx_http_ollama_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
     ngx_http_ollama_shed(ctx);
 
     size = 0;
-    next = ngx_http_next_body_filter;
+    next = ctx->keepalive ? ngx_http_ollama_keepalive_filter
+                          : ngx_http_next_body_filter;
     whole = (ctx->cut == NULL || ngx_http_ollama_cut_between(ctx));
 
     for (cl = in; cl; cl = cl->next) {
@@ -506,6 +565,8 @@ ngx_http_ollama_filter_init(ngx_conf_t *cf)
 
     ngx_http_next_body_filter = ngx_http_top_body_filter;
     ngx_http_top_body_filter = ngx_http_ollama_body_filter;
+
+    ngx_http_ollama_keepalive_init(ngx_http_next_body_filter);
 
     ngx_http_next_request_body_filter = ngx_http_top_request_body_filter;
     ngx_http_top_request_body_filter = ngx_http_ollama_request_body_filter;

@@ -148,6 +148,13 @@ static ngx_command_t  ngx_http_ollama_commands[] = {
       offsetof(ngx_http_ollama_loc_conf_t, no_log),
       NULL },
 
+    { ngx_string("ollama_keepalive"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_ollama_set_keepalive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("ollama_upstream"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
       ngx_http_ollama_set_upstream,
@@ -484,6 +491,7 @@ ngx_http_ollama_create_loc_conf(ngx_conf_t *cf)
     conf->no_log = NGX_CONF_UNSET;
     conf->log_level = NGX_CONF_UNSET_UINT;
     conf->bodies = NGX_CONF_UNSET_SIZE;
+    conf->keepalive = NGX_CONF_UNSET_MSEC;
     conf->client = NGX_CONF_UNSET;
     conf->refuse_unknown = NGX_CONF_UNSET_UINT;
 
@@ -509,6 +517,7 @@ ngx_http_ollama_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_value(conf->headers, prev->headers, 1);
     ngx_conf_merge_value(conf->no_log, prev->no_log, 0);
     ngx_conf_merge_size_value(conf->bodies, prev->bodies, 1024 * 1024);
+    ngx_conf_merge_msec_value(conf->keepalive, prev->keepalive, 0);
     ngx_conf_merge_str_value(conf->version, prev->version, "0.40.12");
 
     ngx_conf_merge_uint_value(conf->log_level, prev->log_level, NGX_LOG_WARN);

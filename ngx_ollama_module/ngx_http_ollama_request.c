@@ -3,6 +3,7 @@
 #include "ngx_http_ollama_access.h"
 #include "ngx_http_ollama_body.h"
 #include "ngx_http_ollama_cut.h"
+#include "ngx_http_ollama_keepalive.h"
 #include "ngx_http_ollama_local.h"
 #include "ngx_http_ollama_pass.h"
 #include "ngx_http_ollama_record.h"
@@ -300,6 +301,10 @@ ngx_http_ollama_choose(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
 
     ngx_http_ollama_trace_begin(ctx);
     ngx_http_ollama_running_add(ctx);
+
+    if (ngx_http_ollama_keepalive_start(ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
     ctx->keyless = (olcf->target->keys == NULL);
 

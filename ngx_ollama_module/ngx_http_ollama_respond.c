@@ -123,19 +123,13 @@ ngx_http_ollama_error_page(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
     refusal = &ctx->refusal;
     status = r->headers_out.status;
 
-    if (refusal->status == status) {
-        refusal->sent = 1;
-        text = refusal->text;
+    ngx_http_ollama_error_text(ctx, status, &text);
 
-        if (refusal->retry
-            && ngx_http_ollama_add_retry_after(r, refusal->retry) != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-    } else {
-        text.data = (u_char *) ngx_http_ollama_error_words(r, status);
-        text.len = ngx_strlen(text.data);
+    if (refusal->status == status
+        && refusal->retry
+        && ngx_http_ollama_add_retry_after(r, refusal->retry) != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
     if (refusal->family_known) {
@@ -172,6 +166,21 @@ ngx_http_ollama_error_page(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
     r->headers_out.content_length_n = refusal->page.len;
 
     return NGX_OK;
+}
+
+
+void
+ngx_http_ollama_error_text(ngx_http_ollama_ctx_t *ctx, ngx_uint_t status,
+    ngx_str_t *text)
+{
+    if (ctx->refusal.status == status) {
+        ctx->refusal.sent = 1;
+        *text = ctx->refusal.text;
+        return;
+    }
+
+    text->data = (u_char *) ngx_http_ollama_error_words(ctx->request, status);
+    text->len = ngx_strlen(text->data);
 }
 
 

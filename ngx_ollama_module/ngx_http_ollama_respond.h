@@ -35,6 +35,11 @@ void ngx_http_ollama_forget(ngx_http_ollama_ctx_t *ctx);
 ngx_int_t ngx_http_ollama_error_page(ngx_http_request_t *r,
     ngx_http_ollama_ctx_t *ctx);
 
+/* what such a page says; if that is a refusal of ours, the client is told */
+
+void ngx_http_ollama_error_text(ngx_http_ollama_ctx_t *ctx,
+    ngx_uint_t status, ngx_str_t *text);
+
 /* sends the whole answer and returns what finalizes the request */
 
 ngx_int_t ngx_http_ollama_send(ngx_http_request_t *r, ngx_uint_t status,
