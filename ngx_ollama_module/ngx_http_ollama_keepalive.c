@@ -265,6 +265,7 @@ ngx_http_ollama_keepalive_begin(ngx_http_ollama_keepalive_t *ka)
     r->headers_out.status = 0;
     ngx_str_null(&r->headers_out.content_type);
     r->headers_out.content_type_len = 0;
+    r->headers_out.content_encoding = NULL;
 
     /* no redirect: the filters would forget how the body goes out */
 

@@ -248,7 +248,7 @@ $cloud->reset;
 for my $how ('in the queue', 'at the cloud') {
     my $slow = $how =~ /queue/ ? occupy($t, 1500) : undef;
     my $path = '/v1/chat/completions';
-    my $model = 'left-' . $how =~ tr/ /-/r;
+    my $model = $how =~ /queue/ ? 'left-queue' : 'left-early';
 
     $r = start($t, $path, model => $model, sim => { first_delay_ms => 3000 });
     poll { Http::turn(0.05, $r); length($r->{raw} // '') } 'a ping';
