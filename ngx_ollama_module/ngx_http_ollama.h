@@ -18,6 +18,7 @@
  *     _text.c             in memory that grows
  *     _filter_module.c  filters: bytes of the request's body and the answer
  *     _balancer.c       proxy_pass: the key of each try
+ *     _late.c             with another one, if nothing comes of it
  *     _answer.c           its answer: judged, tried again
  *     _held.c             an error's body, before anybody has read it
  *     _park.c             or kept until a key is free
@@ -63,6 +64,7 @@
 #include "pool/pool.h"
 
 #include "core/allow.h"
+#include "core/config_models.h"
 #include "core/request.h"
 #include "core/route.h"
 #include "core/sse_cut.h"
@@ -126,6 +128,8 @@ typedef struct {
     ngx_uint_t                       open;          /* no token needed */
 
     ngx_array_t                     *origins;       /* of ngx_str_t */
+    ollama_config_model_t           *first_tokens;  /* _late.c */
+    size_t                           nfirst_tokens;
     ngx_array_t                     *targets;       /* of pointers */
     ngx_array_t                     *locations;     /* of ngx_http_conf_ctx_t */
     ngx_http_ollama_target_t         target;        /* where none is said */
@@ -146,6 +150,7 @@ typedef struct {
     ngx_uint_t                       status;        /* its format, 0: none */
     size_t                           bodies;        /* bytes kept of each */
     ngx_msec_t                       keepalive;     /* 0: no pings */
+    ngx_msec_t                       first_token;   /* 0: off */
     ngx_int_t                        client;        /* variable's index */
     ngx_http_ollama_target_t        *target;
     ngx_str_t                        details;       /* of /health: @name */
@@ -204,6 +209,7 @@ typedef struct {
     ngx_uint_t                       status;        /* 0: none came */
     ollama_failure_e                 failure;
     unsigned                         ended:1;
+    unsigned                         abandoned:1;   /* _late.c */
 } ngx_http_ollama_attempt_t;
 
 
@@ -290,6 +296,7 @@ struct ngx_http_ollama_ctx_s {
     ngx_http_ollama_keepalive_t     *keepalive;     /* NULL: no pings */
     void                            *judge;         /* _answer.c's */
     void                            *park;          /* _park.c's */
+    void                            *late;          /* _late.c's, or NULL */
     void                            *cut;           /* _cut.c's */
     void                            *pass;          /* _pass.c's */
     void                            *unpack;        /* _unpack.c's */

@@ -35,6 +35,7 @@ typedef struct {
 } ngx_http_ollama_judge_t;
 
 
+static ngx_uint_t ngx_http_ollama_answer_silent(ngx_http_ollama_ctx_t *ctx);
 static ngx_int_t ngx_http_ollama_reinit_request(ngx_http_request_t *r);
 static ngx_int_t ngx_http_ollama_process_header(ngx_http_request_t *r);
 
@@ -134,6 +135,89 @@ ngx_http_ollama_answer_end(ngx_http_ollama_ctx_t *ctx,
 }
 
 
+/*
+ * What has passed does not count as time spent on trying: the other key gets
+ * all of it.
+ */
+
+ngx_int_t
+ngx_http_ollama_answer_abandon(ngx_http_ollama_ctx_t *ctx)
+{
+    uint32_t                    key;
+    ngx_int_t                   rc;
+    ngx_uint_t                  ntried;
+    ngx_msec_t                  start;
+    ngx_http_upstream_t        *u;
+    ngx_http_ollama_judge_t    *j;
+    ngx_http_ollama_attempt_t  *attempt;
+
+    j = ctx->judge;
+    u = ctx->request->upstream;
+
+    if (j->judged || u->header_sent || u->peer.connection == NULL
+        || (j->answered && !ngx_http_ollama_answer_silent(ctx)))
+    {
+        return NGX_ABORT;
+    }
+
+    start = j->start;
+    j->start = ngx_current_msec - ctx->trace.waited;
+
+    ntried = ctx->lease.ntried;
+    ngx_http_ollama_lease_skip(&ctx->lease);
+
+    rc = NGX_ABORT;
+
+    if (!ngx_http_ollama_may_retry(ctx) || ctx->lease.ntried == ntried) {
+        goto stay;
+    }
+
+    ngx_http_ollama_trace_keep(ctx);
+
+    key = ctx->lease.key;
+    ctx->lease.dry = 0;
+
+    rc = ngx_http_ollama_lease_take(ctx->conf->pool, &ctx->lease);
+
+    if (rc != NGX_OK || ctx->lease.key == key) {
+        rc = NGX_DECLINED;
+        goto stay;
+    }
+
+    attempt = ngx_http_ollama_trace_last(ctx);
+
+    attempt->abandoned = 1;
+    attempt->status = 0;
+
+    j->judged = 1;
+    j->retry = 1;
+
+    return NGX_OK;
+
+stay:
+
+    ctx->lease.ntried = ntried;
+    j->start = start;
+
+    return rc;
+}
+
+
+/* the header has come, but nothing of the body */
+
+static ngx_uint_t
+ngx_http_ollama_answer_silent(ngx_http_ollama_ctx_t *ctx)
+{
+    ngx_http_upstream_t  *u;
+
+    u = ctx->request->upstream;
+
+    return u->headers_in.status_n == NGX_HTTP_OK
+           && u->headers_in.content_length_n != 0
+           && u->buffer.pos == u->buffer.last;
+}
+
+
 ngx_uint_t
 ngx_http_ollama_answer_came(ngx_http_ollama_ctx_t *ctx)
 {
@@ -225,6 +309,15 @@ ngx_http_ollama_process_header(ngx_http_request_t *r)
         }
 
         j->answered = 1;
+    }
+
+    /* as long as the client has heard nothing, another key may be asked */
+
+    if (ctx->late && ngx_http_ollama_answer_silent(ctx)
+        && u->buffer.last < u->buffer.end)
+    {
+        ngx_add_timer(u->peer.connection->read, u->conf->read_timeout);
+        return NGX_AGAIN;
     }
 
     status = u->headers_in.status_n;

@@ -38,6 +38,15 @@ void ngx_http_ollama_answer_begin(ngx_http_ollama_ctx_t *ctx);
 void ngx_http_ollama_answer_end(ngx_http_ollama_ctx_t *ctx,
     ngx_peer_connection_t *pc);
 
+/*
+ * Nothing of the answer has come, and the time for that is over: the key is
+ * left for another one that is free now, which is held against nobody.  NGX_OK:
+ * its connection has to be ended as if it had timed out; NGX_DECLINED: no other
+ * key is free; else it is too late, or there may be no other try.
+ */
+
+ngx_int_t ngx_http_ollama_answer_abandon(ngx_http_ollama_ctx_t *ctx);
+
 /* its header is complete; another try is made */
 
 ngx_uint_t ngx_http_ollama_answer_came(ngx_http_ollama_ctx_t *ctx);

@@ -1,6 +1,7 @@
 
 #include "ngx_http_ollama_balancer.h"
 #include "ngx_http_ollama_answer.h"
+#include "ngx_http_ollama_late.h"
 #include "ngx_http_ollama_park.h"
 #include "ngx_http_ollama_pass.h"
 #include "ngx_http_ollama_request.h"
@@ -221,6 +222,10 @@ ngx_http_ollama_get_peer(ngx_peer_connection_t *pc, void *data)
 
     pd->started = 1;
 
+    if (rc != NGX_BUSY && rc != NGX_ERROR) {
+        ngx_http_ollama_late_begin(ctx);
+    }
+
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, pc->log, 0,
                    "get ollama peer, attempt %ui with \"%V\": %i",
                    ctx->trace.nattempts, &ctx->lease.name, rc);
@@ -390,6 +395,7 @@ ngx_http_ollama_free_peer(ngx_peer_connection_t *pc, void *data,
 
     ctx = pd->ctx;
 
+    ngx_http_ollama_late_end(ctx);
     ngx_http_ollama_trace_attempt_end(ctx);
 
     timedout = pc->connection && (pc->connection->read->timedout
@@ -418,15 +424,19 @@ ngx_http_ollama_free_peer(ngx_peer_connection_t *pc, void *data,
         ngx_http_ollama_answer_end(ctx, pc);
     }
 
-    /* a server that answers is a good one, whatever it says of the key */
+    attempt = ngx_http_ollama_trace_last(ctx);
 
-    if (ngx_http_ollama_answer_came(ctx)) {
+    /*
+     * a server that answers is a good one, whatever it says of the key; one
+     * that was given up may be
+     */
+
+    if (ngx_http_ollama_answer_came(ctx) || attempt->abandoned) {
         state &= ~NGX_PEER_FAILED;
     }
 
     pd->original_free_peer(pc, pd->data, state);
 
-    attempt = ngx_http_ollama_trace_last(ctx);
     retry = ngx_http_ollama_answer_retry(ctx);
 
     pd->status = attempt->status;

@@ -66,6 +66,11 @@ ngx_http_ollama_load_config(ngx_conf_t *cf, ngx_http_ollama_main_conf_t *omcf)
 
     ngx_http_ollama_pool_set_list(omcf->pool, config);
 
+    /* config lives as long as the cycle's pool */
+
+    omcf->first_tokens = config->first_tokens;
+    omcf->nfirst_tokens = config->nfirst_tokens;
+
     ngx_memzero(&env, sizeof(ollama_envfile_t));
 
     if (omcf->env_file.len

@@ -4,6 +4,7 @@
 #include "ngx_http_ollama_check.h"
 #include "ngx_http_ollama_config.h"
 #include "ngx_http_ollama_directives.h"
+#include "ngx_http_ollama_late.h"
 #include "ngx_http_ollama_lists.h"
 #include "ngx_http_ollama_outbox.h"
 #include "ngx_http_ollama_pass.h"
@@ -204,6 +205,13 @@ static ngx_command_t  ngx_http_ollama_commands[] = {
       offsetof(ngx_http_ollama_loc_conf_t, log_level),
       &ngx_http_ollama_log_levels },
 
+    { ngx_string("ollama_first_token"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_ollama_set_first_token,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("ollama_status"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
       ngx_http_ollama_set_status,
@@ -323,6 +331,7 @@ ngx_http_ollama_create_main_conf(ngx_conf_t *cf)
      *     omcf->statsd.sockaddr = NULL;
      *     omcf->open = 0;
      *     omcf->origins = NULL;
+     *     omcf->nfirst_tokens = 0;
      *     omcf->queues = 0;
      */
 
@@ -492,6 +501,7 @@ ngx_http_ollama_create_loc_conf(ngx_conf_t *cf)
     conf->log_level = NGX_CONF_UNSET_UINT;
     conf->bodies = NGX_CONF_UNSET_SIZE;
     conf->keepalive = NGX_CONF_UNSET_MSEC;
+    conf->first_token = NGX_CONF_UNSET_MSEC;
     conf->client = NGX_CONF_UNSET;
     conf->refuse_unknown = NGX_CONF_UNSET_UINT;
 
@@ -518,6 +528,7 @@ ngx_http_ollama_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_value(conf->no_log, prev->no_log, 0);
     ngx_conf_merge_size_value(conf->bodies, prev->bodies, 1024 * 1024);
     ngx_conf_merge_msec_value(conf->keepalive, prev->keepalive, 0);
+    ngx_conf_merge_msec_value(conf->first_token, prev->first_token, 0);
     ngx_conf_merge_str_value(conf->version, prev->version, "0.40.12");
 
     ngx_conf_merge_uint_value(conf->log_level, prev->log_level, NGX_LOG_WARN);

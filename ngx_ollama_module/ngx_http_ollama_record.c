@@ -305,7 +305,9 @@ ngx_http_ollama_record_attempts(ngx_http_ollama_ctx_t *ctx,
         record->attempts[i].cause = causes[attempt->failure];
 
         if (attempt->status == 0 && attempt->failure == OLLAMA_FAIL_NONE) {
-            record->attempts[i].cause = OLLAMA_ATTEMPT_ABORTED;
+            record->attempts[i].cause = attempt->abandoned
+                                        ? OLLAMA_ATTEMPT_ABANDONED
+                                        : OLLAMA_ATTEMPT_ABORTED;
         }
     }
 }

@@ -31,7 +31,8 @@ void field_key(struct json *j, uint32_t key, const char *name) {
 
 const char *field_cause(unsigned cause) {
     static const char *const causes[] = {"answered", "connect", "timeout",
-                                         "closed",   "stale",   "aborted"};
+                                         "closed",   "stale",   "aborted",
+                                         "abandoned"};
 
     return cause < sizeof(causes) / sizeof(*causes) ? causes[cause] : "unknown";
 }

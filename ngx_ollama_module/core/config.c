@@ -16,6 +16,7 @@ static const ollama_config_field_t  ollama_config_top[] = {
     { "keys", ollama_config_keys },
     { "auth_token", ollama_config_auth_token },
     { "allow_unauthenticated_access", ollama_config_open_access },
+    { "models", ollama_config_models },
     { NULL, NULL }
 };
 
@@ -82,6 +83,11 @@ ollama_config_free(ollama_config_t *conf)
         ollama_config_wipe(conf->keys[i].account);
     }
 
+    for (i = 0; i < conf->nfirst_tokens; i++) {
+        free(conf->first_tokens[i].name);
+    }
+
+    free(conf->first_tokens);
     free(conf->keys);
     ollama_config_wipe(conf->auth_token);
 

@@ -11,6 +11,7 @@
  *         enabled: true
  *     auth_token: ".."
  *     allow_unauthenticated_access: false
+ *     models: ..                     # see config_models.h
  *
  * Read from memory by libyaml's events; nothing but the above is accepted: no
  * anchors, aliases or tags, no second document, no field twice or unknown.
@@ -35,6 +36,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "config_models.h"
 #include "fingerprint.h"
 
 #define OLLAMA_CONFIG_KEYS_MAX    100000
@@ -64,6 +66,9 @@ typedef struct {
     size_t                nkeys;
     char                 *auth_token;               /* NULL: not given */
     int                   allow_unauthenticated;    /* 0, 1, -1: not given */
+
+    ollama_config_model_t  *first_tokens;
+    size_t                  nfirst_tokens;
 } ollama_config_t;
 
 

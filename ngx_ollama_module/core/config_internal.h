@@ -6,6 +6,7 @@
  *     config_key.c     one entry of that list, its fields
  *     config_value.c   libyaml's events, values and objects read from them,
  *                      sentences for what is wrong
+ *     config_models.c  what is said of models
  *     config_check.c   what can be said of the keys only when all are there:
  *                      names by position, what stands twice
  *
@@ -70,6 +71,10 @@ typedef struct {
 
 int ollama_config_fields(ollama_config_ctx_t *ctx,
     const ollama_config_field_t *fields);
+
+/* the value of "models" */
+
+int ollama_config_models(ollama_config_ctx_t *ctx);
 
 /* the next key of the list, as a string or an object */
 

@@ -127,7 +127,8 @@ typedef enum {
     OLLAMA_ATTEMPT_TIMEOUT,
     OLLAMA_ATTEMPT_CLOSED,           /* closed or garbage before the answer */
     OLLAMA_ATTEMPT_STALE,            /* a kept connection had been closed */
-    OLLAMA_ATTEMPT_ABORTED           /* client, nginx or worker ended first */
+    OLLAMA_ATTEMPT_ABORTED,          /* client, nginx or worker ended first */
+    OLLAMA_ATTEMPT_ABANDONED         /* silent too long: sent to another key */
 } ollama_attempt_cause_e;
 
 
