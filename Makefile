@@ -66,7 +66,8 @@ endif
 
 # Real clients and a browser, for the tests that drive them.
 
-NEED_CLIENTS = $(if $(TESTS),$(filter t/clients% t/dashboard%,$(TESTS)),yes)
+NEED_CLIENTS = $(if $(TESTS),$(filter t/agents.t t/clients% t/dashboard%, \
+    $(TESTS)),yes)
 
 
 # The nginx whose module is built: with SANITIZE=1 a whole one of our own.

@@ -135,21 +135,13 @@ ngx_http_ollama_answer_end(ngx_http_ollama_ctx_t *ctx,
 }
 
 
-/*
- * What has passed does not count as time spent on trying: the other key gets
- * all of it.
- */
-
-ngx_int_t
-ngx_http_ollama_answer_abandon(ngx_http_ollama_ctx_t *ctx)
+ngx_uint_t
+ngx_http_ollama_answer_waits(ngx_http_ollama_ctx_t *ctx)
 {
-    uint32_t                    key;
-    ngx_int_t                   rc;
-    ngx_uint_t                  ntried;
-    ngx_msec_t                  start;
-    ngx_http_upstream_t        *u;
-    ngx_http_ollama_judge_t    *j;
-    ngx_http_ollama_attempt_t  *attempt;
+    ngx_uint_t                may;
+    ngx_msec_t                start;
+    ngx_http_upstream_t      *u;
+    ngx_http_ollama_judge_t  *j;
 
     j = ctx->judge;
     u = ctx->request->upstream;
@@ -157,49 +149,29 @@ ngx_http_ollama_answer_abandon(ngx_http_ollama_ctx_t *ctx)
     if (j->judged || u->header_sent || u->peer.connection == NULL
         || (j->answered && !ngx_http_ollama_answer_silent(ctx)))
     {
-        return NGX_ABORT;
+        return 0;
     }
 
     start = j->start;
+
     j->start = ngx_current_msec - ctx->trace.waited;
+    may = ngx_http_ollama_may_retry(ctx);
+    j->start = start;
 
-    ntried = ctx->lease.ntried;
-    ngx_http_ollama_lease_skip(&ctx->lease);
+    return may;
+}
 
-    rc = NGX_ABORT;
 
-    if (!ngx_http_ollama_may_retry(ctx) || ctx->lease.ntried == ntried) {
-        goto stay;
-    }
+void
+ngx_http_ollama_answer_leave(ngx_http_ollama_ctx_t *ctx)
+{
+    ngx_http_ollama_judge_t  *j;
 
-    ngx_http_ollama_trace_keep(ctx);
-
-    key = ctx->lease.key;
-    ctx->lease.dry = 0;
-
-    rc = ngx_http_ollama_lease_take(ctx->conf->pool, &ctx->lease);
-
-    if (rc != NGX_OK || ctx->lease.key == key) {
-        rc = NGX_DECLINED;
-        goto stay;
-    }
-
-    attempt = ngx_http_ollama_trace_last(ctx);
-
-    attempt->abandoned = 1;
-    attempt->status = 0;
+    j = ctx->judge;
 
     j->judged = 1;
     j->retry = 1;
-
-    return NGX_OK;
-
-stay:
-
-    ctx->lease.ntried = ntried;
-    j->start = start;
-
-    return rc;
+    j->start = ngx_current_msec - ctx->trace.waited;
 }
 
 

@@ -39,13 +39,13 @@ void ngx_http_ollama_answer_end(ngx_http_ollama_ctx_t *ctx,
     ngx_peer_connection_t *pc);
 
 /*
- * Nothing of the answer has come, and the time for that is over: the key is
- * left for another one that is free now, which is held against nobody.  NGX_OK:
- * its connection has to be ended as if it had timed out; NGX_DECLINED: no other
- * key is free; else it is too late, or there may be no other try.
+ * Nothing of the answer has come, and there might be another try; that is what
+ * happens when the connection has been ended.  The answer is not judged, and
+ * what has passed is no time spent on trying: the other key gets all of it.
  */
 
-ngx_int_t ngx_http_ollama_answer_abandon(ngx_http_ollama_ctx_t *ctx);
+ngx_uint_t ngx_http_ollama_answer_waits(ngx_http_ollama_ctx_t *ctx);
+void ngx_http_ollama_answer_leave(ngx_http_ollama_ctx_t *ctx);
 
 /* its header is complete; another try is made */
 

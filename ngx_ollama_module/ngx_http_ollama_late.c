@@ -18,6 +18,7 @@ static ngx_msec_t ngx_http_ollama_late_time(ngx_http_ollama_ctx_t *ctx);
 static ngx_http_ollama_late_t *ngx_http_ollama_late_create(
     ngx_http_ollama_ctx_t *ctx);
 static void ngx_http_ollama_late_handler(ngx_event_t *ev);
+static ngx_int_t ngx_http_ollama_late_other_key(ngx_http_ollama_ctx_t *ctx);
 static void ngx_http_ollama_late_cleanup(void *data);
 
 
@@ -173,7 +174,8 @@ ngx_http_ollama_late_handler(ngx_event_t *ev)
 
     ngx_http_set_log_request(c->log, ctx->request);
 
-    rc = ngx_http_ollama_answer_abandon(ctx);
+    rc = ngx_http_ollama_answer_waits(ctx)
+         ? ngx_http_ollama_late_other_key(ctx) : NGX_ABORT;
 
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, c->log, 0,
                    "ollama first token is late: %i", rc);
@@ -189,6 +191,9 @@ ngx_http_ollama_late_handler(ngx_event_t *ev)
 
     attempt = ngx_http_ollama_trace_last(ctx);
 
+    attempt->abandoned = 1;
+    attempt->status = 0;
+
     ngx_log_error(NGX_LOG_NOTICE, c->log, 0,
                   "ollama: nothing came with key \"%V\" for %M ms, "
                   "key \"%V\" is asked instead", &attempt->name,
@@ -196,10 +201,50 @@ ngx_http_ollama_late_handler(ngx_event_t *ev)
 
     late->time = 0;
 
+    ngx_http_ollama_answer_leave(ctx);
+
     rev = ctx->request->upstream->peer.connection->read;
 
     rev->timedout = 1;
     rev->handler(rev);
+}
+
+
+/* it is taken before the one it has is given up */
+
+static ngx_int_t
+ngx_http_ollama_late_other_key(ngx_http_ollama_ctx_t *ctx)
+{
+    uint32_t                  key;
+    ngx_uint_t                ntried;
+    ngx_http_ollama_lease_t  *lease;
+
+    lease = &ctx->lease;
+
+    ntried = lease->ntried;
+    ngx_http_ollama_lease_skip(lease);
+
+    if (lease->ntried == ntried) {
+
+        /* no more keys can be told from those that were tried */
+
+        return NGX_ABORT;
+    }
+
+    ngx_http_ollama_trace_keep(ctx);
+
+    key = lease->key;
+    lease->dry = 0;
+
+    if (ngx_http_ollama_lease_take(ctx->conf->pool, lease) == NGX_OK
+        && lease->key != key)
+    {
+        return NGX_OK;
+    }
+
+    lease->ntried = ntried;
+
+    return NGX_DECLINED;
 }
 
 
