@@ -16,6 +16,8 @@ static int ollama_error_skip(ollama_error_reader_t *rd);
 static int ollama_error_space(ollama_error_reader_t *rd);
 static size_t ollama_error_string(ollama_error_reader_t *rd, char *out,
     size_t size);
+static size_t ollama_error_chars(ollama_error_reader_t *rd, char *out,
+    size_t size);
 static uint32_t ollama_error_unicode(ollama_error_reader_t *rd);
 static size_t ollama_error_utf8(uint32_t c, char *out);
 
@@ -141,6 +143,19 @@ ollama_error_text(const unsigned char *body, size_t len, char *out,
 }
 
 
+size_t
+ollama_error_unescape(const unsigned char *raw, size_t len, char *out,
+    size_t out_size)
+{
+    ollama_error_reader_t  rd;
+
+    rd.p = raw;
+    rd.end = raw + len;
+
+    return ollama_error_chars(&rd, out, out_size);
+}
+
+
 /*
  * From an object's brace to the first byte of the member's value; 0 if there is
  * no such member, or the body ends before it.
@@ -249,12 +264,20 @@ ollama_error_space(ollama_error_reader_t *rd)
 static size_t
 ollama_error_string(ollama_error_reader_t *rd, char *out, size_t size)
 {
+    rd->p++;
+
+    return ollama_error_chars(rd, out, size);
+}
+
+
+static size_t
+ollama_error_chars(ollama_error_reader_t *rd, char *out, size_t size)
+{
     char           buf[4];
     size_t         n, used;
     unsigned char  c;
 
     used = 0;
-    rd->p++;
 
     while (rd->p < rd->end) {
 

@@ -34,5 +34,9 @@ size_t ollama_error_body(ollama_family_e family, unsigned status,
 size_t ollama_error_text(const unsigned char *body, size_t len, char *out,
     size_t out_size);
 
+/* what stands between the quotes of a string, as above */
+size_t ollama_error_unescape(const unsigned char *raw, size_t len, char *out,
+    size_t out_size);
+
 
 #endif /* OLLAMA_ERROR_H_INCLUDED */

@@ -31,13 +31,13 @@
  * SSE: comments are passed over, and so are the events which say nothing yet:
  * ping, response.created, response.queued, response.in_progress,
  * message_start.  The first other one decides: by its name, when that is there
- * ("error", "response.failed"), else by its data as above, where "id" belongs to
- * an answer.
+ * ("error", "response.failed"), else by its data as above, where "id" is of an
+ * answer.
  *
  * text     "error" if it is a string, else its "message", else the "message" at
  *          the top (response.failed: that of response.error); unescaped, cut,
  *          any bytes but NUL.  "event: error" may have plain text for data.
- * type     "type", else "code" of the error, if they are words
+ * type     "type", else "code" of the error, where they are words
  * status   named by a number (status, status_code, code), else by a type that
  *          stands for one, 400 to 599; 0: none is named
  *
@@ -85,22 +85,19 @@ typedef struct {
     unsigned        mark;               /* bytes of a byte order mark */
     unsigned        json;               /* state within a document */
     unsigned        depth;
-    unsigned        objects;            /* brackets that are braces, by depth */
+    uint32_t        objects;            /* brackets that are braces, by depth */
     unsigned        keys[4];            /* the member, by depth */
-    unsigned        rank;               /* of the text */
-    unsigned        typed;              /* .. of the type */
-    unsigned        numbered;           /* .. of the status */
     unsigned        target;             /* where a string goes */
-    unsigned        escape;
-    unsigned        hex;                /* of \u: what has come of it, */
-    unsigned        digits;             /*   how many are to come, */
-    unsigned        high;               /*   and a pair's first half */
-    size_t          nword;
-    char            word[OLLAMA_FIRST_WORD + 1];
+    unsigned        nword;
+    unsigned        rank;               /* of the text, */
+    unsigned        typed;              /*   of the type, */
+    unsigned        numbered;           /*   of the status */
+    unsigned        escape:1;
+    unsigned        key:1;              /* the string is a name */
     unsigned        cr:1;
     unsigned        error:1;            /* seen, its end has not come */
     unsigned        neutral:1;          /* this event says nothing yet */
-    unsigned        data:1;             /* this event has some */
+    char            word[OLLAMA_FIRST_WORD + 1];
 } ollama_first_t;
 
 
