@@ -59,7 +59,7 @@ static void drop_final_newline(struct reply *r) {
     while (r->nends && r->ends[r->nends - 1] > r->body.len) r->nends--;
 }
 
-static void gzip(struct reply *r) {
+void emit_gzip(struct reply *r) {
     struct buf packed = {0};
     z_stream z = {0};
     size_t i, from = 0, end;
@@ -104,7 +104,7 @@ static const char *const types[] = {
 
 void emit_finish(struct answer *a) {
     if (a->k->no_final_newline) drop_final_newline(a->r);
-    if (a->k->gzip) gzip(a->r);
+    if (a->k->gzip) emit_gzip(a->r);
     if (a->k->type) a->r->type = types[a->k->type];
 }
 

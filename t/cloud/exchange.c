@@ -304,6 +304,9 @@ static void clear(struct exchange *ex, struct conn *c) {
     r->framing = FRAMING_AUTO;
     r->http10 = false;
     r->delay_ms = 0;
+    r->body_ms = 0;
+    r->trailers.len = 0;
+    r->interim.len = 0;
     r->piece = 0;
     r->cut = CUT_NONE;
 }

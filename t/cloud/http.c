@@ -450,6 +450,7 @@ static void write_head(struct conn *c, struct buf *out) {
         c->request.keepalive = false;
     }
 
+    buf_add(out, r->interim.p, r->interim.len);
     buf_str(out, r->http10 ? "HTTP/1.0 " : "HTTP/1.1 ");
     buf_int(out, r->status);
     buf_char(out, ' ');
@@ -564,9 +565,13 @@ static void advance(struct conn *c) {
     if (!c->head_sent) {
         c->head_sent = true;
         write_head(c, out);
-        if (r->piece) {
+        if (r->piece || r->body_ms) {
             write_out(c, out->p, out->len);
             out->len = 0;
+        }
+        if (r->body_ms) {
+            conn_later(c, r->body_ms, advance);
+            return;
         }
     }
     limit = r->cut && r->cut_at < r->body.len ? r->cut_at : r->body.len;
@@ -584,7 +589,11 @@ static void advance(struct conn *c) {
         }
     }
 
-    if (c->chunked && !r->cut) buf_lit(out, "0\r\n\r\n");
+    if (c->chunked && !r->cut) {
+        buf_lit(out, "0\r\n");
+        buf_add(out, r->trailers.p, r->trailers.len);
+        buf_lit(out, "\r\n");
+    }
     if (out->len) write_out(c, out->p, out->len);
 
     c->state = DRAINING;

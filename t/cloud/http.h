@@ -65,6 +65,8 @@ struct reply {
     enum framing framing;
     bool http10;
     int64_t delay_ms; /* between events */
+    int64_t body_ms;  /* between the headers and the body */
+    struct buf trailers, interim; /* somebody else's: a rule's */
     size_t piece;     /* bytes a write, 0: all that is due */
     enum cut cut;
     size_t cut_at; /* bytes of the body before the cut */

@@ -1,5 +1,6 @@
 #include "rules.h"
 
+#include "emit.h"
 #include "tree.h"
 
 #include <stdlib.h>
@@ -15,7 +16,10 @@ void rule_unref(struct rule *rule) {
     free(rule->method);
     free(rule->type);
     free(rule->body);
+    free(rule->ends);
     buf_free(&rule->headers);
+    buf_free(&rule->trailers);
+    buf_free(&rule->interim);
     free(rule);
 }
 
@@ -52,6 +56,83 @@ static bool load_headers(struct rule *rule, yajl_val headers,
     return false;
 }
 
+static bool load_trailers(struct rule *rule, yajl_val trailers,
+                          struct buf *complaint) {
+    const char *value;
+    size_t i;
+
+    if (trailers == NULL) return true;
+
+    for (i = 0; YAJL_IS_OBJECT(trailers) && i < trailers->u.object.len; i++) {
+        value = YAJL_GET_STRING(trailers->u.object.values[i]);
+        if (value == NULL) break;
+        buf_printf(&rule->trailers, "%s: %s\r\n", trailers->u.object.keys[i],
+                   value);
+    }
+    if (YAJL_IS_OBJECT(trailers) && i == trailers->u.object.len) return true;
+
+    buf_lit(complaint, "trailers: wanted is {\"name\": \"value\"}");
+    return false;
+}
+
+static bool load_chunks(struct rule *rule, yajl_val chunks,
+                        struct buf *complaint) {
+    struct buf body = {0};
+    const char *text;
+    size_t i;
+
+    if (chunks == NULL) return true;
+
+    rule->nends = tree_count(chunks);
+    rule->ends = must(calloc(rule->nends + 1, sizeof(*rule->ends)));
+    for (i = 0; i < rule->nends; i++) {
+        text = YAJL_GET_STRING(tree_at(chunks, i));
+        if (text == NULL) {
+            buf_lit(complaint, "chunks: wanted is [\"..\"]");
+            buf_free(&body);
+            return false;
+        }
+        buf_str(&body, text);
+        rule->ends[i] = body.len;
+    }
+    buf_char(&body, '\0');
+    free(rule->body);
+    rule->body = body.p;
+    rule->body_len = body.len - 1;
+    rule->framing = FRAMING_CHUNKED;
+    return true;
+}
+
+static bool load_wire(struct rule *rule, yajl_val v, struct buf *complaint) {
+    static const char *const framings[] = {"", "length", "chunked", "close"};
+    const char *framing = tree_string(v, "framing", "");
+    yajl_val interim = tree_get(v, "interim");
+    size_t i;
+
+    if (!load_chunks(rule, tree_get(v, "chunks"), complaint) ||
+        !load_trailers(rule, tree_get(v, "trailers"), complaint))
+        return false;
+
+    rule->chunk_ms = tree_int(v, "chunk_ms", 0);
+    rule->body_ms = tree_int(v, "body_ms", 0);
+    rule->gzip = tree_bool(v, "gzip", false);
+    if (rule->trailers.len) rule->framing = FRAMING_CHUNKED;
+
+    for (i = 1; i < 4; i++)
+        if (strcmp(framing, framings[i]) == 0) rule->framing = i;
+    if (*framing && strcmp(framing, framings[rule->framing]) != 0) {
+        buf_lit(complaint, "framing: length, chunked or close");
+        return false;
+    }
+
+    for (i = 0; interim && i < tree_count(interim); i++)
+        buf_printf(&rule->interim, "HTTP/1.1 %lld Wait\r\nx-interim: 1\r\n\r\n",
+                   YAJL_IS_INTEGER(tree_at(interim, i))
+                       ? YAJL_GET_INTEGER(tree_at(interim, i))
+                       : 100);
+    return true;
+}
+
 static bool load_preset(struct rule *rule, yajl_val v, struct buf *complaint) {
     static const char *const closes[] = {"", "before_headers", "after_headers",
                                          "reset_before_headers"};
@@ -83,8 +164,10 @@ static bool load_preset(struct rule *rule, yajl_val v, struct buf *complaint) {
 
 static bool load_rule(struct rule *rule, yajl_val v, struct buf *complaint) {
     static const char *const names[] = {
-        "match", "times",    "preset", "status", "headers",
-        "body",  "delay_ms", "close",  "hold",   NULL};
+        "match",    "times",   "preset",  "status",   "headers",
+        "body",     "chunks",  "chunk_ms", "body_ms", "trailers",
+        "framing",  "gzip",    "interim", "delay_ms", "close",
+        "hold",     NULL};
     static const char *const matches[] = {"key", "model", "path", "method",
                                           NULL};
     yajl_val match = tree_get(v, "match");
@@ -112,9 +195,11 @@ static bool load_rule(struct rule *rule, yajl_val v, struct buf *complaint) {
 
     if (!load_preset(rule, v, complaint)) return false;
     if (!load_headers(rule, tree_get(v, "headers"), complaint)) return false;
+    if (!load_wire(rule, v, complaint)) return false;
 
     rule->answers = rule->preset || rule->status || rule->body || rule->close ||
-                    rule->hold || rule->headers.len || rule->type;
+                    rule->hold || rule->headers.len || rule->type ||
+                    rule->interim.len;
     return true;
 }
 
@@ -175,6 +260,8 @@ struct rule *rules_take(struct slice key, struct slice model, struct slice path,
 
 void rule_reply(const struct rule *rule, struct reply *r,
                 const struct error_about *about) {
+    size_t i;
+
     if (rule->preset) {
         error_preset(r, about, rule->preset);
     } else {
@@ -187,6 +274,16 @@ void rule_reply(const struct rule *rule, struct reply *r,
         r->body.len = 0;
         buf_add(&r->body, rule->body, rule->body_len);
     }
+    for (i = 0; i < rule->nends; i++) {
+        reply_mark(r);
+        r->ends[i] = rule->ends[i];
+    }
+    r->delay_ms = rule->chunk_ms;
+    r->body_ms = rule->body_ms;
+    r->framing = rule->framing;
+    r->trailers = rule->trailers;
+    r->interim = rule->interim;
+    if (rule->gzip) emit_gzip(r);
     buf_add(&r->extra, rule->headers.p, rule->headers.len);
     r->own_length = rule->has_length;
     if (rule->close == CLOSE_AFTER_HEADERS) {

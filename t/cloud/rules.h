@@ -7,6 +7,13 @@
  *               "status": 503,          these replace the preset's
  *               "headers": {"retry-after": "7"},
  *               "body": "..",
+ *               "chunks": ["..", ".."], the body in these: each a chunk and,
+ *               "chunk_ms": 0,            with a pause, a write of its own
+ *               "body_ms": 0,           the body so long after the headers
+ *               "trailers": {"x-took": "7"},    after the last chunk
+ *               "framing": "length" | "chunked" | "close",
+ *               "gzip": true,           packed
+ *               "interim": [100, 103],  answers that come before it
  *               "delay_ms": 0,
  *               "close": "before_headers" | "after_headers" |
  * "reset_before_headers", "hold": true}]}         no answer for as long as the
@@ -46,6 +53,12 @@ struct rule {
     bool has_length;
     char *body;
     size_t body_len;
+    size_t *ends; /* of the chunks; NULL: one */
+    size_t nends;
+    int64_t chunk_ms, body_ms;
+    struct buf trailers, interim;
+    enum framing framing;
+    bool gzip;
     int64_t delay_ms;
     enum rule_close close;
     bool hold, answers; /* not only a delay */
