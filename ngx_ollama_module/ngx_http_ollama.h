@@ -20,7 +20,10 @@
  *     _balancer.c       proxy_pass: the key of each try
  *     _late.c             with another one, if nothing comes of it
  *     _answer.c           its answer: judged, tried again
- *     _held.c             an error's body, before anybody has read it
+ *     _first.c            an error inside of a 200
+ *     _held.c             a body, before anybody has read it
+ *     _interim.c          and what came before
+ *     _said.c             words and numbers of an error
  *     _park.c             or kept until a key is free
  *     _request.c        rewrite, precontent: states of a request, and its end
  *     _uri.c            server rewrite: the path is put right

@@ -1,14 +1,15 @@
 
 #include "ngx_http_ollama_answer.h"
+#include "ngx_http_ollama_first.h"
 #include "ngx_http_ollama_held.h"
+#include "ngx_http_ollama_interim.h"
 #include "ngx_http_ollama_park.h"
-#include "ngx_http_ollama_respond.h"
+#include "ngx_http_ollama_said.h"
 #include "ngx_http_ollama_trace.h"
-#include "core/error.h"
+#include "ngx_http_ollama_usage.h"
 
 
 #define NGX_HTTP_OLLAMA_BODY_TIME  5000
-#define NGX_HTTP_OLLAMA_SAID       256
 
 #define NGX_HTTP_OLLAMA_NEEDED     (NGX_HTTP_UPSTREAM_FT_ERROR                \
                                     |NGX_HTTP_UPSTREAM_FT_TIMEOUT             \
@@ -29,9 +30,12 @@ typedef struct {
     ngx_msec_t                     start;
 
     unsigned                       answered:1;  /* header complete */
+    unsigned                       opening:1;   /* .. the first event not */
+    unsigned                       inside:1;    /* which is an error */
     unsigned                       judged:1;
     unsigned                       retry:1;
     unsigned                       other_failed:1;
+    unsigned                       late:1;      /* an error after bytes */
 } ngx_http_ollama_judge_t;
 
 
@@ -40,14 +44,12 @@ static ngx_int_t ngx_http_ollama_reinit_request(ngx_http_request_t *r);
 static ngx_int_t ngx_http_ollama_process_header(ngx_http_request_t *r);
 
 static void ngx_http_ollama_judge_answer(ngx_http_ollama_ctx_t *ctx);
-static void ngx_http_ollama_read_error(ngx_http_ollama_ctx_t *ctx,
-    ollama_answer_t *answer);
-static void ngx_http_ollama_read_ratelimit(ngx_http_ollama_ctx_t *ctx,
-    ollama_answer_t *answer);
 static void ngx_http_ollama_judge_failure(ngx_http_ollama_ctx_t *ctx,
     ngx_peer_connection_t *pc);
 static void ngx_http_ollama_judge(ngx_http_ollama_ctx_t *ctx,
     ollama_answer_t *answer);
+static void ngx_http_ollama_judge_key(ngx_http_ollama_ctx_t *ctx,
+    ollama_answer_t *answer, ollama_verdict_t *verdict);
 static void ngx_http_ollama_blame(ngx_http_ollama_ctx_t *ctx,
     ollama_answer_t *answer, ollama_verdict_t *verdict);
 static ngx_uint_t ngx_http_ollama_may_retry(ngx_http_ollama_ctx_t *ctx);
@@ -105,6 +107,8 @@ ngx_http_ollama_answer_begin(ngx_http_ollama_ctx_t *ctx)
 
     j->attempts++;
     j->answered = 0;
+    j->opening = 0;
+    j->inside = 0;
     j->judged = 0;
     j->retry = 0;
 
@@ -126,12 +130,57 @@ ngx_http_ollama_answer_end(ngx_http_ollama_ctx_t *ctx,
         return;
     }
 
-    if (j->answered) {
+    if (j->answered && !j->opening) {
         ngx_http_ollama_judge_answer(ctx);
 
     } else {
         ngx_http_ollama_judge_failure(ctx, pc);
     }
+}
+
+
+/*
+ * An error came when bytes had gone out already: there is no other try for the
+ * request, but the key is blamed as for any other answer.
+ */
+
+void
+ngx_http_ollama_answer_late(ngx_http_ollama_ctx_t *ctx)
+{
+    ollama_answer_t               answer;
+    ollama_verdict_t              verdict;
+    ngx_http_ollama_judge_t      *j;
+    const ollama_usage_result_t  *usage;
+
+    j = ctx->judge;
+    usage = ngx_http_ollama_usage(ctx);
+
+    if (usage == NULL || !j->answered || j->late) {
+        return;
+    }
+
+    /* the last line may have no end */
+
+    ngx_http_ollama_usage_settle(ctx);
+
+    if (!usage->error) {
+        return;
+    }
+
+    j->late = 1;
+
+    ngx_memzero(&answer, sizeof(ollama_answer_t));
+
+    answer.inside = 1;
+    answer.status = usage->error_status;
+    answer.body = (u_char *) usage->error_text;
+    answer.body_len = usage->error_len;
+    answer.retry_after = -1;
+    answer.max_concurrent = -1;
+
+    answer.status = ollama_verdict_status(&answer);
+
+    ngx_http_ollama_judge_key(ctx, &answer, &verdict);
 }
 
 
@@ -266,7 +315,7 @@ ngx_http_ollama_process_header(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    if (!j->answered) {
+    while (!j->answered) {
         rc = j->process_header(r);
 
         ngx_http_ollama_held_called(&j->held, r);
@@ -280,7 +329,31 @@ ngx_http_ollama_process_header(ngx_http_request_t *r)
             return rc;
         }
 
+        rc = ngx_http_ollama_interim(r, j->reinit_request);
+
+        if (rc == NGX_OK) {
+            j->process_header = u->process_header;
+            u->process_header = ngx_http_ollama_process_header;
+            continue;
+        }
+
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
         j->answered = 1;
+        j->opening = ngx_http_ollama_first_wanted(ctx);
+    }
+
+    if (j->opening) {
+        rc = ngx_http_ollama_first(ctx, &j->held);
+
+        if (rc == NGX_AGAIN) {
+            return NGX_AGAIN;
+        }
+
+        j->opening = 0;
+        j->inside = (rc == NGX_DECLINED);
     }
 
     /* as long as the client has heard nothing, another key may be asked */
@@ -330,6 +403,10 @@ done:
 
     } else {
         u->peer.tries = 1;
+
+        if (j->inside) {
+            return ngx_http_ollama_first_rewrite(ctx, &j->held);
+        }
     }
 
     return NGX_OK;
@@ -342,6 +419,7 @@ ngx_http_ollama_judge_answer(ngx_http_ollama_ctx_t *ctx)
     u_char                    text[OLLAMA_HELD_TEXT];
     ngx_str_t                 type;
     ollama_held_t             held;
+    ollama_first_t            room, *first;
     ollama_answer_t           answer;
     ngx_http_upstream_t      *u;
     ngx_http_ollama_judge_t  *j;
@@ -354,7 +432,21 @@ ngx_http_ollama_judge_answer(ngx_http_ollama_ctx_t *ctx)
     answer.failure = OLLAMA_FAIL_NONE;
     answer.status = ngx_http_ollama_trace_last(ctx)->status;
 
-    if (answer.status >= NGX_HTTP_BAD_REQUEST) {
+    if (j->inside) {
+        first = ngx_http_ollama_held_first(&j->held, ctx->request, &room,
+                                           &held);
+        (void) ollama_first_finish(first);
+
+        answer.inside = 1;
+        answer.status = first->status;
+        answer.body = (u_char *) first->text;
+        answer.body_len = first->len;
+
+        answer.status = ollama_verdict_status(&answer);
+
+        ngx_http_ollama_trace_status(ctx, answer.status);
+
+    } else if (answer.status >= NGX_HTTP_BAD_REQUEST) {
         answer.body = ngx_http_ollama_held_body(&j->held, ctx->request, text,
                                                 &held);
         answer.body_len = held.len;
@@ -368,115 +460,10 @@ ngx_http_ollama_judge_answer(ngx_http_ollama_ctx_t *ctx)
                                             9) == 0;
     }
 
-    ngx_http_ollama_read_ratelimit(ctx, &answer);
-    ngx_http_ollama_read_error(ctx, &answer);
+    ngx_http_ollama_said_ratelimit(ctx, &answer);
+    ngx_http_ollama_said_error(ctx, &answer);
 
     ngx_http_ollama_judge(ctx, &answer);
-}
-
-
-/* what an error says, for the record: that of the last one is the reason */
-
-static void
-ngx_http_ollama_read_error(ngx_http_ollama_ctx_t *ctx, ollama_answer_t *answer)
-{
-    char        text[NGX_HTTP_OLLAMA_SAID];
-    size_t      len;
-    ngx_str_t  *key;
-
-    ngx_http_ollama_trace_said(ctx, NULL, 0);
-
-    if (answer->status < NGX_HTTP_BAD_REQUEST || answer->body_len == 0) {
-        return;
-    }
-
-    if (answer->is_html) {
-        ngx_http_ollama_trace_said(ctx, "a page of HTML came instead of JSON",
-                       sizeof("a page of HTML came instead of JSON") - 1);
-        return;
-    }
-
-    len = ollama_error_text(answer->body, answer->body_len, text,
-                            sizeof(text));
-
-    /* a record holds no key, whatever the cloud repeats of what it was sent */
-
-    key = &ctx->lease.authorization;
-
-    if (ctx->lease.key
-        && memmem(text, len, key->data + sizeof("Bearer ") - 1,
-                  key->len - (sizeof("Bearer ") - 1)))
-    {
-        return;
-    }
-
-    ngx_http_ollama_trace_said(ctx, text, len);
-}
-
-
-static void
-ngx_http_ollama_read_ratelimit(ngx_http_ollama_ctx_t *ctx,
-    ollama_answer_t *answer)
-{
-    ngx_int_t                     n;
-    ngx_str_t                    *value, *values[5];
-    ngx_uint_t                    i, seen;
-    ngx_http_ollama_ratelimit_t   rl;
-
-    static ngx_str_t  names[5] = {
-        ngx_string("x-ratelimit-max-concurrent"),
-        ngx_string("x-ratelimit-active"),
-        ngx_string("x-ratelimit-queue-limit"),
-        ngx_string("x-ratelimit-queued"),
-        ngx_string("retry-after")
-    };
-
-    int32_t  *fields[4] = { &rl.max_concurrent, &rl.active, &rl.queue_limit,
-                            &rl.queued };
-
-    answer->retry_after = -1;
-    answer->max_concurrent = -1;
-
-    rl.seen = ngx_time();
-    rl.max_concurrent = -1;
-    rl.active = -1;
-    rl.queue_limit = -1;
-    rl.queued = -1;
-    rl.retry_after = -1;
-
-    seen = 0;
-
-    ngx_http_ollama_find_headers(&ctx->request->upstream->headers_in.headers,
-                                 names, values, 5);
-
-    value = values[4];
-
-    if (value) {
-        answer->retry_after = ollama_retry_after((char *) value->data,
-                                                 value->len, ngx_time());
-        rl.retry_after = (int32_t) answer->retry_after;
-        seen = 1;
-    }
-
-    for (i = 0; i < 4; i++) {
-
-        if (values[i] == NULL) {
-            continue;
-        }
-
-        n = ngx_atoi(values[i]->data, values[i]->len);
-
-        if (n >= 0 && n <= 1000000) {
-            *fields[i] = (int32_t) n;
-            seen = 1;
-        }
-    }
-
-    answer->max_concurrent = rl.max_concurrent;
-
-    if (seen && ctx->lease.key) {
-        ngx_http_ollama_lease_ratelimit(ctx->conf->pool, &ctx->lease, &rl);
-    }
 }
 
 
@@ -528,15 +515,7 @@ ngx_http_ollama_judge(ngx_http_ollama_ctx_t *ctx, ollama_answer_t *answer)
     j = ctx->judge;
     j->judged = 1;
 
-    answer->now = ngx_time();
-    answer->judges = (ctx->route->flags & OLLAMA_ROUTE_JUDGES) ? 1 : 0;
-    answer->has_model = ctx->body.model.len ? 1 : 0;
-    answer->other_failed = j->other_failed;
-
-    ngx_http_ollama_lease_judge(ctx->conf->pool, &ctx->lease, answer,
-                                &verdict);
-
-    ngx_http_ollama_blame(ctx, answer, &verdict);
+    ngx_http_ollama_judge_key(ctx, answer, &verdict);
 
     if (verdict.request == OLLAMA_REQUEST_RETURN
         || !ngx_http_ollama_may_retry(ctx))
@@ -583,6 +562,25 @@ ngx_http_ollama_judge(ngx_http_ollama_ctx_t *ctx, ollama_answer_t *answer)
     }
 
     j->retry = (rc == NGX_OK);
+}
+
+
+static void
+ngx_http_ollama_judge_key(ngx_http_ollama_ctx_t *ctx, ollama_answer_t *answer,
+    ollama_verdict_t *verdict)
+{
+    ngx_http_ollama_judge_t  *j;
+
+    j = ctx->judge;
+
+    answer->now = ngx_time();
+    answer->judges = (ctx->route->flags & OLLAMA_ROUTE_JUDGES) ? 1 : 0;
+    answer->has_model = ctx->body.model.len ? 1 : 0;
+    answer->other_failed = j->other_failed;
+
+    ngx_http_ollama_lease_judge(ctx->conf->pool, &ctx->lease, answer, verdict);
+
+    ngx_http_ollama_blame(ctx, answer, verdict);
 }
 
 

@@ -46,6 +46,9 @@ void ngx_http_ollama_answer_end(ngx_http_ollama_ctx_t *ctx,
 
 ngx_uint_t ngx_http_ollama_answer_waits(ngx_http_ollama_ctx_t *ctx);
 void ngx_http_ollama_answer_leave(ngx_http_ollama_ctx_t *ctx);
+/* and its end: an error may have come after other bytes, whose key is blamed */
+
+void ngx_http_ollama_answer_late(ngx_http_ollama_ctx_t *ctx);
 
 /* its header is complete; another try is made */
 

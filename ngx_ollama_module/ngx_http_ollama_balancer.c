@@ -415,6 +415,7 @@ ngx_http_ollama_free_peer(ngx_peer_connection_t *pc, void *data,
          * seconds, until the client has closed its connection.
          */
 
+        ngx_http_ollama_answer_late(ctx);
         ngx_http_ollama_request_settle(ctx);
 
     } else {

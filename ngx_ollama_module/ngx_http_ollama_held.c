@@ -2,6 +2,10 @@
 #include "ngx_http_ollama_held.h"
 
 
+static void ngx_http_ollama_held_h2(ollama_held_h2_t *h2,
+    ngx_http_upstream_headers_in_t *headers, ollama_held_t *now);
+
+
 void
 ngx_http_ollama_held_begin(ngx_http_ollama_held_t *held)
 {
@@ -80,14 +84,15 @@ ngx_http_ollama_held_body(ngx_http_ollama_held_t *held, ngx_http_request_t *r,
     ngx_buf_t                       *b;
     ngx_http_upstream_headers_in_t  *headers;
 
+    headers = &r->upstream->headers_in;
+
     if (held->h2) {
-        ollama_held_h2_feed(held->h2, NULL, 0, now);
+        ngx_http_ollama_held_h2(held->h2, headers, now);
 
         return held->h2->text;
     }
 
     b = &r->upstream->buffer;
-    headers = &r->upstream->headers_in;
 
     if (headers->chunked) {
         ollama_held_chunked(b->pos, b->last - b->pos, text,
@@ -106,4 +111,53 @@ ngx_http_ollama_held_body(ngx_http_ollama_held_t *held, ngx_http_request_t *r,
     }
 
     return b->pos;
+}
+
+
+ollama_first_t *
+ngx_http_ollama_held_first(ngx_http_ollama_held_t *held,
+    ngx_http_request_t *r, ollama_first_t *first, ollama_held_t *now)
+{
+    ngx_buf_t                       *b;
+    ngx_http_upstream_headers_in_t  *headers;
+
+    headers = &r->upstream->headers_in;
+
+    if (held->h2) {
+        ngx_http_ollama_held_h2(held->h2, headers, now);
+
+        return &held->h2->first;
+    }
+
+    b = &r->upstream->buffer;
+
+    ollama_first_init(first);
+
+    if (headers->chunked) {
+        ollama_held_first(b->pos, b->last - b->pos, first, now);
+        return first;
+    }
+
+    ollama_held_length(b->pos, b->last - b->pos, headers->content_length_n,
+                       now);
+
+    (void) ollama_first_feed(first, b->pos, now->len);
+
+    return first;
+}
+
+
+/* a length that is reached is as good as an end of the stream, which may lag */
+
+static void
+ngx_http_ollama_held_h2(ollama_held_h2_t *h2,
+    ngx_http_upstream_headers_in_t *headers, ollama_held_t *now)
+{
+    ollama_held_h2_feed(h2, NULL, 0, now);
+
+    if (headers->content_length_n >= 0
+        && h2->body >= (uint64_t) headers->content_length_n)
+    {
+        now->complete = 1;
+    }
 }

@@ -38,5 +38,13 @@ void ngx_http_ollama_held_called(ngx_http_ollama_held_t *held,
 u_char *ngx_http_ollama_held_body(ngx_http_ollama_held_t *held,
     ngx_http_request_t *r, u_char *text, ollama_held_t *now);
 
+/*
+ * The same for the beginning of an answer: what it says, as far as it is known.
+ * first is room for it.
+ */
+
+ollama_first_t *ngx_http_ollama_held_first(ngx_http_ollama_held_t *held,
+    ngx_http_request_t *r, ollama_first_t *first, ollama_held_t *now);
+
 
 #endif /* _NGX_HTTP_OLLAMA_HELD_H_INCLUDED_ */

@@ -29,10 +29,9 @@
  * or it is over and has a "message" and the number of an HTTP status.
  *
  * SSE: comments are passed over, and so are the events which say nothing yet:
- * ping, response.created, response.queued, response.in_progress,
- * message_start.  The first other one decides: by its name, when that is there
- * ("error", "response.failed"), else by its data as above, where "id" is of an
- * answer.
+ * ping, response.created, response.queued, response.in_progress.  The first
+ * other one decides: by its name, when that is there ("error",
+ * "response.failed"), else by its data as above, where "id" is of an answer.
  *
  * text     "error" if it is a string, else its "message", else the "message" at
  *          the top (response.failed: that of response.error); unescaped, cut,

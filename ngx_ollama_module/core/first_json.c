@@ -80,7 +80,6 @@ const ollama_first_name_t  ollama_first_events[] = {
     { "response.error", 1 },
     { "ping", 0 },
     { "keepalive", 0 },
-    { "message_start", 0 },
     { "response.created", 0 },
     { "response.queued", 0 },
     { "response.in_progress", 0 },

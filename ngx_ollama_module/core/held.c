@@ -16,6 +16,10 @@
 #define H2_PADDED       0x08
 
 
+static const unsigned char *held_chunk(const unsigned char **from,
+    const unsigned char *end, size_t *part, ollama_held_t *held);
+static void held_trailer(const unsigned char *p, const unsigned char *end,
+    ollama_held_t *held);
 static const unsigned char *held_line(const unsigned char *p,
     const unsigned char *end);
 static int held_size(const unsigned char *p, const unsigned char *end,
@@ -52,66 +56,119 @@ ollama_held_chunked(const unsigned char *p, size_t n, unsigned char *out,
     size_t size, ollama_held_t *held)
 {
     size_t                part, room;
-    uint64_t              chunk;
-    const unsigned char  *end, *line;
+    const unsigned char  *end, *data;
 
     memset(held, 0, sizeof(ollama_held_t));
 
     end = p + n;
 
-    for ( ;; ) {
-        line = held_line(p, end);
-
-        if (line == NULL) {
-            return;
-        }
-
-        if (!held_size(p, line, &chunk)) {
-            held->broken = 1;
-            held->complete = 1;
-            return;
-        }
-
-        p = line;
-
-        if (chunk == 0) {
-            break;
-        }
-
-        part = (chunk < (uint64_t) (end - p)) ? (size_t) chunk
-                                              : (size_t) (end - p);
+    while ((data = held_chunk(&p, end, &part, held)) != NULL) {
 
         room = (part < size - held->len) ? part : size - held->len;
 
         if (room) {
-            memcpy(out + held->len, p, room);
+            memcpy(out + held->len, data, room);
             held->len += room;
         }
+    }
+}
 
-        p += part;
 
-        if (part < chunk) {
-            return;
-        }
+/* most often the first bytes of the first chunk are all that is read */
 
-        /* the end of its line, and nothing before it */
+void
+ollama_held_first(const unsigned char *p, size_t n, ollama_first_t *first,
+    ollama_held_t *held)
+{
+    size_t                part;
+    const unsigned char  *end, *data;
 
-        if (p < end && *p == '\r') {
-            p++;
-        }
+    memset(held, 0, sizeof(ollama_held_t));
 
-        if (p == end) {
-            return;
-        }
+    end = p + n;
 
-        if (*p++ != '\n') {
-            held->broken = 1;
-            held->complete = 1;
-            return;
-        }
+    while (first->what == OLLAMA_FIRST_UNKNOWN
+           && (data = held_chunk(&p, end, &part, held)) != NULL)
+    {
+        (void) ollama_first_feed(first, data, part);
+    }
+}
+
+
+/* bytes of the next chunk, as many as there are; NULL: no more for now */
+
+static const unsigned char *
+held_chunk(const unsigned char **from, const unsigned char *end, size_t *part,
+    ollama_held_t *held)
+{
+    uint64_t              chunk;
+    const unsigned char  *p, *data, *line;
+
+    p = *from;
+
+    if (p == NULL) {
+        return NULL;
     }
 
-    /* the trailer, up to an empty line */
+    *from = NULL;
+
+    line = held_line(p, end);
+
+    if (line == NULL) {
+        return NULL;
+    }
+
+    if (!held_size(p, line, &chunk)) {
+        held->broken = 1;
+        held->complete = 1;
+        return NULL;
+    }
+
+    if (chunk == 0) {
+        held_trailer(line, end, held);
+        return NULL;
+    }
+
+    data = line;
+
+    if (chunk > (uint64_t) (end - data)) {
+        *part = end - data;
+        return *part ? data : NULL;
+    }
+
+    *part = (size_t) chunk;
+
+    p = data + *part;
+
+    /* the end of its line, and nothing before it */
+
+    if (p < end && *p == '\r') {
+        p++;
+    }
+
+    if (p == end) {
+        return data;
+    }
+
+    if (*p != '\n') {
+        held->broken = 1;
+        held->complete = 1;
+        return data;
+    }
+
+    *from = p + 1;
+
+    return data;
+}
+
+
+/* up to an empty line */
+
+static void
+held_trailer(const unsigned char *p, const unsigned char *end,
+    ollama_held_t *held)
+{
+    const unsigned char  *line;
 
     for ( ;; ) {
         line = held_line(p, end);
@@ -184,7 +241,9 @@ held_size(const unsigned char *p, const unsigned char *end, uint64_t *size)
 void
 ollama_held_h2_init(ollama_held_h2_t *h2)
 {
-    memset(h2, 0, offsetof(ollama_held_h2_t, text));
+    memset(h2, 0, offsetof(ollama_held_h2_t, first));
+
+    ollama_first_init(&h2->first);
 }
 
 
@@ -317,6 +376,10 @@ held_h2_payload(ollama_held_h2_t *h2, const unsigned char *p, size_t n)
     if (n > h2->rest - h2->pad) {
         n = h2->rest - h2->pad;
     }
+
+    h2->body += n;
+
+    (void) ollama_first_feed(&h2->first, p, n);
 
     if (n > sizeof(h2->text) - h2->len) {
         n = sizeof(h2->text) - h2->len;

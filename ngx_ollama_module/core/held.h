@@ -11,6 +11,7 @@
  *
  *     ollama_held_length(p, n, length, &held);      length -1: not said
  *     ollama_held_chunked(p, n, out, size, &held);  its text goes to out
+ *     ollama_held_first(p, n, &first, &held);       or is read at once
  *
  * HTTP/2: all bytes that come on the connection from the beginning of the
  * exchange on, each once, the frames of the header among them: only the flags
@@ -18,7 +19,8 @@
  * of other streams and of the connection are passed over.
  *
  *     ollama_held_h2_init(&h2);
- *     ollama_held_h2_feed(&h2, p, n, &held);        its text is in h2.text
+ *     ollama_held_h2_feed(&h2, p, n, &held);        its text is in h2.text,
+ *                                                   what it is in h2.first
  *
  *     complete  all of it has come, or no more will
  *     exact     .. and nothing behind it (HTTP/2: nothing but whole frames)
@@ -31,6 +33,8 @@
 
 #include <stddef.h>
 #include <stdint.h>
+
+#include "first.h"
 
 
 #define OLLAMA_HELD_TEXT  1024
@@ -56,7 +60,9 @@ typedef struct {
     unsigned       ended:1;             /* with this frame */
     unsigned       over:1;              /* with one before */
     unsigned       broken:1;
+    uint64_t       body;                /* bytes of it */
     size_t         len;
+    ollama_first_t first;
     unsigned char  text[OLLAMA_HELD_TEXT];
 } ollama_held_h2_t;
 
@@ -65,6 +71,8 @@ void ollama_held_length(const unsigned char *p, size_t n, int64_t length,
     ollama_held_t *held);
 void ollama_held_chunked(const unsigned char *p, size_t n, unsigned char *out,
     size_t size, ollama_held_t *held);
+void ollama_held_first(const unsigned char *p, size_t n, ollama_first_t *first,
+    ollama_held_t *held);
 
 void ollama_held_h2_init(ollama_held_h2_t *h2);
 void ollama_held_h2_feed(ollama_held_h2_t *h2, const unsigned char *p,

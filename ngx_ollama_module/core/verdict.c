@@ -174,7 +174,16 @@ ollama_verdict_failure(const ollama_answer_t *a, ollama_verdict_t *v)
 }
 
 
-/* the status that an error inside of an answer stands for */
+unsigned
+ollama_verdict_status(const ollama_answer_t *a)
+{
+    ollama_words_t  words;
+
+    ollama_words(a->body, a->body_len, &words);
+
+    return ollama_verdict_inside(a, &words);
+}
+
 
 static unsigned
 ollama_verdict_inside(const ollama_answer_t *a, const ollama_words_t *words)

@@ -180,6 +180,9 @@ typedef struct {
 
 void ollama_verdict(const ollama_answer_t *a, ollama_verdict_t *v);
 
+/* the status that an error inside of an answer stands for */
+unsigned ollama_verdict_status(const ollama_answer_t *a);
+
 /* a deadline only ever grows */
 int64_t ollama_deadline(int64_t old, int64_t new);
 

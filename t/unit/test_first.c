@@ -86,8 +86,7 @@ static const failure_t  failures[] = {
     { "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":"
       "\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n", 503,
       "Overloaded", "overloaded_error" },
-    { "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{"
-      "\"content\":[]}}\n\nevent: ping\ndata: {\"type\":\"ping\"}\n\n"
+    { "event: ping\ndata: {\"type\":\"ping\"}\n\n"
       "event: error\ndata: {\"error\":{\"message\":\"m\"},\"type\":\"error\"}"
       "\n\n", 0, "m", "" },
     { "{\"type\":\"error\",\"error\":{\"type\":\"authentication_error\","
@@ -124,8 +123,7 @@ static const char  *answers[] = {
     ": hello\n\ndata: {\"choices\"",
     "event: content_block_start\n",
     "event: response.output_item.added\n",
-    "event: message_start\ndata: {\"type\":\"message_start\"}\n\n"
-    "event: content_block_start\n",
+    "event: message_start\n",
     "event: ping\ndata: {}\n\nevent: message_delta\r",
     "data: {\"type\":\"content_block_start\"",
     "event: response.created\ndata: {\"response\":{\"error\":{}}}\n\n"
