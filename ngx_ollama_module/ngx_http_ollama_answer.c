@@ -27,6 +27,8 @@ typedef struct {
 
     ngx_uint_t                     tries;       /* doubtful ones, left */
     ngx_uint_t                     attempts;    /* made */
+    ngx_uint_t                     peers;       /* addresses */
+    ngx_uint_t                     unreached;   /* of these, in a row */
     ngx_msec_t                     start;
 
     unsigned                       answered:1;  /* header complete */
@@ -34,6 +36,7 @@ typedef struct {
     unsigned                       inside:1;    /* which is an error */
     unsigned                       judged:1;
     unsigned                       retry:1;
+    unsigned                       reached:1;   /* since it last was over */
     unsigned                       other_failed:1;
     unsigned                       late:1;      /* an error after bytes */
 } ngx_http_ollama_judge_t;
@@ -59,7 +62,7 @@ static ngx_int_t ngx_http_ollama_next_key(ngx_http_ollama_ctx_t *ctx,
 
 ngx_int_t
 ngx_http_ollama_answer_init(ngx_http_ollama_ctx_t *ctx,
-    ngx_http_ollama_srv_conf_t *conf)
+    ngx_http_ollama_srv_conf_t *conf, ngx_uint_t peers)
 {
     ngx_http_request_t       *r;
     ngx_http_upstream_t      *u;
@@ -77,6 +80,7 @@ ngx_http_ollama_answer_init(ngx_http_ollama_ctx_t *ctx,
 
     j->conf = conf;
     j->tries = conf->tries;
+    j->peers = peers;
     j->start = ngx_current_msec - ctx->trace.waited;
 
     j->process_header = u->process_header;
@@ -95,6 +99,22 @@ ngx_http_ollama_answer_init(ngx_http_ollama_ctx_t *ctx,
     }
 
     return NGX_OK;
+}
+
+
+void
+ngx_http_ollama_answer_over(ngx_http_ollama_ctx_t *ctx)
+{
+    ngx_http_ollama_judge_t  *j;
+
+    j = ctx->judge;
+
+    /* one that was reached with another key may be the only one there is */
+
+    if (j->reached) {
+        j->reached = 0;
+        j->unreached = 0;
+    }
 }
 
 
@@ -342,6 +362,7 @@ ngx_http_ollama_process_header(ngx_http_request_t *r)
         }
 
         j->answered = 1;
+        j->reached = 1;
         j->opening = ngx_http_ollama_first_wanted(ctx);
     }
 
@@ -471,10 +492,12 @@ static void
 ngx_http_ollama_judge_failure(ngx_http_ollama_ctx_t *ctx,
     ngx_peer_connection_t *pc)
 {
-    ngx_connection_t     *c;
-    ollama_answer_t       answer;
-    ngx_http_upstream_t  *u;
+    ngx_connection_t         *c;
+    ollama_answer_t           answer;
+    ngx_http_upstream_t      *u;
+    ngx_http_ollama_judge_t  *j;
 
+    j = ctx->judge;
     u = ctx->request->upstream;
     c = pc->connection;
 
@@ -499,6 +522,20 @@ ngx_http_ollama_judge_failure(ngx_http_ollama_ctx_t *ctx,
     }
 
     ngx_http_ollama_trace_failure(ctx, answer.failure);
+
+    if (answer.failure == OLLAMA_FAIL_CONNECT && j->peers > 1) {
+
+        if (++j->unreached < j->peers && ngx_http_ollama_may_retry(ctx)) {
+            j->judged = 1;
+            j->retry = 1;
+            ngx_http_ollama_trace_keep(ctx);
+            return;
+        }
+
+        /* nor would another key reach them */
+
+        j->other_failed = 1;
+    }
 
     ngx_http_ollama_judge(ctx, &answer);
 }

@@ -14,6 +14,9 @@
  * error always reaches the client as it came.  "tries" bounds the failures that
  * may not be the key's; a quota or slots that are used up only cost time, and
  * "tries_time" bounds that.
+ *
+ * A connection that cannot be made is nobody's failure: the same key goes on to
+ * the next address, up to the last of them.
  */
 
 
@@ -27,7 +30,11 @@
 /* r->upstream is about to be used */
 
 ngx_int_t ngx_http_ollama_answer_init(ngx_http_ollama_ctx_t *ctx,
-    ngx_http_ollama_srv_conf_t *conf);
+    ngx_http_ollama_srv_conf_t *conf, ngx_uint_t peers);
+
+/* every address has been tried, the balancer starts over */
+
+void ngx_http_ollama_answer_over(ngx_http_ollama_ctx_t *ctx);
 
 /* a try begins */
 

@@ -82,6 +82,7 @@ static ngx_int_t
 ngx_http_ollama_init_peer(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t *us)
 {
+    ngx_uint_t                    peers;
     ngx_http_upstream_t          *u;
     ngx_http_ollama_ctx_t        *ctx;
     ngx_http_ollama_peer_data_t  *pd;
@@ -134,6 +135,7 @@ ngx_http_ollama_init_peer(ngx_http_request_t *r,
     }
 #endif
 
+    peers = u->peer.tries;
     u->peer.tries = 1;
 
     pd->output_filter = u->output.output_filter;
@@ -141,7 +143,7 @@ ngx_http_ollama_init_peer(ngx_http_request_t *r,
     u->output.output_filter = ngx_http_ollama_output_filter;
     u->output.filter_ctx = pd;
 
-    return ngx_http_ollama_answer_init(ctx, pd->conf);
+    return ngx_http_ollama_answer_init(ctx, pd->conf, peers);
 }
 
 
@@ -269,6 +271,8 @@ ngx_http_ollama_get_server(ngx_peer_connection_t *pc,
          * Every server has been tried, with another key: the balancer starts
          * over, while what others have wrapped around us stays in its place.
          */
+
+        ngx_http_ollama_answer_over(pd->ctx);
 
         outer = *pc;
 
