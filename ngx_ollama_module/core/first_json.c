@@ -87,6 +87,22 @@ const ollama_first_name_t  ollama_first_events[] = {
 };
 
 
+static const ollama_first_name_t  ollama_first_statuses[] = {
+    { "invalid_request_error", 400 },
+    { "authentication_error", 401 },
+    { "invalid_api_key", 401 },
+    { "billing_error", 402 },
+    { "permission_error", 403 },
+    { "not_found_error", 404 },
+    { "request_too_large", 413 },
+    { "rate_limit_error", 429 },
+    { "rate_limit_exceeded", 429 },
+    { "insufficient_quota", 429 },
+    { "overloaded_error", 503 },
+    { NULL, 0 }
+};
+
+
 const unsigned char *
 ollama_first_json(ollama_first_t *f, const unsigned char *p,
     const unsigned char *end)
@@ -582,4 +598,47 @@ ollama_first_lookup(const ollama_first_t *f, const ollama_first_name_t *names,
     }
 
     return 0;
+}
+
+
+void
+ollama_first_decide(ollama_first_t *f)
+{
+    size_t    i;
+    unsigned  n;
+
+    if (!f->error) {
+        ollama_first_answer(f);
+        return;
+    }
+
+    f->what = OLLAMA_FIRST_ERROR;
+
+    for (i = 0; i < f->len; i++) {
+        if (f->text[i] == '\0') {
+            f->text[i] = ' ';
+        }
+    }
+
+    f->text[f->len] = '\0';
+
+    if (f->status == 0 && f->type[0] != '\0') {
+        f->nword = (unsigned) strlen(f->type);
+        memcpy(f->word, f->type, f->nword);
+
+        if (ollama_first_lookup(f, ollama_first_statuses, &n)) {
+            f->status = n;
+        }
+    }
+}
+
+
+void
+ollama_first_answer(ollama_first_t *f)
+{
+    f->what = OLLAMA_FIRST_ANSWER;
+    f->status = 0;
+    f->len = 0;
+    f->text[0] = '\0';
+    f->type[0] = '\0';
 }
