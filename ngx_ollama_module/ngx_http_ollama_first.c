@@ -80,10 +80,12 @@ ngx_http_ollama_first_rewrite(ngx_http_ollama_ctx_t *ctx,
     size_t                len, text, frame;
     u_char                page[OLLAMA_ERROR_BODY_MAX(OLLAMA_FIRST_TEXT)];
     ngx_buf_t            *b;
+    ngx_str_t            *packing;
     ngx_uint_t            status;
     const char           *words;
     ollama_held_t         now;
     ollama_first_t        room, *first;
+    ngx_table_elt_t      *h;
     ngx_http_request_t   *r;
     ngx_http_upstream_t  *u;
 
@@ -140,6 +142,14 @@ ngx_http_ollama_first_rewrite(ngx_http_ollama_ctx_t *ctx,
 
     if (u->state) {
         u->state->status = status;
+    }
+
+    packing = ngx_http_ollama_held_packing(r);
+
+    if (packing) {
+        h = (ngx_table_elt_t *) ((u_char *) packing
+                                 - offsetof(ngx_table_elt_t, value));
+        h->hash = 0;
     }
 
     /* what is left of the answer may yet come: the connection is not kept */

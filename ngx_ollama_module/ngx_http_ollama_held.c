@@ -1,7 +1,12 @@
 
 #include "ngx_http_ollama_held.h"
+#include "ngx_http_ollama_respond.h"
+
+#include "core/gunzip.h"
 
 
+static u_char *ngx_http_ollama_held_bytes(ngx_http_ollama_held_t *held,
+    ngx_http_request_t *r, u_char *text, ollama_held_t *now);
 static void ngx_http_ollama_held_h2(ollama_held_h2_t *h2,
     ngx_http_upstream_headers_in_t *headers, ollama_held_t *now);
 
@@ -81,6 +86,41 @@ u_char *
 ngx_http_ollama_held_body(ngx_http_ollama_held_t *held, ngx_http_request_t *r,
     u_char *text, ollama_held_t *now)
 {
+    size_t                           len;
+    u_char                          *body, packed[OLLAMA_HELD_TEXT];
+
+    if (text == NULL || ngx_http_ollama_held_packing(r) == NULL) {
+        return ngx_http_ollama_held_bytes(held, r, text, now);
+    }
+
+    body = ngx_http_ollama_held_bytes(held, r, packed, now);
+
+    len = ollama_gunzip(body, now->len, text, OLLAMA_HELD_TEXT);
+
+    if (len == 0) {
+        len = ngx_min(now->len, OLLAMA_HELD_TEXT);
+        ngx_memcpy(text, body, len);
+    }
+
+    now->len = len;
+
+    return text;
+}
+
+
+ngx_str_t *
+ngx_http_ollama_held_packing(ngx_http_request_t *r)
+{
+    return ngx_http_ollama_find_header(&r->upstream->headers_in.headers,
+                                       "content-encoding",
+                                       sizeof("content-encoding") - 1);
+}
+
+
+static u_char *
+ngx_http_ollama_held_bytes(ngx_http_ollama_held_t *held,
+    ngx_http_request_t *r, u_char *text, ollama_held_t *now)
+{
     ngx_buf_t                       *b;
     ngx_http_upstream_headers_in_t  *headers;
 
@@ -118,30 +158,44 @@ ollama_first_t *
 ngx_http_ollama_held_first(ngx_http_ollama_held_t *held,
     ngx_http_request_t *r, ollama_first_t *first, ollama_held_t *now)
 {
+    u_char                           text[OLLAMA_HELD_TEXT];
     ngx_buf_t                       *b;
+    ollama_first_t                  *raw;
     ngx_http_upstream_headers_in_t  *headers;
 
     headers = &r->upstream->headers_in;
+    b = &r->upstream->buffer;
+
+    raw = first;
+    ollama_first_init(first);
 
     if (held->h2) {
         ngx_http_ollama_held_h2(held->h2, headers, now);
+        raw = &held->h2->first;
 
-        return &held->h2->first;
+    } else if (headers->chunked) {
+        ollama_held_first(b->pos, b->last - b->pos, first, now);
+
+    } else {
+        ollama_held_length(b->pos, b->last - b->pos,
+                           headers->content_length_n, now);
+        (void) ollama_first_feed(first, b->pos, now->len);
     }
 
-    b = &r->upstream->buffer;
+    if (raw->form != OLLAMA_FORM_OTHER
+        || ngx_http_ollama_held_packing(r) == NULL)
+    {
+        return raw;
+    }
 
     ollama_first_init(first);
 
-    if (headers->chunked) {
-        ollama_held_first(b->pos, b->last - b->pos, first, now);
-        return first;
+    (void) ngx_http_ollama_held_body(held, r, text, now);
+    (void) ollama_first_feed(first, text, now->len);
+
+    if (now->len == OLLAMA_HELD_TEXT) {
+        (void) ollama_first_finish(first);
     }
-
-    ollama_held_length(b->pos, b->last - b->pos, headers->content_length_n,
-                       now);
-
-    (void) ollama_first_feed(first, b->pos, now->len);
 
     return first;
 }

@@ -38,6 +38,10 @@ void ngx_http_ollama_held_called(ngx_http_ollama_held_t *held,
 u_char *ngx_http_ollama_held_body(ngx_http_ollama_held_t *held,
     ngx_http_request_t *r, u_char *text, ollama_held_t *now);
 
+/* how it is packed, or NULL: the text is what it unpacks to, cut off */
+
+ngx_str_t *ngx_http_ollama_held_packing(ngx_http_request_t *r);
+
 /*
  * The same for the beginning of an answer: what it says, as far as it is known.
  * first is room for it.
