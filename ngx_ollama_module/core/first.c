@@ -19,6 +19,7 @@ enum {
 };
 
 
+static int first_usual(ollama_first_t *f, const unsigned char *p, size_t n);
 static void first_begin(ollama_first_t *f, unsigned char c);
 static void first_field(ollama_first_t *f, unsigned char c);
 static void first_event(ollama_first_t *f);
@@ -54,6 +55,10 @@ ollama_first_feed(ollama_first_t *f, const unsigned char *p, size_t n)
 {
     unsigned char         c;
     const unsigned char  *end;
+
+    if (f->line == LINE_START && f->mark == 0 && first_usual(f, p, n)) {
+        return f->what;
+    }
 
     end = p + n;
 
@@ -151,6 +156,32 @@ ollama_first_finish(ollama_first_t *f)
     ollama_first_decide(f);
 
     return f->what;
+}
+
+
+/* what most answers begin with: the same as below, without a detour */
+
+static int
+first_usual(ollama_first_t *f, const unsigned char *p, size_t n)
+{
+    static const char  line[] = "{\"model\"";
+    static const char  event[] = "data: {\"id\"";
+
+    if (n >= sizeof(line) - 1 && memcmp(p, line, sizeof(line) - 1) == 0) {
+        f->form = OLLAMA_FORM_JSON;
+
+    } else if (n >= sizeof(event) - 1
+               && memcmp(p, event, sizeof(event) - 1) == 0)
+    {
+        f->form = OLLAMA_FORM_SSE;
+
+    } else {
+        return 0;
+    }
+
+    ollama_first_answer(f);
+
+    return 1;
 }
 
 
@@ -327,6 +358,11 @@ first_data(ollama_first_t *f, const unsigned char *p, const unsigned char *end)
     lf = memchr(p, '\n', end - p);
 
     p = ollama_first_json(f, p, lf ? lf : end);
+
+    if (f->json == JSON_OVER) {
+        f->line = LINE_SKIP;
+        return p;
+    }
 
     if (p == lf) {
 

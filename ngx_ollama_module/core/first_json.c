@@ -127,7 +127,7 @@ ollama_first_json(ollama_first_t *f, const unsigned char *p,
             break;
 
         case JSON_OVER:
-            return end;
+            return p;
 
         default:
 

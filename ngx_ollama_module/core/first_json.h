@@ -5,8 +5,8 @@
  *     first_json.c    one document: which of its members tell what it is
  *
  * ollama_first_json() reads from p on and returns behind what it has read; it
- * stops early when the answer is decided.  f->json is JSON_OVER behind the last
- * brace, and `end` is returned whatever follows it.
+ * stops early when the answer is decided, and behind the last brace, where
+ * f->json is JSON_OVER.
  *
  * ollama_first_add() puts bytes where f->target says, and cuts them there.
  */
