@@ -32,6 +32,7 @@ typedef struct {
     ngx_msec_t                     start;
 
     unsigned                       answered:1;  /* header complete */
+    unsigned                       invalid:1;   /* no header, or too big */
     unsigned                       opening:1;   /* .. the first event not */
     unsigned                       inside:1;    /* which is an error */
     unsigned                       judged:1;
@@ -127,6 +128,7 @@ ngx_http_ollama_answer_begin(ngx_http_ollama_ctx_t *ctx)
 
     j->attempts++;
     j->answered = 0;
+    j->invalid = 0;
     j->opening = 0;
     j->inside = 0;
     j->judged = 0;
@@ -346,6 +348,12 @@ ngx_http_ollama_process_header(ngx_http_request_t *r)
         }
 
         if (rc != NGX_OK) {
+
+            /* what nginx may decline to try again, takes no other key */
+
+            j->invalid = (rc == NGX_HTTP_UPSTREAM_INVALID_HEADER
+                          || (rc == NGX_AGAIN
+                              && u->buffer.last == u->buffer.end));
             return rc;
         }
 
@@ -675,6 +683,8 @@ ngx_http_ollama_may_retry(ngx_http_ollama_ctx_t *ctx)
 
     return (conf->next_upstream & NGX_HTTP_OLLAMA_NEEDED)
            == NGX_HTTP_OLLAMA_NEEDED
+           && (!j->invalid
+               || (conf->next_upstream & NGX_HTTP_UPSTREAM_FT_INVALID_HEADER))
            && !r->request_body_no_buffering
            && elapsed < j->conf->tries_time
            && (conf->next_upstream_tries == 0
