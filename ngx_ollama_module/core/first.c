@@ -56,7 +56,9 @@ ollama_first_feed(ollama_first_t *f, const unsigned char *p, size_t n)
     unsigned char         c;
     const unsigned char  *end;
 
-    if (f->line == LINE_START && f->mark == 0 && first_usual(f, p, n)) {
+    if (f->what == OLLAMA_FIRST_UNKNOWN && f->line == LINE_START
+        && f->mark == 0 && first_usual(f, p, n))
+    {
         return f->what;
     }
 
