@@ -43,7 +43,6 @@ typedef struct {
 } ngx_http_ollama_judge_t;
 
 
-static ngx_uint_t ngx_http_ollama_answer_silent(ngx_http_ollama_ctx_t *ctx);
 static ngx_int_t ngx_http_ollama_reinit_request(ngx_http_request_t *r);
 static ngx_int_t ngx_http_ollama_process_header(ngx_http_request_t *r);
 
@@ -217,8 +216,11 @@ ngx_http_ollama_answer_waits(ngx_http_ollama_ctx_t *ctx)
     j = ctx->judge;
     u = ctx->request->upstream;
 
+    /* there may be a header, but nothing of the body */
+
     if (j->judged || u->header_sent || u->peer.connection == NULL
-        || (j->answered && !ngx_http_ollama_answer_silent(ctx)))
+        || (j->answered
+            && (!j->opening || u->buffer.pos != u->buffer.last)))
     {
         return 0;
     }
@@ -243,21 +245,6 @@ ngx_http_ollama_answer_leave(ngx_http_ollama_ctx_t *ctx)
     j->judged = 1;
     j->retry = 1;
     j->start = ngx_current_msec - ctx->trace.waited;
-}
-
-
-/* the header has come, but nothing of the body */
-
-static ngx_uint_t
-ngx_http_ollama_answer_silent(ngx_http_ollama_ctx_t *ctx)
-{
-    ngx_http_upstream_t  *u;
-
-    u = ctx->request->upstream;
-
-    return u->headers_in.status_n == NGX_HTTP_OK
-           && u->headers_in.content_length_n != 0
-           && u->buffer.pos == u->buffer.last;
 }
 
 
@@ -383,15 +370,6 @@ ngx_http_ollama_process_header(ngx_http_request_t *r)
 
         j->opening = 0;
         j->inside = (rc == NGX_DECLINED);
-    }
-
-    /* as long as the client has heard nothing, another key may be asked */
-
-    if (ctx->late && ngx_http_ollama_answer_silent(ctx)
-        && u->buffer.last < u->buffer.end)
-    {
-        ngx_add_timer(u->peer.connection->read, u->conf->read_timeout);
-        return NGX_AGAIN;
     }
 
     status = u->headers_in.status_n;
