@@ -26,7 +26,8 @@
  * only answers have (model, choices, content, ..), which is the very first one
  * nearly always; and an error if it has a member "error" that is not null,
  * false or empty, "type" or "object" name an error, its "status" is "failed",
- * or it is over and has a "message" and the number of an HTTP status.
+ * or it is over and has a "message" and the number of an HTTP status.  With an
+ * object "usage" it is an answer all the same: it has been paid for.
  *
  * SSE: comments are passed over, and so are the events which say nothing yet:
  * ping, response.created, response.queued, response.in_progress.  The first

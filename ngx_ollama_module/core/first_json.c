@@ -19,6 +19,7 @@ enum {
     KEY_CODE,
     KEY_RESPONSE,
     KEY_ID,
+    KEY_USAGE,
     KEY_ANSWER
 };
 
@@ -63,6 +64,7 @@ static const ollama_first_name_t  ollama_first_keys[] = {
     { "http_status", KEY_NUMBER },
     { "code", KEY_CODE },
     { "response", KEY_RESPONSE },
+    { "usage", KEY_USAGE },
     { "choices", KEY_ANSWER },
     { "content", KEY_ANSWER },
     { "delta", KEY_ANSWER },
@@ -211,6 +213,14 @@ first_open(ollama_first_t *f, unsigned char c)
 
         if (f->keys[1] == KEY_ERROR) {
             f->error = 1;
+        }
+
+        if (f->keys[1] == KEY_USAGE && f->form == OLLAMA_FORM_JSON) {
+
+            /* tokens were used: nobody shall pay for it twice */
+
+            ollama_first_answer(f);
+            return;
         }
 
         if (f->keys[1] == KEY_MESSAGE && f->form == OLLAMA_FORM_JSON

@@ -112,6 +112,8 @@ static const char  *answers[] = {
     "{\"background\":false,\"completed_at\":null,\"error\":null,",
     "{\"metadata\":{\"error\":\"x\",\"status\":500},\"model\"",
     "{}",
+    "{\"id\":\"r\",\"object\":\"response\",\"status\":\"failed\",\"error\":{"
+    "\"message\":\"m\"},\"usage\":{",
     "{x",
     "[",
     "<",
