@@ -424,15 +424,12 @@ static void
 ngx_http_ollama_judge_answer(ngx_http_ollama_ctx_t *ctx)
 {
     u_char                    text[OLLAMA_HELD_TEXT];
-    ngx_str_t                 type;
     ollama_held_t             held;
     ollama_first_t            room, *first;
     ollama_answer_t           answer;
-    ngx_http_upstream_t      *u;
     ngx_http_ollama_judge_t  *j;
 
     j = ctx->judge;
-    u = ctx->request->upstream;
 
     ngx_memzero(&answer, sizeof(ollama_answer_t));
 
@@ -459,13 +456,7 @@ ngx_http_ollama_judge_answer(ngx_http_ollama_ctx_t *ctx)
         answer.body_len = held.len;
     }
 
-    if (u->headers_in.content_type) {
-        type = u->headers_in.content_type->value;
-
-        answer.is_html = type.len >= 9
-                         && ngx_strncasecmp(type.data, (u_char *) "text/html",
-                                            9) == 0;
-    }
+    answer.is_html = ngx_http_ollama_said_html(ctx);
 
     ngx_http_ollama_said_ratelimit(ctx, &answer);
     ngx_http_ollama_said_error(ctx, &answer);

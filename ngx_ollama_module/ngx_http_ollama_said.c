@@ -9,6 +9,21 @@
 #define NGX_HTTP_OLLAMA_SAID  256
 
 
+/* a page of something before the cloud, which knows nothing of keys */
+
+ngx_uint_t
+ngx_http_ollama_said_html(ngx_http_ollama_ctx_t *ctx)
+{
+    ngx_table_elt_t  *h;
+
+    h = ctx->request->upstream->headers_in.content_type;
+
+    return h
+           && h->value.len >= 9
+           && ngx_strncasecmp(h->value.data, (u_char *) "text/html", 9) == 0;
+}
+
+
 /* what an error says, for the record: that of the last one is the reason */
 
 void

@@ -14,6 +14,7 @@
 #include "core/verdict.h"
 
 
+ngx_uint_t ngx_http_ollama_said_html(ngx_http_ollama_ctx_t *ctx);
 void ngx_http_ollama_said_error(ngx_http_ollama_ctx_t *ctx,
     ollama_answer_t *answer);
 void ngx_http_ollama_said_ratelimit(ngx_http_ollama_ctx_t *ctx,

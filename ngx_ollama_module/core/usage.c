@@ -47,7 +47,6 @@ struct ollama_usage_s {
 };
 
 
-static ollama_certainty_e usage_certainty(const ollama_usage_answer_t *a);
 static void usage_form(ollama_usage_t *u, const unsigned char **p,
     const unsigned char *end);
 static const unsigned char *usage_json(ollama_usage_t *u,
@@ -195,12 +194,9 @@ ollama_usage_only_text(const ollama_usage_t *u)
 void
 ollama_usage_finish(ollama_usage_t *u)
 {
-    ollama_certainty_e      certainty;
     ollama_usage_answer_t  *a;
-    ollama_usage_result_t  *res;
 
     a = &u->answer;
-    res = &a->result;
 
     if (a->family == OLLAMA_USAGE_FAMILY_NONE
         || a->format == OLLAMA_FORMAT_OTHER)
@@ -209,68 +205,20 @@ ollama_usage_finish(ollama_usage_t *u)
     }
 
     if (u->payload == payload_object) {
-        res->content_bytes += ollama_usage_document_open_content(u->document);
+        a->result.content_bytes +=
+                             ollama_usage_document_open_content(u->document);
         usage_drop(u);
         u->payload = payload_junk;
     }
 
-    certainty = usage_certainty(a);
-
-    res->prompt_certainty = certainty;
-    res->completion_certainty = certainty;
-
-    if (certainty == OLLAMA_CERTAINTY_EXACT) {
-
-        if (res->prompt == 0 || a->guessed) {
-            res->prompt_certainty = OLLAMA_CERTAINTY_ESTIMATED;
-
-        } else if (res->cached > res->prompt) {
-            res->cached = res->prompt;
-        }
-
-        if (res->completion == 0 && res->content_bytes) {
-            res->completion_certainty = OLLAMA_CERTAINTY_ESTIMATED;
-        }
-    }
-
-    res->certainty = (res->prompt_certainty < res->completion_certainty)
-                     ? res->prompt_certainty : res->completion_certainty;
+    ollama_usage_answer_settle(a);
 }
 
 
 ollama_stream_e
 ollama_usage_stream(const ollama_usage_t *u)
 {
-    const ollama_usage_result_t  *res;
-
-    res = &u->answer.result;
-
-    switch (u->answer.format) {
-
-    case OLLAMA_FORMAT_NDJSON:
-        if (u->answer.family != OLLAMA_USAGE_FAMILY_NATIVE) {
-            return OLLAMA_STREAM_NONE;
-        }
-
-        break;
-
-    case OLLAMA_FORMAT_SSE:
-        if (u->answer.family <= OLLAMA_USAGE_FAMILY_NATIVE) {
-            return OLLAMA_STREAM_NONE;
-        }
-
-        break;
-
-    default:
-        return OLLAMA_STREAM_NONE;
-    }
-
-    if (res->terminal || res->told) {
-        return OLLAMA_STREAM_WHOLE;
-    }
-
-    return (u->lost == res->documents + 1) ? OLLAMA_STREAM_NONE
-                                           : OLLAMA_STREAM_CUT;
+    return ollama_usage_answer_stream(&u->answer, u->lost);
 }
 
 
@@ -297,36 +245,6 @@ const ollama_usage_result_t *
 ollama_usage_result(const ollama_usage_t *u)
 {
     return &u->answer.result;
-}
-
-
-/* Of the answer as a whole, with both halves taken together. */
-
-static ollama_certainty_e
-usage_certainty(const ollama_usage_answer_t *a)
-{
-    const ollama_usage_result_t  *res;
-
-    res = &a->result;
-
-    if (res->usage && a->final) {
-        return OLLAMA_CERTAINTY_EXACT;
-    }
-
-    if (res->error) {
-        return (a->format == OLLAMA_FORMAT_JSON) ? OLLAMA_CERTAINTY_NONE
-                                                 : OLLAMA_CERTAINTY_PARTIAL;
-    }
-
-    if (res->terminal) {
-        return a->loaded ? OLLAMA_CERTAINTY_NONE : OLLAMA_CERTAINTY_ESTIMATED;
-    }
-
-    if (res->unreadable && res->documents == 0) {
-        return OLLAMA_CERTAINTY_ESTIMATED;
-    }
-
-    return OLLAMA_CERTAINTY_PARTIAL;
 }
 
 

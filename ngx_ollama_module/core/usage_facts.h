@@ -88,5 +88,13 @@ void ollama_usage_facts_bool(ollama_usage_facts_t *f,
  */
 void ollama_usage_facts_end(ollama_usage_answer_t *a, ollama_usage_facts_t *f);
 
+/*
+ * The answer has ended, orderly or not: usage_end.c.  lost is the number of
+ * documents before what could not be read, + 1.
+ */
+void ollama_usage_answer_settle(ollama_usage_answer_t *a);
+ollama_stream_e ollama_usage_answer_stream(const ollama_usage_answer_t *a,
+    uint64_t lost);
+
 
 #endif /* OLLAMA_USAGE_FACTS_H_INCLUDED */
