@@ -24,6 +24,8 @@ struct ollama_unpack_s {
 
 #ifdef OLLAMA_HAVE_ZSTD
     ZSTD_DStream      *zstd;
+    unsigned           head;        /* bytes of the frame's magic number seen */
+    unsigned           skippable;   /*   which is that of a skippable one */
 #endif
 };
 
@@ -34,6 +36,8 @@ static int ollama_unpack_gzip(ollama_unpack_t *u, const unsigned char **p,
 #ifdef OLLAMA_HAVE_ZSTD
 static int ollama_unpack_zstd(ollama_unpack_t *u, const unsigned char **p,
     const unsigned char *end, unsigned char **out, unsigned char *out_end);
+static int ollama_unpack_magic(ollama_unpack_t *u, const unsigned char *p,
+    const unsigned char *end);
 #endif
 
 
@@ -269,6 +273,12 @@ ollama_unpack_zstd(ollama_unpack_t *u, const unsigned char **p,
 
         before = in.pos + to.pos;
 
+        if (u->head < 4
+            && ollama_unpack_magic(u, *p + in.pos, end) != OLLAMA_UNPACK_OK)
+        {
+            return OLLAMA_UNPACK_BROKEN;
+        }
+
         rc = ZSTD_decompressStream(u->zstd, &to, &in);
 
         if (ZSTD_isError(rc)) {
@@ -277,6 +287,10 @@ ollama_unpack_zstd(ollama_unpack_t *u, const unsigned char **p,
 
         u->whole = (rc == 0);
 
+        if (u->whole) {
+            u->head = 0;
+        }
+
         if (in.pos + to.pos == before) {
             break;
         }
@@ -284,6 +298,34 @@ ollama_unpack_zstd(ollama_unpack_t *u, const unsigned char **p,
 
     *p += in.pos;
     *out += to.pos;
+
+    return OLLAMA_UNPACK_OK;
+}
+
+
+/* the library may know what was called zstd before there was a standard */
+
+static int
+ollama_unpack_magic(ollama_unpack_t *u, const unsigned char *p,
+    const unsigned char *end)
+{
+    static const unsigned char  frame[] = { 0x28, 0xb5, 0x2f, 0xfd };
+    static const unsigned char  skip[] = { 0x50, 0x2a, 0x4d, 0x18 };
+
+    for ( /* void */ ; p != end && u->head < 4; p++, u->head++) {
+
+        if (u->head == 0) {
+            u->skippable = ((*p & 0xf0) == skip[0]);
+
+            if (u->skippable) {
+                continue;
+            }
+        }
+
+        if (*p != (u->skippable ? skip[u->head] : frame[u->head])) {
+            return OLLAMA_UNPACK_BROKEN;
+        }
+    }
 
     return OLLAMA_UNPACK_OK;
 }

@@ -14,5 +14,5 @@ $(BUILD)/pool_test.so: $(POOL_TEST_SRC) $(wildcard t/pool/*.h) \
 	@$(CC) -D_GNU_SOURCE -shared -fPIC $(CFLAGS) $(WARNINGS) \
 	    -Wno-unused-parameter $(SAN) \
 	    $(if $(SANITIZE),-Wl$(COMMA)-Bsymbolic) $(POOL_TEST_INC) -o $@ \
-	    $(POOL_TEST_SRC) -lyajl -lyaml -lz
+	    $(POOL_TEST_SRC) -lyajl -lyaml -lz $(UNIT_ZSTD)
 	@echo "Built $@"

@@ -200,6 +200,16 @@ test_zstd(void **state)
     assert_int_equal(unpack(OLLAMA_CODING_ZSTD, packed, 2 * sizeof(zstd), 3, 64),
                      -1);
 
+    /* a frame to be skipped, and one of zstd 0.7 */
+
+    memcpy(packed, "\x5a\x2a\x4d\x18\3\0\0\0abc", 11);
+    memcpy(packed + 11, zstd, sizeof(zstd));
+    assert_int_equal(unpack(OLLAMA_CODING_ZSTD, packed, 11 + sizeof(zstd), 3,
+                            64), 13);
+    assert_int_equal(unpack(OLLAMA_CODING_ZSTD, (unsigned char *)
+                            "\x27\xb5\x2f\xfd\x40\x58\x69\xab\0\0\0", 11, 1,
+                            64), -1);
+
     /* a window of 1 GB */
 
     memcpy(packed, zstd, 4);
