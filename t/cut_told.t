@@ -96,7 +96,7 @@ sub is_mark {
 # what is wrong with an answer that was cut behind n bytes, or nothing
 
 sub wrong {
-    my ($path, $n, $r) = @_;
+    my ($path, $way, $n, $r) = @_;
 
     # what is whole of it, as it came
 
@@ -109,6 +109,18 @@ sub wrong {
     pop @given while @given && !defined $given[-1][1];
     delete $_->[1]{usage} for grep { $path eq '/v1/completions'
                                      && ref $_->[1] } @given;
+
+    # before its first event has said anything, an answer is none
+
+    if ($r->status == 502 || $r->status == 504) {
+        my $error = ($r->json // {})->{error};
+
+        return 'too late for a status'
+            if @given > ($path eq '/v1/responses' ? 1 : 0);
+        return 'an error of another API'
+            if !$error || (ref $error ? 1 : 0) != ($path =~ /v1/ ? 1 : 0);
+        return '';
+    }
 
     my @got = parse($path, $r->body);
     my @told = grep { is_error($path, $_) } @got;
@@ -137,6 +149,11 @@ sub wrong {
 
     @got = grep { defined $_->[1] } @got;
 
+    # nginx drops what has come with a chunk that cannot be parsed, which is all
+    # of it until the first event is known
+
+    return '' if $way eq 'wrong' && !@got;
+
     return 'other events' if $Http::json->encode(\@got)
                              ne $Http::json->encode(\@given);
     return '';
@@ -164,7 +181,8 @@ sub all {
         Http::finish(@exchanges);
 
         for my $i (0 .. $#some) {
-            my $wrong = wrong($path, $some[$i][1], $exchanges[$i]) or next;
+            my $wrong = wrong($path, @{ $some[$i] }[0, 1],
+                              $exchanges[$i]) or next;
 
             push @wrong, "@{ $some[$i] }: $wrong";
             diag("$path @{ $some[$i] }: $wrong\n" . $exchanges[$i]->body)

@@ -225,15 +225,19 @@ ollama_usage_stream(const ollama_usage_t *u)
 unsigned
 ollama_usage_broken(const ollama_usage_t *u)
 {
-    unsigned  data, line;
+    unsigned  data, line, held;
 
     data = (u->payload != payload_start || !u->fresh);
 
+    /* until the form is known, so is not what has begun */
+
+    held = (!u->form.known && u->form.held);
+
     if (u->answer.format != OLLAMA_FORMAT_SSE) {
-        return data;
+        return data | held;
     }
 
-    line = (u->line != line_field || u->matched);
+    line = (u->line != line_field || u->matched || held);
 
     /* behind a CR the first line feed may be its own */
 
