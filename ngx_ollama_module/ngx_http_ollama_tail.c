@@ -182,15 +182,20 @@ ngx_http_ollama_tail_end(ngx_http_ollama_ctx_t *ctx, ngx_buf_t *b,
 
     } else {
 
-        if (!b->last_buf && ngx_http_ollama_usage(ctx)->terminal) {
+        /* what has ended in order is left as it came */
+
+        if (b->last_buf) {
+            ngx_http_ollama_usage_ended(ctx);
+            return next;
+        }
+
+        if (ngx_http_ollama_usage(ctx)->terminal) {
 
             /* the client's connection is as good as before */
 
             b->last_buf = 1;
             r->keepalive = tail->keepalive;
-        }
 
-        if (b->last_buf) {
             ngx_http_ollama_usage_ended(ctx);
 
         } else {

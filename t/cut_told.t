@@ -122,7 +122,9 @@ sub wrong {
         return '';
     }
 
-    my @got = parse($path, $r->body);
+    # one that ended in order is left as it came, also without its blank line
+
+    my @got = parse($path, $r->body . ($whole ? "\n\n" : ''));
     my @told = grep { is_error($path, $_) } @got;
     my ($broken) = grep { !defined $got[$_][1] } 0 .. $#got;
 
@@ -199,7 +201,7 @@ sub all {
 for my $path (sort keys %Cut::streams) {
     my $length = length $Cut::streams{$path};
     my @cuts = map { [ $Cut::ways[$_ % @Cut::ways], $_ ] }
-               grep { !$ENV{STEP} || $_ % $ENV{STEP} == 0 } 1 .. $length;
+               1 .. $length;
 
     is(join(', ', all($t, $path, @cuts)), '', "$path: cut at every byte");
 

@@ -112,7 +112,7 @@ for my $uri (qw! /v1/chat/completions /v1/completions !) {
            qr/"usage"/, "$uri: no usage that was not asked for");
 }
 
-# a client that asks for it gets it, and a length that was said stays
+# a client that asks for it gets it
 
 for my $type (1 .. @types) {
     my $r = $t->chat(uri => '/v1/chat/completions', stream => 1,
@@ -121,7 +121,9 @@ for my $type (1 .. @types) {
                                { include_usage => JSON::PP::true } });
 
     like($r->body, qr/"usage"/, "$types[$type - 1]: usage that was asked for");
-    is($r->header('content-length'), length $r->body, '.. with its length');
+    is($r->header('content-length'), $types[$type - 1] eq 'text/event-stream'
+                                     ? undef : length $r->body,
+       '.. with its length, unless a cut could be told behind it');
 }
 
 # a plain answer to who wanted a stream
