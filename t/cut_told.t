@@ -281,6 +281,10 @@ SKIP: {
                   . '"messages":[{"role":"user","content":"hi"}]}' ]);
 
         isnt($code, 0, "$_: it has ended badly");
+
+        # curl drops what it has not written when RST_STREAM comes with it
+
+        next if /http2/;
         like($output, qr/\n\{"error":"[^"]+","status":502\}\n/, 'and is told');
     }
 }
