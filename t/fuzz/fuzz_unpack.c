@@ -104,9 +104,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     n = unpack(coding, data, size, size ? size : 1, 65536, whole, &ok);
     m = unpack(coding, data, size, in, room, pieces, &again);
 
-    fuzz_check(ok == again);
+    /*
+     * libzstd looks whether a frame is as long as it says only where it finds
+     * all of it in one piece, and room for it.
+     */
 
-    if (ok) {
+    fuzz_check(ok == again || coding == OLLAMA_CODING_ZSTD);
+
+    if (ok && again) {
         fuzz_check(n == m && memcmp(whole, pieces, n) == 0);
     }
 
