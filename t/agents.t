@@ -20,7 +20,7 @@ use Records;
 use Test::More;
 
 my $dir = install();
-my $t = Proxy->new(daemon => 1)->run;
+my $t = Proxy->new(daemon => 1, server => 'ollama_keepalive 200ms;')->run;
 my $base = 'http://127.0.0.1:' . $t->port;
 my $words = $t->chat(text => 'Hello')->json->{message}{content};
 
@@ -72,6 +72,22 @@ sub install {
 }
 
 
+# streams that end too early, for the libraries
+
+my @cuts = ({ match => { model => 'ai-cut' }, times => -1,
+              headers => { 'content-type' => 'text/event-stream' },
+              body => 'data: {"id":"c","object":"chat.completion.chunk",'
+                      . '"created":1,"model":"ai-cut","choices":[{"index":0,'
+                      . '"delta":{"role":"assistant","content":"Hal"},'
+                      . '"finish_reason":null}]}' . "\n\ndata: {\"id" },
+            { match => { model => 'lc-cut' }, times => -1,
+              headers => { 'content-type' => 'application/x-ndjson' },
+              body => '{"model":"lc-cut","created_at":"2026-11-01T00:00:00Z",'
+                      . '"message":{"role":"assistant","content":"Hal"},'
+                      . '"done":false}' . "\n{\"mod" });
+my @rules;
+
+
 # a program in a home of its own, with a working directory in it
 
 sub start {
@@ -90,7 +106,7 @@ sub start {
 
     $t->cloud->reset;
     $t->cloud->rules({ match => { model => 'no-such-model' }, times => -1,
-                       preset => 'not_found_404' });
+                       preset => 'not_found_404' }, @cuts, @rules);
 
     my $proxy = 'http://127.0.0.1:' . $elsewhere->sockport;
     my %proxies = map { $_ => $proxy, lc $_ => $proxy }
@@ -165,21 +181,41 @@ agent('pi', 'pi-agent',
         baseUrl => "$base/v1", api => 'openai-completions',
         apiKey => $Proxy::token, models => [ { id => 'pi-agent' } ] } } }));
 
-# libraries
+# libraries: as it is, with pings, with errors of one key inside of a 200
+
+my %first = (times => -1, match => { key => key_of(0) });
+my @ways = (
+    [ 'as it is' ],
+    [ 'with pings', { delay_ms => 700, times => -1 } ],
+    [ 'with errors inside',
+      { %first, match => { %{ $first{match} }, path => '/api/chat' },
+        headers => { 'content-type' => 'application/x-ndjson' },
+        body => '{"error":"you (a) have reached your session usage limit",'
+                . '"status":429}' . "\n" },
+      { %first, headers => { 'content-type' => 'text/event-stream' },
+        body => 'data: {"error":{"message":"you (a) have reached your session '
+                . 'usage limit","type":"api_error"}}' . "\n\n" } ],
+);
 
 for my $name (qw/ ai langchain /) {
-    my ($code, $output) = start("$name.mjs", [ $base, $Proxy::token ]);
+    for my $way (@ways) {
+        (my $how, @rules) = @$way;
 
-    is($code, 0, "$name runs") or diag($output);
+        my ($code, $output) = start("$name.mjs", [ $base, $Proxy::token ]);
 
-    my ($line) = $output =~ /^(\{.*\})$/m;
-    my $got = $line ? $Http::json->decode($line) : {};
+        is($code, 0, "$name runs, $how") or diag($output);
 
-    is($got->{text}, $words, 'chats');
-    is($got->{tokens}, 8, 'is told the tokens');
-    is($got->{streamed}, $words, 'streams');
-    is($got->{stream_tokens}, 8, 'and is told the tokens');
-    is($got->{error}, 404, 'understands an error');
+        my ($line) = $output =~ /^(\{.*\})$/m;
+        my $got = $line ? $Http::json->decode($line) : {};
+
+        is($got->{text}, $words, 'chats');
+        is($got->{tokens}, 8, 'is told the tokens');
+        is($got->{streamed}, $words, 'streams');
+        is($got->{stream_tokens}, 8, 'and is told the tokens');
+        is($got->{error}, 404, 'understands an error');
+        like($got->{cut} // '', qr/broke off|terminated|process/,
+             'and raises when one breaks off');
+    }
 }
 
 finish();

@@ -32,4 +32,17 @@ try {
     got.error = error.statusCode;
 }
 
+const cut = streamText({ model: model('ai-cut'), prompt: 'Hello', maxRetries: 0,
+                         onError() {} });
+
+try {
+    for await (const part of cut.fullStream) {
+        if (part.type === 'error') {
+            got.cut = String(part.error?.message ?? part.error);
+        }
+    }
+} catch (error) {
+    got.cut ??= error.message;
+}
+
 console.log(JSON.stringify(got));

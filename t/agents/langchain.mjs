@@ -26,4 +26,12 @@ try {
     got.error = error.status_code;
 }
 
+try {
+    for await (const part of await chat('lc-cut').stream('Hello')) {
+        got.before = part.content;
+    }
+} catch (error) {
+    got.cut = error.message;
+}
+
 console.log(JSON.stringify(got));
