@@ -150,7 +150,7 @@ given_back('worker killed');
 
 # a reload: the old worker finishes what it has begun, on the same counts
 
-@chats = begin(4, %stream);
+@chats = begin(4, stream => 1, sim => { words => 30, delay_ms => 400 });
 ok($t->reload, 'reload');
 is($t->in_flight, 4, 'still counted after a reload');
 Http::finish(@chats);

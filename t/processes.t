@@ -95,9 +95,9 @@ ok(poll(sub { $t->in_flight == $workers * $reloads }, 'given back'),
 # and all is given back
 
 $_->abort for @streams;
-ok(poll(sub { $t->in_flight == 0 }, 'nothing is in flight', 30),
+ok(poll(sub { $t->in_flight == 0 }, 'nothing is in flight', 120),
    'the streams end');
-ok(poll(sub { family() <= $workers }, 'the old workers end', 30),
+ok(poll(sub { family() <= $workers }, 'the old workers end', 180),
    'and the old workers');
 
 finish();

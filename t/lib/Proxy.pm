@@ -564,6 +564,10 @@ sub check {
 
     @alerts = grep { $_ !~ $self->{allow} } @alerts if $self->{allow};
 
+    # looking for leaks takes a worker longer than the second that nginx gives it
+
+    @alerts = grep { !/exited on signal 9/ } @alerts if $ENV{SANITIZE};
+
     Test::More::is(join("\n", @alerts), '', 'no alerts');
 
     clean($self->{dir});
