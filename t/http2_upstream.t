@@ -288,7 +288,7 @@ my @chats = map { $sim->start_chat(stream => 1, text => 'x' x 5000,
 Http::finish(@chats);
 is(scalar(grep { $_->status == 200 && ($_->lines)[-1]{done} } @chats), 30,
    'thirty streams');
-is($sim->health(1)->{state}, 'invalid', 'without the key that is refused');
+is($sim->health(1)->{state}, 'paused', 'without the key that is refused');
 
 # a body from a file, sent twice
 
