@@ -371,14 +371,25 @@ ngx_http_ollama_not_allowed(ngx_http_request_t *r, const char *methods)
 ngx_str_t *
 ngx_http_ollama_find_header(ngx_list_t *headers, const char *name, size_t len)
 {
-    ngx_str_t  key, *value;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
 
-    key.data = (u_char *) name;
-    key.len = len;
+    for (part = &headers->part; part; part = part->next) {
+        h = part->elts;
 
-    ngx_http_ollama_find_headers(headers, &key, &value, 1);
+        for (i = 0; i < part->nelts; i++) {
 
-    return value;
+            if (h[i].key.len == len
+                && h[i].hash != 0
+                && ngx_memcmp(h[i].lowcase_key, name, len) == 0)
+            {
+                return &h[i].value;
+            }
+        }
+    }
+
+    return NULL;
 }
 
 

@@ -45,11 +45,11 @@ ngx_http_ollama_unpack_init(ngx_http_ollama_ctx_t *ctx)
 
     r = ctx->request;
 
-    ngx_http_ollama_find_headers(&r->headers_in.headers, names, values, 2);
-
-    if (values[0] == NULL) {
+    if (ngx_http_ollama_header_in(r, "content-encoding") == NULL) {
         return NGX_OK;
     }
+
+    ngx_http_ollama_find_headers(&r->headers_in.headers, names, values, 2);
 
     coding = values[1] ? OLLAMA_CODING_OTHER
                        : ollama_unpack_coding(values[0]->data, values[0]->len);
