@@ -170,8 +170,8 @@ static const char *const migrations[STORE_SCHEMA] = {
 
     /* how sure each half of the tokens is; of the rows that are there already
      * both halves are as sure as the whole. */
-    "ALTER TABLE request ADD COLUMN prompt_certainty INTEGER;"
-    "ALTER TABLE request ADD COLUMN completion_certainty INTEGER;",
+    ("ALTER TABLE request ADD COLUMN prompt_certainty INTEGER;"
+     "ALTER TABLE request ADD COLUMN completion_certainty INTEGER;"),
 };
 
 #define ADD_COUNTS                                           \
