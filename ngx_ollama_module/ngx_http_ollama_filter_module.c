@@ -93,6 +93,7 @@ ngx_http_ollama_header_filter(ngx_http_request_t *r)
     }
 
     early = 0;
+    family = OLLAMA_FAMILY_NATIVE;
 
     olcf = ngx_http_get_module_loc_conf(r, ngx_http_ollama_module);
     ctx = ngx_http_ollama_get_ctx(r);
