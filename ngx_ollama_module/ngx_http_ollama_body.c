@@ -122,8 +122,8 @@ ngx_http_ollama_body_done(ngx_http_ollama_ctx_t *ctx)
         }
     }
 
-    if (ctx->unpack) {
-        r->headers_in.content_length_n = ctx->body.size;
+    if (ctx->unpack && ngx_http_ollama_unpack_done(ctx) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     ctx->body.tokens = ollama_usage_estimate(ctx->body.size);

@@ -25,6 +25,7 @@ static ngx_int_t ngx_http_ollama_unpack_piece(ngx_http_ollama_ctx_t *ctx,
 static ngx_int_t ngx_http_ollama_unpack_send(ngx_http_ollama_ctx_t *ctx,
     ngx_chain_t *out);
 static ngx_int_t ngx_http_ollama_unpack_spill(ngx_http_request_t *r);
+static ngx_int_t ngx_http_ollama_unpack_headers(ngx_http_request_t *r);
 
 
 ngx_int_t
@@ -44,6 +45,13 @@ ngx_http_ollama_unpack_init(ngx_http_ollama_ctx_t *ctx)
     };
 
     r = ctx->request;
+
+    if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) {
+
+        /* a body would be dropped, whatever it is */
+
+        return NGX_OK;
+    }
 
     if (ngx_http_ollama_header_in(r, "content-encoding") == NULL) {
         return NGX_OK;
@@ -346,6 +354,75 @@ ngx_http_ollama_unpack_spill(ngx_http_request_t *r)
     }
 
     rb->bufs = NULL;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_ollama_unpack_done(ngx_http_ollama_ctx_t *ctx)
+{
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    r->headers_in.content_length_n = ctx->body.size;
+
+    return ngx_http_ollama_unpack_headers(r);
+}
+
+
+/*
+ * Whoever gets the body, a fallback as well, is not to hear that it is packed.
+ * Others point into the list, so it stays, and a new one takes its place.
+ */
+
+static ngx_int_t
+ngx_http_ollama_unpack_headers(ngx_http_request_t *r)
+{
+    ngx_uint_t        i, n;
+    ngx_list_t       *list;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h, *to;
+
+    n = 0;
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        n += part->nelts;
+    }
+
+    list = ngx_list_create(r->pool, ngx_max(n, 1), sizeof(ngx_table_elt_t));
+    if (list == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (h[i].key.len == sizeof("content-encoding") - 1
+                && ngx_strncmp(h[i].lowcase_key, "content-encoding",
+                               sizeof("content-encoding") - 1)
+                   == 0)
+            {
+                continue;
+            }
+
+            to = ngx_list_push(list);
+            if (to == NULL) {
+                return NGX_ERROR;
+            }
+
+            *to = h[i];
+        }
+    }
+
+    /* all of it is in one part */
+
+    r->headers_in.headers = *list;
+    r->headers_in.headers.last = &r->headers_in.headers.part;
 
     return NGX_OK;
 }

@@ -27,5 +27,9 @@ ngx_int_t ngx_http_ollama_unpack_init(ngx_http_ollama_ctx_t *ctx);
 ngx_int_t ngx_http_ollama_unpack(ngx_http_ollama_ctx_t *ctx, ngx_chain_t *in,
     ngx_http_request_body_filter_pt next);
 
+/* all of it has come: what the headers say of it is true again */
+
+ngx_int_t ngx_http_ollama_unpack_done(ngx_http_ollama_ctx_t *ctx);
+
 
 #endif /* _NGX_HTTP_OLLAMA_UNPACK_H_INCLUDED_ */

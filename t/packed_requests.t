@@ -17,19 +17,33 @@ use Proxy;
 use Records;
 use Test::More;
 
-my $t = Proxy->new(daemon => 1, locations => <<'EOT')->run;
+my $own = Cloud->start;         # a fallback
+my $t = Proxy->new(daemon => 1, locations => <<"EOT")->run;
         location = /v1/messages {
             ollama on;
             ollama_access on;
             client_max_body_size 1m;
-            proxy_pass $ollama_upstream;
+            proxy_pass \$ollama_upstream;
         }
 
         location = /v1/responses {
             ollama on;
             ollama_access on;
+            ollama_pass_header *;
             client_body_in_file_only clean;
-            proxy_pass $ollama_upstream;
+            proxy_pass \$ollama_upstream;
+        }
+
+        location = /api/generate {
+            ollama on;
+            ollama_access on;
+            proxy_intercept_errors on;
+            error_page 418 = \@own;
+            proxy_pass \$ollama_upstream;
+        }
+
+        location \@own {
+            proxy_pass http://127.0.0.1:${\ $own->port };
         }
 EOT
 
@@ -144,6 +158,25 @@ is($t->post('/api/chat', memGzip('{"model":"m:cloud","messages":[2]}'),
 is(join(' ', map { $_->{body} } $t->cloud->requests),
    '{"model":"m","messages":[2]} {"model":"m","messages":[2]}',
    '.. with the same body');
+
+# nor is a fallback told that it is packed
+
+$t->cloud->rules({ times => 1, status => 418, body => '{"error":"teapot"}' });
+$t->post('/api/generate', memGzip('{"model":"m:cloud","prompt":"x"}'),
+         headers => [ 'X-One' => 'a', 'Content-Encoding' => 'gzip',
+                      'X-Two' => 'b' ]);
+
+my $last = $own->last;
+
+is($last->{body}, '{"model":"m","prompt":"x"}', 'a fallback gets what it is');
+is(join(' ', Cloud::headers($last, 'content-encoding')), '', '.. and no coding');
+is(join(' ', map { Cloud::headers($last, $_) } 'x-one', 'x-two'), 'a b',
+   '.. but what else the client said');
+
+# where there is no body, or none that matters
+
+is($t->get('/api/tags', headers => [ 'Content-Encoding' => 'br' ])->status, 200,
+   'a coding of nothing is no matter');
 
 # over a connection that goes on
 
