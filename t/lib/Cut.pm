@@ -26,7 +26,7 @@ use strict;
 use IO::Select;
 use IO::Socket::INET;
 use Process;
-use Socket qw/ IPPROTO_TCP SO_LINGER SOL_SOCKET TCP_NODELAY /;
+use Socket qw/ IPPROTO_TCP SO_LINGER SOL_SOCKET TCP_NODELAY sockaddr_in /;
 use Time::HiRes qw/ sleep /;
 
 our @ways = qw/ clean exact short chunk half wrong close reset /;
@@ -206,7 +206,7 @@ sub answer {
     # nginx drops all that came with it
 
     if ($way eq 'wrong') {
-        sleep(0.05);
+        until_read($socket);
         put($socket, "wrong\r\n");
     }
 
@@ -215,11 +215,32 @@ sub answer {
     }
 
     if ($way eq 'reset') {
-        sleep(0.05);
+        until_read($socket);
         $socket->setsockopt(SOL_SOCKET, SO_LINGER, pack('II', 1, 0));
     }
 
     close $socket;
+}
+
+
+# waits until the other side, on this machine too, has taken all that was sent:
+# its queue is a column of /proc/net/tcp
+
+sub until_read {
+    my ($socket) = @_;
+    my $peer = join ' ', map { sprintf '%08X:%04X', unpack('L', $_->[1]),
+                                       $_->[0] }
+               [ sockaddr_in(getpeername $socket) ],
+               [ sockaddr_in(getsockname $socket) ];
+
+    for (1 .. 2000) {
+        open my $file, '<', '/proc/net/tcp' or die "/proc/net/tcp: $!\n";
+
+        my ($line) = grep { index($_, " $peer ") > 0 } <$file>;
+
+        return if !$line || $line =~ / \Q$peer\E \w+ \w+:0+ /;
+        sleep(0.005);
+    }
 }
 
 
