@@ -371,34 +371,32 @@ ngx_http_ollama_set_bodies(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
-ngx_http_ollama_set_keepalive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_ollama_set_time(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_ollama_loc_conf_t  *olcf = conf;
+    ngx_str_t   *value;
+    ngx_msec_t  *time;
 
-    ngx_int_t   ms;
-    ngx_str_t  *value;
+    time = (ngx_msec_t *) ((u_char *) conf + cmd->offset);
 
-    value = cf->args->elts;
-
-    if (olcf->keepalive != NGX_CONF_UNSET_MSEC) {
+    if (*time != NGX_CONF_UNSET_MSEC) {
         return "is duplicate";
     }
 
+    value = cf->args->elts;
+
     if (ngx_strcmp(value[1].data, "off") == 0) {
-        olcf->keepalive = 0;
+        *time = 0;
         return NGX_CONF_OK;
     }
 
-    ms = ngx_parse_time(&value[1], 0);
+    *time = ngx_parse_time(&value[1], 0);
 
-    if (ms == NGX_ERROR) {
+    if (*time == (ngx_msec_t) NGX_ERROR) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid time \"%V\", expected \"off\" or "
-                           "how long a stream may be silent", &value[1]);
+                           "invalid time \"%V\", expected one like \"20s\", "
+                           "or \"off\"", &value[1]);
         return NGX_CONF_ERROR;
     }
-
-    olcf->keepalive = ms;
 
     return NGX_CONF_OK;
 }

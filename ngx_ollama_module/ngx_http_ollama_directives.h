@@ -28,7 +28,7 @@ char *ngx_http_ollama_set_enable(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_ollama_set_bodies(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-char *ngx_http_ollama_set_keepalive(ngx_conf_t *cf, ngx_command_t *cmd,
+char *ngx_http_ollama_set_time(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_ollama_set_upstream(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);

@@ -2,9 +2,11 @@
 #include "ngx_http_ollama_held.h"
 #include "ngx_http_ollama_respond.h"
 
-#include "core/gunzip.h"
+#include "core/unpack.h"
 
 
+static size_t ngx_http_ollama_held_unpack(ngx_http_request_t *r,
+    const u_char *body, size_t len, u_char *text);
 static u_char *ngx_http_ollama_held_bytes(ngx_http_ollama_held_t *held,
     ngx_http_request_t *r, u_char *text, ollama_held_t *now);
 static void ngx_http_ollama_held_h2(ollama_held_h2_t *h2,
@@ -95,7 +97,7 @@ ngx_http_ollama_held_body(ngx_http_ollama_held_t *held, ngx_http_request_t *r,
 
     body = ngx_http_ollama_held_bytes(held, r, packed, now);
 
-    len = ollama_gunzip(body, now->len, text, OLLAMA_HELD_TEXT);
+    len = ngx_http_ollama_held_unpack(r, body, now->len, text);
 
     if (len == 0) {
         len = ngx_min(now->len, OLLAMA_HELD_TEXT);
@@ -105,6 +107,37 @@ ngx_http_ollama_held_body(ngx_http_ollama_held_t *held, ngx_http_request_t *r,
     now->len = len;
 
     return text;
+}
+
+
+/* as much as is there and fits; 0 if nothing of it can be read */
+
+static size_t
+ngx_http_ollama_held_unpack(ngx_http_request_t *r, const u_char *body,
+    size_t len, u_char *text)
+{
+    u_char           *last;
+    ngx_str_t        *coding;
+    const u_char     *p;
+    ollama_unpack_t  *unpack;
+
+    coding = ngx_http_ollama_held_packing(r);
+
+    unpack = ollama_unpack_create(ollama_unpack_coding(coding->data,
+                                                       coding->len));
+    if (unpack == NULL) {
+        return 0;
+    }
+
+    p = body;
+    last = text;
+
+    (void) ollama_unpack(unpack, &p, body + len, &last,
+                         text + OLLAMA_HELD_TEXT);
+
+    ollama_unpack_destroy(unpack);
+
+    return last - text;
 }
 
 
@@ -182,7 +215,8 @@ ngx_http_ollama_held_first(ngx_http_ollama_held_t *held,
         (void) ollama_first_feed(first, b->pos, now->len);
     }
 
-    if (raw->form != OLLAMA_FORM_OTHER
+    if (!raw->form.known
+        || raw->form.format != OLLAMA_FORMAT_OTHER
         || ngx_http_ollama_held_packing(r) == NULL)
     {
         return raw;

@@ -428,23 +428,16 @@ ngx_http_ollama_keepalive_tell(ngx_http_ollama_ctx_t *ctx,
         return NGX_ERROR;
     }
 
-    if (ka->family == OLLAMA_USAGE_FAMILY_RESPONSES) {
-        ngx_memzero(&response, sizeof(ollama_stream_response_t));
+    ngx_memzero(&response, sizeof(ollama_stream_response_t));
 
-        response.model = (char *) ctx->body.model.data;
-        response.model_len = ngx_min(ctx->body.model.len,
-                                     OLLAMA_USAGE_MODEL_MAX);
-        response.created = ngx_time();
+    response.model = (char *) ctx->body.model.data;
+    response.model_len = ngx_min(ctx->body.model.len, OLLAMA_USAGE_MODEL_MAX);
+    response.created = ngx_time();
 
-        page->len = ollama_stream_failed(&response, r->headers_out.status,
-                                         (char *) text.data, text.len, 0,
-                                         page->data, size);
-
-    } else {
-        page->len = ollama_stream_error(ka->family, r->headers_out.status,
-                                        (char *) text.data, text.len, 0,
-                                        page->data, size);
-    }
+    page->len = ollama_stream_error(ka->family, &response,
+                                    r->headers_out.status,
+                                    (char *) text.data, text.len, 0,
+                                    page->data, size);
 
     return page->len ? NGX_OK : NGX_ERROR;
 }

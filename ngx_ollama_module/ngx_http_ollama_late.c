@@ -22,37 +22,6 @@ static ngx_int_t ngx_http_ollama_late_other_key(ngx_http_ollama_ctx_t *ctx);
 static void ngx_http_ollama_late_cleanup(void *data);
 
 
-char *
-ngx_http_ollama_set_first_token(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_ollama_loc_conf_t  *olcf = conf;
-
-    ngx_str_t  *value;
-
-    if (olcf->first_token != NGX_CONF_UNSET_MSEC) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    if (value[1].len == 3 && ngx_strncmp(value[1].data, "off", 3) == 0) {
-        olcf->first_token = 0;
-        return NGX_CONF_OK;
-    }
-
-    olcf->first_token = ngx_parse_time(&value[1], 0);
-
-    if (olcf->first_token == (ngx_msec_t) NGX_ERROR) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid value \"%V\", expected a time, for "
-                           "example \"120s\", or \"off\"", &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
-}
-
-
 void
 ngx_http_ollama_late_begin(ngx_http_ollama_ctx_t *ctx)
 {

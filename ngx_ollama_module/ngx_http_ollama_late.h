@@ -25,9 +25,6 @@
 #include "ngx_http_ollama.h"
 
 
-char *ngx_http_ollama_set_first_token(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-
 /* a try has begun; it ends */
 
 void ngx_http_ollama_late_begin(ngx_http_ollama_ctx_t *ctx);

@@ -151,9 +151,9 @@ static ngx_command_t  ngx_http_ollama_commands[] = {
 
     { ngx_string("ollama_keepalive"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_ollama_set_keepalive,
+      ngx_http_ollama_set_time,
       NGX_HTTP_LOC_CONF_OFFSET,
-      0,
+      offsetof(ngx_http_ollama_loc_conf_t, keepalive),
       NULL },
 
     { ngx_string("ollama_upstream"),
@@ -207,9 +207,9 @@ static ngx_command_t  ngx_http_ollama_commands[] = {
 
     { ngx_string("ollama_first_token"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_ollama_set_first_token,
+      ngx_http_ollama_set_time,
       NGX_HTTP_LOC_CONF_OFFSET,
-      0,
+      offsetof(ngx_http_ollama_loc_conf_t, first_token),
       NULL },
 
     { ngx_string("ollama_status"),

@@ -245,45 +245,32 @@ ngx_http_ollama_tail_stream(ngx_http_ollama_ctx_t *ctx)
 static ngx_int_t
 ngx_http_ollama_tail_error(ngx_http_ollama_ctx_t *ctx, ngx_uint_t broken)
 {
-    size_t                        len;
     ngx_buf_t                    *b;
     ngx_http_ollama_tail_t       *tail;
-    ollama_usage_family_e         family;
     ollama_stream_response_t      response;
     const ollama_usage_result_t  *usage;
 
     tail = &ctx->tail;
+    usage = ngx_http_ollama_usage(ctx);
 
     b = ngx_create_temp_buf(ctx->request->pool, NGX_HTTP_OLLAMA_TAIL_MAX);
     if (b == NULL) {
         return NGX_ERROR;
     }
 
-    family = ollama_usage_family(ctx->endpoint.data, ctx->endpoint.len);
+    response.id = (char *) tail->id.data;
+    response.id_len = tail->id.len;
+    response.model = usage->model;
+    response.model_len = usage->model_len;
+    response.events = usage->documents;
+    response.created = ngx_time();
 
-    if (family == OLLAMA_USAGE_FAMILY_RESPONSES) {
-        usage = ngx_http_ollama_usage(ctx);
-
-        response.id = (char *) tail->id.data;
-        response.id_len = tail->id.len;
-        response.model = usage->model;
-        response.model_len = usage->model_len;
-        response.events = usage->documents;
-        response.created = ngx_time();
-
-        len = ollama_stream_failed(&response, NGX_HTTP_BAD_GATEWAY,
+    b->last += ollama_stream_error(ollama_usage_family(ctx->endpoint.data,
+                                                       ctx->endpoint.len),
+                                   &response, NGX_HTTP_BAD_GATEWAY,
                                    NGX_HTTP_OLLAMA_TAIL_TEXT,
                                    sizeof(NGX_HTTP_OLLAMA_TAIL_TEXT) - 1,
                                    broken, b->pos, b->end - b->pos);
-
-    } else {
-        len = ollama_stream_error(family, NGX_HTTP_BAD_GATEWAY,
-                                  NGX_HTTP_OLLAMA_TAIL_TEXT,
-                                  sizeof(NGX_HTTP_OLLAMA_TAIL_TEXT) - 1,
-                                  broken, b->pos, b->end - b->pos);
-    }
-
-    b->last += len;
     tail->buf = b;
 
     return NGX_OK;

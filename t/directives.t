@@ -56,6 +56,8 @@ refused('ollama_keys twice', qr/duplicate/,
         balancer => 'ollama_keys; ollama_keys;');
 refused('a queue of x', qr/invalid number/,
         balancer => 'ollama_keys; ollama_queue x;');
+refused('a keepalive of x', qr/invalid time "x", expected one like "20s"/,
+        http => 'ollama_keepalive x;');
 refused('a timeout of x', qr/invalid time/,
         balancer => 'ollama_keys; ollama_queue 4 timeout=x;');
 refused('ollama_queue twice', qr/duplicate/,

@@ -293,6 +293,6 @@ my ($code, $output) = Proxy->new(cloud => 0, http =>
                                  'ollama_first_token soon;')->nginx('-t');
 
 isnt($code, 0, 'refused: a bad time in nginx.conf');
-like($output, qr/invalid value "soon", expected a time/, 'with a reason');
+like($output, qr/invalid time "soon", expected one like "20s"/, 'with a reason');
 
 finish();

@@ -111,6 +111,8 @@ mended('gzip with a trailer', 'exhausted', status => 429, chunks => \@halves,
        gzip => 1, trailers => { 'x-took' => '7' });
 mended('gzip up to the end', 'exhausted', status => 429, body => $body,
        gzip => 1, framing => 'close');
+mended('deflate', 'exhausted', status => 429, body => $body, deflate => 1);
+mended('deflate inside of a 200', 'exhausted', body => $body, deflate => 1);
 mended('no gzip, though it says so', 'paused', status => 429,
        body => 'nothing of it', headers => { 'content-encoding' => 'gzip' });
 mended('gzip inside of a 200', 'exhausted', body => $body, gzip => 1);

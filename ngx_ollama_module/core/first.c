@@ -20,7 +20,7 @@ enum {
 
 
 static int first_usual(ollama_first_t *f, const unsigned char *p, size_t n);
-static void first_begin(ollama_first_t *f, unsigned char c);
+static void first_begin(ollama_first_t *f);
 static void first_field(ollama_first_t *f, unsigned char c);
 static void first_event(ollama_first_t *f);
 static void first_event_over(ollama_first_t *f);
@@ -31,17 +31,16 @@ static const unsigned char *first_skip(ollama_first_t *f,
 static void first_line_over(ollama_first_t *f);
 
 
-#define first_eol(c)    ((c) == '\n' || (c) == '\r')
-#define first_space(c)  ((c) == ' ' || (c) == '\t' || first_eol(c))
+#define first_eol(c)  ((c) == '\n' || (c) == '\r')
 
 
 void
 ollama_first_init(ollama_first_t *f)
 {
-    f->form = OLLAMA_FORM_UNKNOWN;
+    ollama_form_init(&f->form);
+
     f->what = OLLAMA_FIRST_UNKNOWN;
     f->line = LINE_START;
-    f->mark = 0;
     f->cr = 0;
     f->nword = 0;
     f->target = TARGET_NONE;
@@ -57,7 +56,7 @@ ollama_first_feed(ollama_first_t *f, const unsigned char *p, size_t n)
     const unsigned char  *end;
 
     if (f->what == OLLAMA_FIRST_UNKNOWN && f->line == LINE_START
-        && f->mark == 0 && first_usual(f, p, n))
+        && f->form.name == NULL && first_usual(f, p, n))
     {
         return f->what;
     }
@@ -80,8 +79,11 @@ ollama_first_feed(ollama_first_t *f, const unsigned char *p, size_t n)
         switch (f->line) {
 
         case LINE_START:
-            first_begin(f, c);
-            p += (f->line == LINE_START);
+
+            if (ollama_form_next(&f->form, &p, end)) {
+                first_begin(f);
+            }
+
             break;
 
         case LINE_DOCUMENT:
@@ -151,9 +153,7 @@ ollama_first_finish(ollama_first_t *f)
         ollama_first_string_over(f);
     }
 
-    if (f->form == OLLAMA_FORM_UNKNOWN) {
-        f->form = OLLAMA_FORM_OTHER;
-    }
+    f->form.known = 1;
 
     ollama_first_decide(f);
 
@@ -170,16 +170,18 @@ first_usual(ollama_first_t *f, const unsigned char *p, size_t n)
     static const char  event[] = "data: {\"id\"";
 
     if (n >= sizeof(line) - 1 && memcmp(p, line, sizeof(line) - 1) == 0) {
-        f->form = OLLAMA_FORM_JSON;
+        f->form.format = OLLAMA_FORMAT_JSON;
 
     } else if (n >= sizeof(event) - 1
                && memcmp(p, event, sizeof(event) - 1) == 0)
     {
-        f->form = OLLAMA_FORM_SSE;
+        f->form.format = OLLAMA_FORMAT_SSE;
 
     } else {
         return 0;
     }
+
+    f->form.known = 1;
 
     ollama_first_answer(f);
 
@@ -187,36 +189,31 @@ first_usual(ollama_first_t *f, const unsigned char *p, size_t n)
 }
 
 
-/* before anything but white space */
+/* the first byte that says something; of a field's name there may be more */
 
 static void
-first_begin(ollama_first_t *f, unsigned char c)
+first_begin(ollama_first_t *f)
 {
-    static const unsigned char  mark[] = { 0xef, 0xbb, 0xbf };
+    switch (f->form.format) {
 
-    if (f->mark < sizeof(mark) && c == mark[f->mark]) {
-        f->mark++;
-        return;
-    }
-
-    if (first_space(c)) {
-        return;
-    }
-
-    if (c == '{') {
-        f->form = OLLAMA_FORM_JSON;
+    case OLLAMA_FORMAT_JSON:
         f->line = LINE_DOCUMENT;
         f->json = JSON_VALUE;
-        return;
-    }
+        break;
 
-    if (c == ':' || (c >= 'a' && c <= 'z')) {
+    case OLLAMA_FORMAT_SSE:
         first_line_over(f);
-        return;
-    }
 
-    f->form = OLLAMA_FORM_OTHER;
-    ollama_first_answer(f);
+        if (f->form.name) {
+            ollama_first_add(f, (const unsigned char *) f->form.name,
+                             f->form.held);
+        }
+
+        break;
+
+    default:
+        ollama_first_answer(f);
+    }
 }
 
 
@@ -226,14 +223,7 @@ static void
 first_field(ollama_first_t *f, unsigned char c)
 {
     if (c != ':' && !first_eol(c)) {
-
         ollama_first_add(f, &c, 1);
-
-        if (f->form == OLLAMA_FORM_UNKNOWN && f->nword > sizeof("retry") - 1) {
-            f->form = OLLAMA_FORM_OTHER;
-            ollama_first_answer(f);
-        }
-
         return;
     }
 
@@ -253,16 +243,8 @@ first_field(ollama_first_t *f, unsigned char c)
 
     } else if (ollama_first_is(f, "event")) {
         f->line = LINE_NAME_SPACE;
-
-    } else if (f->form == OLLAMA_FORM_UNKNOWN
-               && !ollama_first_is(f, "id") && !ollama_first_is(f, "retry"))
-    {
-        f->form = OLLAMA_FORM_OTHER;
-        ollama_first_answer(f);
-        return;
     }
 
-    f->form = OLLAMA_FORM_SSE;
     f->nword = 0;
 
     if (first_eol(c)) {
@@ -298,7 +280,9 @@ first_event(ollama_first_t *f)
 static void
 first_event_over(ollama_first_t *f)
 {
-    if (f->what == OLLAMA_FIRST_UNKNOWN && f->form == OLLAMA_FORM_SSE) {
+    if (f->what == OLLAMA_FIRST_UNKNOWN
+        && f->form.format == OLLAMA_FORMAT_SSE)
+    {
 
         if (f->error || (f->json != JSON_NONE && f->json != JSON_OVER)) {
             ollama_first_decide(f);

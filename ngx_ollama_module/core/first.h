@@ -15,12 +15,9 @@
  *     ERROR     the failure, read to its end, with text, type and status.  This
  *               is final, too
  *
- * The form comes from the first bytes alone, whatever a Content-Type says; a
- * byte order mark and white space before them are passed over:
- *
- *     JSON      '{': one document, or one a line
- *     SSE       a field's name (data, event, id, retry) or a comment's colon
- *     OTHER     anything else, packed bytes and HTML among it: an ANSWER
+ * The form comes from the first bytes alone (form.h), whatever a Content-Type
+ * says.  What is neither JSON nor SSE, packed bytes and HTML among it, is an
+ * ANSWER.
  *
  * JSON: the first document.  It is an answer with the first member's name that
  * only answers have (model, choices, content, ..), which is the very first one
@@ -51,17 +48,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "form.h"
+
 
 #define OLLAMA_FIRST_TEXT  512
 #define OLLAMA_FIRST_WORD  32
-
-
-typedef enum {
-    OLLAMA_FORM_UNKNOWN = 0,
-    OLLAMA_FORM_JSON,
-    OLLAMA_FORM_SSE,
-    OLLAMA_FORM_OTHER
-} ollama_form_e;
 
 
 typedef enum {
@@ -72,7 +63,7 @@ typedef enum {
 
 
 typedef struct {
-    ollama_form_e   form;
+    ollama_form_t   form;
     ollama_first_e  what;
     unsigned        status;
     size_t          len;                /* of the text */
@@ -82,7 +73,6 @@ typedef struct {
     /* its own */
 
     unsigned        line;               /* state within SSE, or before */
-    unsigned        mark;               /* bytes of a byte order mark */
     unsigned        json;               /* state within a document */
     unsigned        depth;
     uint32_t        objects;            /* brackets that are braces, by depth */

@@ -215,7 +215,7 @@ first_open(ollama_first_t *f, unsigned char c)
             f->error = 1;
         }
 
-        if (f->keys[1] == KEY_USAGE && f->form == OLLAMA_FORM_JSON) {
+        if (f->keys[1] == KEY_USAGE && f->form.format == OLLAMA_FORMAT_JSON) {
 
             /* tokens were used: nobody shall pay for it twice */
 
@@ -223,7 +223,7 @@ first_open(ollama_first_t *f, unsigned char c)
             return;
         }
 
-        if (f->keys[1] == KEY_MESSAGE && f->form == OLLAMA_FORM_JSON
+        if (f->keys[1] == KEY_MESSAGE && f->form.format == OLLAMA_FORMAT_JSON
             && !f->error)
         {
             ollama_first_answer(f);
@@ -360,7 +360,7 @@ first_name_over(ollama_first_t *f)
     }
 
     if (key == KEY_ANSWER
-        || (key == KEY_ID && f->form == OLLAMA_FORM_SSE))
+        || (key == KEY_ID && f->form.format == OLLAMA_FORMAT_SSE))
     {
         ollama_first_answer(f);
     }
@@ -474,7 +474,7 @@ first_type(ollama_first_t *f)
 
     if (ollama_first_lookup(f, ollama_first_events, &failed)) {
         f->error |= failed;
-        f->neutral |= (!failed && f->form == OLLAMA_FORM_SSE);
+        f->neutral |= (!failed && f->form.format == OLLAMA_FORMAT_SSE);
         return;
     }
 

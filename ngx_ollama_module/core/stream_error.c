@@ -2,15 +2,10 @@
 #include "error.h"
 #include "json.h"
 
-#include <string.h>
-
 
 #define stream_raw(j, text)  ollama_json_raw(j, text, sizeof(text) - 1)
 
 
-static void stream_begin(ollama_json_t *j, unsigned broken, void *out,
-    size_t size);
-static size_t stream_end(ollama_json_t *j);
 static void stream_object(ollama_json_t *j, ollama_family_e family,
     unsigned status, const char *text, size_t text_len);
 static void stream_native(ollama_json_t *j, unsigned status, const char *text,
@@ -22,27 +17,30 @@ static const char *stream_code(unsigned status);
 
 
 size_t
-ollama_stream_error(ollama_usage_family_e family, unsigned status,
+ollama_stream_error(ollama_usage_family_e family,
+    const ollama_stream_response_t *response, unsigned status,
     const char *text, size_t text_len, unsigned broken, unsigned char *out,
     size_t size)
 {
-    ollama_json_t             j;
-    ollama_stream_response_t  response;
+    ollama_json_t  j;
 
-    if (family == OLLAMA_USAGE_FAMILY_RESPONSES) {
-        memset(&response, 0, sizeof(ollama_stream_response_t));
+    ollama_json_init(&j, out, size);
 
-        return ollama_stream_failed(&response, status, text, text_len, broken,
-                                    out, size);
+    while (broken--) {
+        stream_raw(&j, "\n");
     }
-
-    stream_begin(&j, broken, out, size);
 
     switch (family) {
 
     case OLLAMA_USAGE_FAMILY_OPENAI:
         stream_raw(&j, "data: ");
         stream_object(&j, OLLAMA_FAMILY_OPENAI, status, text, text_len);
+        stream_raw(&j, "\n\n");
+        break;
+
+    case OLLAMA_USAGE_FAMILY_RESPONSES:
+        stream_raw(&j, "event: response.failed\ndata: ");
+        stream_response(&j, response, status, text, text_len);
         stream_raw(&j, "\n\n");
         break;
 
@@ -63,42 +61,7 @@ ollama_stream_error(ollama_usage_family_e family, unsigned status,
         break;
     }
 
-    return stream_end(&j);
-}
-
-
-size_t
-ollama_stream_failed(const ollama_stream_response_t *response,
-    unsigned status, const char *text, size_t text_len, unsigned broken,
-    unsigned char *out, size_t size)
-{
-    ollama_json_t  j;
-
-    stream_begin(&j, broken, out, size);
-
-    stream_raw(&j, "event: response.failed\ndata: ");
-    stream_response(&j, response, status, text, text_len);
-    stream_raw(&j, "\n\n");
-
-    return stream_end(&j);
-}
-
-
-static void
-stream_begin(ollama_json_t *j, unsigned broken, void *out, size_t size)
-{
-    ollama_json_init(j, out, size);
-
-    while (broken--) {
-        stream_raw(j, "\n");
-    }
-}
-
-
-static size_t
-stream_end(ollama_json_t *j)
-{
-    return j->overflow ? 0 : ollama_json_len(j);
+    return j.overflow ? 0 : ollama_json_len(&j);
 }
 
 

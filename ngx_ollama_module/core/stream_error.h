@@ -38,7 +38,7 @@
 #define OLLAMA_STREAM_ERROR_MAX(text_len)  (6 * (text_len) + 3072)
 
 
-/* what /v1/responses has been told before; all zero if nothing was */
+/* what a client of /v1/responses was told before; all zero if nothing was */
 
 typedef struct {
     const char  *id;
@@ -50,14 +50,10 @@ typedef struct {
 } ollama_stream_response_t;
 
 
-size_t ollama_stream_error(ollama_usage_family_e family, unsigned status,
+size_t ollama_stream_error(ollama_usage_family_e family,
+    const ollama_stream_response_t *response, unsigned status,
     const char *text, size_t text_len, unsigned broken, unsigned char *out,
     size_t size);
-
-/* of /v1/responses, where something is known of the response */
-size_t ollama_stream_failed(const ollama_stream_response_t *response,
-    unsigned status, const char *text, size_t text_len, unsigned broken,
-    unsigned char *out, size_t size);
 
 
 #endif /* OLLAMA_STREAM_ERROR_H_INCLUDED */

@@ -56,7 +56,8 @@ ollama_unpack_coding(const unsigned char *value, size_t len)
         { "identity", 8, OLLAMA_CODING_NONE },
         { "gzip", 4, OLLAMA_CODING_GZIP },
         { "x-gzip", 6, OLLAMA_CODING_GZIP },
-        { "zstd", 4, OLLAMA_CODING_ZSTD }
+        { "zstd", 4, OLLAMA_CODING_ZSTD },
+        { "deflate", 7, OLLAMA_CODING_DEFLATE }
     };
 
     end = value + len;
@@ -101,7 +102,7 @@ ollama_unpack_create(ollama_coding_e coding)
 {
     ollama_unpack_t  *u;
 
-    if (!ollama_unpack_known(coding)) {
+    if (!ollama_unpack_known(coding) && coding != OLLAMA_CODING_DEFLATE) {
         return NULL;
     }
 
@@ -131,7 +132,9 @@ ollama_unpack_create(ollama_coding_e coding)
 
 #endif
 
-    if (inflateInit2(&u->z, MAX_WBITS + 16) != Z_OK) {
+    if (inflateInit2(&u->z, coding == OLLAMA_CODING_GZIP ? MAX_WBITS + 16
+                                                         : MAX_WBITS) != Z_OK)
+    {
         free(u);
         return NULL;
     }

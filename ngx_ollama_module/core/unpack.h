@@ -11,8 +11,9 @@
  * and stops when one of them is at its end; so call it again with more room, or
  * with more input.  OLLAMA_UNPACK_BROKEN is final.
  *
- * Codings are those that an Ollama server knows: gzip ("x-gzip" is the same)
- * and zstd, where the library was found at the build.  Several members of gzip,
+ * Codings are those that an Ollama server knows of a request: gzip ("x-gzip" is
+ * the same) and zstd, where the library was found at the build; and deflate
+ * (RFC 1950), which only an answer may come in.  Several members of gzip,
  * or frames of zstd, one behind the other are one body; anything else behind
  * the last one makes it broken, as it does for Go's readers.  The window of
  * zstd is bounded by OLLAMA_UNPACK_WINDOW (RFC 8878 asks for 8 MB of everybody):
@@ -38,6 +39,7 @@ typedef enum {
     OLLAMA_CODING_NONE = 0,             /* "identity", or nothing at all */
     OLLAMA_CODING_GZIP,
     OLLAMA_CODING_ZSTD,
+    OLLAMA_CODING_DEFLATE,
     OLLAMA_CODING_OTHER
 } ollama_coding_e;
 
@@ -48,7 +50,7 @@ typedef struct ollama_unpack_s  ollama_unpack_t;
 /* Of a Content-Encoding; OTHER for a list of several. */
 ollama_coding_e ollama_unpack_coding(const unsigned char *value, size_t len);
 
-/* Whether create() would know it: what a client may be told to send. */
+/* What a client may send, and be told to send. */
 int ollama_unpack_known(ollama_coding_e coding);
 
 ollama_unpack_t *ollama_unpack_create(ollama_coding_e coding);

@@ -59,14 +59,14 @@ static void drop_final_newline(struct reply *r) {
     while (r->nends && r->ends[r->nends - 1] > r->body.len) r->nends--;
 }
 
-void emit_gzip(struct reply *r) {
+void emit_pack(struct reply *r, bool gzip) {
     struct buf packed = {0};
     z_stream z = {0};
     size_t i, from = 0, end;
     int last;
 
-    if (deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16, 8,
-                     Z_DEFAULT_STRATEGY) != Z_OK)
+    if (deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED,
+                     gzip ? 15 + 16 : 15, 8, Z_DEFAULT_STRATEGY) != Z_OK)
         abort();
 
     for (i = 0; i <= r->nends; i++) {
@@ -88,7 +88,10 @@ void emit_gzip(struct reply *r) {
 
     buf_free(&r->body);
     r->body = packed;
-    buf_lit(&r->extra, "content-encoding: gzip\r\n");
+    if (gzip)
+        buf_lit(&r->extra, "content-encoding: gzip\r\n");
+    else
+        buf_lit(&r->extra, "content-encoding: deflate\r\n");
 }
 
 static const char *const types[] = {
@@ -104,7 +107,7 @@ static const char *const types[] = {
 
 void emit_finish(struct answer *a) {
     if (a->k->no_final_newline) drop_final_newline(a->r);
-    if (a->k->gzip) emit_gzip(a->r);
+    if (a->k->gzip) emit_pack(a->r, true);
     if (a->k->type) a->r->type = types[a->k->type];
 }
 

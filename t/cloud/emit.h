@@ -42,8 +42,8 @@ void emit_begin(struct answer *a, const struct question *q, struct reply *r);
 /* After an emitter: knobs that concern the body as bytes. */
 void emit_finish(struct answer *a);
 
-/* The body packed, flushed where events end. */
-void emit_gzip(struct reply *r);
+/* The body packed, flushed where events end: with gzip, or deflate. */
+void emit_pack(struct reply *r, bool gzip);
 
 /* How many words of the stream are written before its error, all of them if
  * there is none: thinking first, then the answer's. */

@@ -116,6 +116,7 @@ static bool load_wire(struct rule *rule, yajl_val v, struct buf *complaint) {
     rule->chunk_ms = tree_int(v, "chunk_ms", 0);
     rule->body_ms = tree_int(v, "body_ms", 0);
     rule->gzip = tree_bool(v, "gzip", false);
+    rule->deflate = tree_bool(v, "deflate", false);
     if (rule->trailers.len) rule->framing = FRAMING_CHUNKED;
 
     for (i = 1; i < 4; i++)
@@ -167,7 +168,7 @@ static bool load_rule(struct rule *rule, yajl_val v, struct buf *complaint) {
         "match",    "times",   "preset",  "status",   "headers",
         "body",     "chunks",  "chunk_ms", "body_ms", "trailers",
         "framing",  "gzip",    "interim", "delay_ms", "close",
-        "hold",     NULL};
+        "hold",     "deflate", NULL};
     static const char *const matches[] = {"key", "model", "path", "method",
                                           NULL};
     yajl_val match = tree_get(v, "match");
@@ -283,7 +284,7 @@ void rule_reply(const struct rule *rule, struct reply *r,
     r->framing = rule->framing;
     r->trailers = rule->trailers;
     r->interim = rule->interim;
-    if (rule->gzip) emit_gzip(r);
+    if (rule->gzip || rule->deflate) emit_pack(r, rule->gzip);
     buf_add(&r->extra, rule->headers.p, rule->headers.len);
     r->own_length = rule->has_length;
     if (rule->close == CLOSE_AFTER_HEADERS) {

@@ -12,7 +12,7 @@
  *               "body_ms": 0,           the body so long after the headers
  *               "trailers": {"x-took": "7"},    after the last chunk
  *               "framing": "length" | "chunked" | "close",
- *               "gzip": true,           packed
+ *               "gzip": true,           packed, or "deflate": true
  *               "interim": [100, 103],  answers that come before it
  *               "delay_ms": 0,
  *               "close": "before_headers" | "after_headers" |
@@ -58,7 +58,7 @@ struct rule {
     int64_t chunk_ms, body_ms;
     struct buf trailers, interim;
     enum framing framing;
-    bool gzip;
+    bool gzip, deflate;
     int64_t delay_ms;
     enum rule_close close;
     bool hold, answers; /* not only a delay */

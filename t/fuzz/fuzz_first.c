@@ -48,7 +48,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     same(&whole, &bytes);
 
     fuzz_check(whole.what != OLLAMA_FIRST_UNKNOWN);
-    fuzz_check(whole.form != OLLAMA_FORM_UNKNOWN);
+    fuzz_check(whole.form.known);
 
     return 0;
 }
@@ -77,7 +77,7 @@ check(const ollama_first_t *f)
         return;
     }
 
-    fuzz_check(f->form != OLLAMA_FORM_UNKNOWN);
+    fuzz_check(f->form.known);
     fuzz_check(f->len <= OLLAMA_FIRST_TEXT);
     fuzz_check(strlen(f->text) == f->len);
     fuzz_check(strlen(f->type) <= OLLAMA_FIRST_WORD);
@@ -96,7 +96,8 @@ same(const ollama_first_t *a, const ollama_first_t *b)
     check(b);
 
     fuzz_check(a->what == b->what);
-    fuzz_check(a->form == b->form);
+    fuzz_check(a->form.known == b->form.known);
+    fuzz_check(a->form.format == b->form.format);
 
     if (a->what != OLLAMA_FIRST_UNKNOWN) {
         fuzz_check(a->len == b->len);

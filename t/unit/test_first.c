@@ -118,7 +118,9 @@ static const char  *answers[] = {
     "[",
     "<",
     "\x1f",
-    "upstre",
+    "u",
+    "datas",
+    "retri",
     "data: {\"id\"",
     "data: [",
     "data: x",
@@ -226,24 +228,25 @@ test_forms(void **state)
     ollama_first_t  f;
 
     static const struct {
-        const char     *body;
-        ollama_form_e   form;
+        const char             *body;
+        unsigned                known;
+        ollama_usage_format_e   format;
     } forms[] = {
-        { "", OLLAMA_FORM_UNKNOWN },
-        { " \r\n\t", OLLAMA_FORM_UNKNOWN },
-        { "dat", OLLAMA_FORM_UNKNOWN },
-        { "{", OLLAMA_FORM_JSON },
-        { "\n{", OLLAMA_FORM_JSON },
-        { ":", OLLAMA_FORM_SSE },
-        { "data:", OLLAMA_FORM_SSE },
-        { "event\n", OLLAMA_FORM_SSE },
-        { "id:", OLLAMA_FORM_SSE },
-        { "retry:", OLLAMA_FORM_SSE },
-        { "datas:", OLLAMA_FORM_OTHER },
-        { "error:", OLLAMA_FORM_OTHER },
-        { "<html>", OLLAMA_FORM_OTHER },
-        { "[1]", OLLAMA_FORM_OTHER },
-        { "upstream request timeout", OLLAMA_FORM_OTHER }
+        { "", 0, OLLAMA_FORMAT_OTHER },
+        { " \r\n\t", 0, OLLAMA_FORMAT_OTHER },
+        { "dat", 0, OLLAMA_FORMAT_OTHER },
+        { "{", 1, OLLAMA_FORMAT_JSON },
+        { "\n{", 1, OLLAMA_FORMAT_JSON },
+        { ":", 1, OLLAMA_FORMAT_SSE },
+        { "data:", 1, OLLAMA_FORMAT_SSE },
+        { "event\n", 1, OLLAMA_FORMAT_SSE },
+        { "id:", 1, OLLAMA_FORMAT_SSE },
+        { "retry:", 1, OLLAMA_FORMAT_SSE },
+        { "datas:", 1, OLLAMA_FORMAT_OTHER },
+        { "error:", 1, OLLAMA_FORMAT_OTHER },
+        { "<html>", 1, OLLAMA_FORMAT_OTHER },
+        { "[1]", 1, OLLAMA_FORMAT_OTHER },
+        { "upstream request timeout", 1, OLLAMA_FORMAT_OTHER }
     };
 
     (void) state;
@@ -252,7 +255,8 @@ test_forms(void **state)
         ollama_first_init(&f);
         ollama_first_feed(&f, (const unsigned char *) forms[i].body,
                           strlen(forms[i].body));
-        assert_int_equal(f.form, forms[i].form);
+        assert_int_equal(f.form.known, forms[i].known);
+        assert_int_equal(f.form.format, forms[i].format);
     }
 }
 
@@ -278,7 +282,7 @@ test_finish(void **state)
     ollama_first_init(&f);
     ollama_first_feed(&f, (const unsigned char *) ": ping\n\n", 8);
     assert_int_equal(ollama_first_finish(&f), OLLAMA_FIRST_ANSWER);
-    assert_int_equal(f.form, OLLAMA_FORM_SSE);
+    assert_int_equal(f.form.format, OLLAMA_FORMAT_SSE);
 }
 
 

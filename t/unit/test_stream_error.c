@@ -79,10 +79,12 @@ test_errors(void **state)
     size_t         i, len;
     unsigned char  out[OLLAMA_STREAM_ERROR_MAX(64) + 1];
 
+    static const ollama_stream_response_t  nothing;
+
     (void) state;
 
     for (i = 0; i < COUNT(errors); i++) {
-        len = ollama_stream_error(errors[i].family, errors[i].status,
+        len = ollama_stream_error(errors[i].family, &nothing, errors[i].status,
                                   errors[i].text, strlen(errors[i].text),
                                   errors[i].broken, out, sizeof(out) - 1);
         out[len] = '\0';
@@ -110,8 +112,8 @@ test_response(void **state)
     response.events = 8;
     response.created = 80;
 
-    len = ollama_stream_failed(&response, 502, "gone", 4, 0, out,
-                               sizeof(out) - 1);
+    len = ollama_stream_error(RESPONSES, &response, 502, "gone", 4, 0, out,
+                              sizeof(out) - 1);
     out[len] = '\0';
 
     assert_string_equal((char *) out,
@@ -121,8 +123,8 @@ test_response(void **state)
 
     response.id_len = OLLAMA_STREAM_ID_MAX + 1;
 
-    len = ollama_stream_failed(&response, 502, "gone", 4, 0, out,
-                               sizeof(out) - 1);
+    len = ollama_stream_error(RESPONSES, &response, 502, "gone", 4, 0, out,
+                              sizeof(out) - 1);
     out[len] = '\0';
 
     assert_non_null(strstr((char *) out, "\"id\":\"resp_0\""));
@@ -142,6 +144,7 @@ test_room(void **state)
     static const ollama_usage_family_e  families[] = {
         NATIVE, OPENAI, ANTHROPIC, RESPONSES
     };
+    static const ollama_stream_response_t  nothing;
 
     (void) state;
 
@@ -159,9 +162,9 @@ test_room(void **state)
     out = malloc(OLLAMA_STREAM_ERROR_MAX(sizeof(text)));
     assert_non_null(out);
 
-    assert_true(ollama_stream_failed(&response, 599, text, sizeof(text), 3,
-                                     out,
-                                     OLLAMA_STREAM_ERROR_MAX(sizeof(text)))
+    assert_true(ollama_stream_error(RESPONSES, &response, 599, text,
+                                    sizeof(text), 3, out,
+                                    OLLAMA_STREAM_ERROR_MAX(sizeof(text)))
                 > 0);
 
     free(out);
@@ -172,8 +175,8 @@ test_room(void **state)
             out = malloc(n + 1);
             assert_non_null(out);
 
-            len = ollama_stream_error(families[i], 502, text, sizeof(text), 2,
-                                      out, n);
+            len = ollama_stream_error(families[i], &nothing, 502, text,
+                                      sizeof(text), 2, out, n);
             free(out);
 
             if (len) {

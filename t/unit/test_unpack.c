@@ -221,6 +221,64 @@ test_zstd(void **state)
 }
 
 
+/* what has come so far is enough, and so is the room there is */
+
+static void
+test_beginning(void **state)
+{
+    size_t                n, k, len;
+    uLongf                size;
+    unsigned              i;
+    unsigned char        *to;
+    ollama_unpack_t      *u;
+    const unsigned char  *p;
+
+    static const ollama_coding_e  codings[] = {
+        OLLAMA_CODING_GZIP, OLLAMA_CODING_DEFLATE
+    };
+
+    (void) state;
+
+    fill();
+
+    for (i = 0; i < 2; i++) {
+        n = gzip(packed, text, 3000);
+
+        if (codings[i] == OLLAMA_CODING_DEFLATE) {
+            size = sizeof(packed);
+            assert_int_equal(compress2(packed, &size, text, 3000, 6), Z_OK);
+            n = size;
+            assert_int_equal(unpack(codings[i], packed, n, 7, 64), 3000);
+        }
+
+        for (k = 0, len = 0; k <= n; k++) {
+            p = packed;
+            to = out;
+            u = ollama_unpack_create(codings[i]);
+            assert_int_equal(ollama_unpack(u, &p, packed + k, &to, out + 2000),
+                             OLLAMA_UNPACK_OK);
+            assert_in_range(to - out, len, 2000);
+            len = to - out;
+            assert_memory_equal(out, text, len);
+            ollama_unpack_destroy(u);
+        }
+
+        assert_int_equal(len, 2000);
+
+        /* and what is broken further on does not matter */
+
+        packed[n - 1] ^= 1;
+        p = packed;
+        to = out;
+        u = ollama_unpack_create(codings[i]);
+        assert_int_equal(ollama_unpack(u, &p, packed + n, &to, out + 4000),
+                         OLLAMA_UNPACK_BROKEN);
+        assert_int_equal(to - out, 3000);
+        ollama_unpack_destroy(u);
+    }
+}
+
+
 static void
 test_coding(void **state)
 {
@@ -240,7 +298,7 @@ test_coding(void **state)
         { "gzip, zstd", OLLAMA_CODING_OTHER },
         { "gzip,", OLLAMA_CODING_OTHER },
         { "br", OLLAMA_CODING_OTHER },
-        { "deflate", OLLAMA_CODING_OTHER },
+        { "deflate", OLLAMA_CODING_DEFLATE },
         { "gzi", OLLAMA_CODING_OTHER }
     };
 
@@ -264,6 +322,7 @@ main(void)
         cmocka_unit_test(test_gzip),
         cmocka_unit_test(test_gzip_broken),
         cmocka_unit_test(test_zstd),
+        cmocka_unit_test(test_beginning),
         cmocka_unit_test(test_coding),
     };
 
