@@ -7,19 +7,19 @@
 use warnings;
 use strict;
 
-use File::Copy qw/ copy /;
 use File::Path qw/ make_path /;
 use File::Temp qw/ tempdir /;
 use FindBin;
 use IO::Socket::INET;
 use lib "$FindBin::Bin/lib";
 
+use Clients;
 use Poll;
 use Proxy;
 use Records;
 use Test::More;
 
-my $dir = install();
+my $dir = Clients::install('agents', node => 20);
 my $t = Proxy->new(daemon => 1, server => 'ollama_keepalive 200ms;')->run;
 my $base = 'http://127.0.0.1:' . $t->port;
 my $words = $t->chat(text => 'Hello')->json->{message}{content};
@@ -30,46 +30,6 @@ record($t, 'gpt-oss:20b');
 
 my $elsewhere = IO::Socket::INET->new(Listen => 64, LocalAddr => '127.0.0.1')
     or die "listen: $!\n";
-
-
-# npm ci into the build directory; skips if there is no registry
-
-sub install {
-    my $dir = Process::build('agents');
-    my $from = "$FindBin::Bin/agents";
-
-    make_path($dir);
-    copy($_, $dir) for glob "$from/*.mjs";
-
-    my $lock = Process::slurp("$from/package-lock.json");
-
-    plan(skip_all => 'there is no npm') unless grep { -x "$_/npm" }
-                                               split /:/, $ENV{PATH};
-
-    my ($major) = `node --version` =~ /^v(\d+)/;
-
-    plan(skip_all => 'the agents need node 20') if ($major // 0) < 20;
-
-    return $dir if Process::slurp("$dir/installed") eq $lock;
-
-    copy("$from/$_", $dir) for qw/ package.json package-lock.json /;
-
-    my ($code, $output) = Process::run([ qw/ npm ci --no-audit --no-fund
-        --ignore-scripts --omit=optional --fetch-retries 1 --prefix /, $dir ],
-        timeout => 300);
-
-    if ($output =~ /\b(ENOTFOUND|EAI_AGAIN|ECONN\w+|ETIMEDOUT|E\w+UNREACH
-                       |SELF_SIGNED\w+|UNABLE_TO_\w+|CERT_\w+)\b/x)
-    {
-        plan(skip_all => "the npm registry cannot be reached ($1)");
-    }
-
-    die "npm ci: $output\n" if $code;
-
-    Process::spill("$dir/installed", $lock);
-
-    return $dir;
-}
 
 
 # streams that end too early, for the libraries
