@@ -34,7 +34,11 @@ sub start {
 
     my $conf = $t->dir . '/nginx.conf';
 
-    Process::spill($conf, Process::slurp($conf) =~ s/^daemon off;\n//mr);
+    # what sanitizers are told has to reach the next binary as well
+
+    my $env = join '', map { "env ${_}_OPTIONS;\n" } qw/ ASAN LSAN UBSAN /;
+
+    Process::spill($conf, Process::slurp($conf) =~ s/^daemon off;\n/$env/mr);
     push @proxies, $t;
 
     local $Proxy::nginx = $absolute;
