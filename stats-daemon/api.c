@@ -1,5 +1,8 @@
 #include "api.h"
 
+#include "bodies/body_files.h"
+#include "bodies/gunzip.h"
+
 #include "fields.h"
 #include "map.h"
 #include "metrics.h"
@@ -395,9 +398,9 @@ void api_query(struct json *j, const struct state *state,
     field_maybe(j, "total_ms", r->total);
     field_number(j, "bytes_in", r->bytes_in);
     field_number(j, "bytes_out", r->bytes_out);
-    field_number(j, "attempts_total",
-                 attempts(j, state, r->attempts ? r->attempts : "",
-                          r->attempts_all));
+    field_number(
+        j, "attempts_total",
+        attempts(j, state, r->attempts ? r->attempts : "", r->attempts_all));
     field_text(j, "upstream_id", r->upstream_id);
     field_text(j, "user_agent", r->user_agent);
     json_member(j, "body");
@@ -502,6 +505,7 @@ static void queries(struct http_request *q) {
 }
 
 struct body {
+    struct body_ref ref;
     uint64_t instance, rid;
     int64_t time, size;
     int truncated;
@@ -510,6 +514,7 @@ struct body {
 static void on_body(void *arg, const struct store_row *row) {
     struct body *b = arg;
 
+    b->ref = row->body;
     b->instance = row->instance;
     b->rid = row->rid;
     b->time = row->body_time;
@@ -534,9 +539,13 @@ static void query_body(struct http_request *q, int64_t id) {
                    store_read_error(api->store));
         return;
     }
-    data = b.size < 0
-               ? NULL
-               : bodies_read(api->bodies, b.instance, b.rid, b.time, &len);
+    data = NULL;
+    if (b.size >= 0 && b.ref.segment) {
+        data = segments_read(api->bodies, &b.ref);
+        len = (size_t)b.ref.len;
+    } else if (b.size >= 0) {
+        data = body_file_read(api->dir, b.instance, b.rid, b.time, &len);
+    }
     if (data == NULL) {
         http_error(q, 404, "the body of request %" PRId64 " is not kept", id);
         return;
@@ -552,7 +561,7 @@ static void query_body(struct http_request *q, int64_t id) {
         http_set(q, "Content-Encoding", "gzip");
     } else {
         size_t plain_len;
-        void *plain = bodies_inflate(data, len, OLLAMA_FRAME_MAX, &plain_len);
+        void *plain = gunzip(data, len, OLLAMA_FRAME_MAX, &plain_len);
 
         free(data);
         if (plain == NULL) {
@@ -741,6 +750,7 @@ static void health_store(struct json *j, const struct writer_status *w) {
     field_number(j, "batches", w->batches);
     field_number(j, "requests", w->requests);
     field_number(j, "bodies", w->bodies);
+    field_number(j, "bodies_lost", w->bodies_lost);
     field_number(j, "malformed", w->malformed);
     field_number(j, "repeated", w->repeated);
     json_end(j, '}');
@@ -836,6 +846,11 @@ static void find_problems(struct problems *p, const struct api *api,
                 "the ledger cannot be written since %s (%s): %s; records wait "
                 "in the proxy's outbox",
                 iso_time(since, w->since, 0), store_word(w->result), w->error);
+    if (w->body_since)
+        problem(p,
+                "request bodies cannot be kept since %s: %s; requests are "
+                "recorded without them",
+                iso_time(since, w->body_since, 0), w->body_error);
     if (is_slow(w))
         problem(p, "the disk is slow: a batch takes %lld s already",
                 (long long)w->busy_ms / 1000);

@@ -38,7 +38,7 @@
 #ifndef STATSD_API_H
 #define STATSD_API_H
 
-#include "bodies.h"
+#include "bodies/segments.h"
 #include "http.h"
 #include "log.h"
 #include "retention.h"
@@ -50,7 +50,8 @@ struct api {
     struct state *state;
     struct store *store;
     struct writer *writer;
-    struct bodies *bodies;
+    const struct segments *bodies;
+    const char *dir; /* the data folder */
     const struct retention *keep;
 };
 

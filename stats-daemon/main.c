@@ -10,7 +10,7 @@
  */
 
 #include "api.h"
-#include "bodies.h"
+#include "bodies/segments.h"
 #include "http.h"
 #include "ingest.h"
 #include "live.h"
@@ -59,7 +59,7 @@ static struct {
     struct event *signals[3];
     struct state state;
     struct store *store;
-    struct bodies *bodies;
+    struct segments *bodies;
     struct writer *writer;
     struct ingest *ingest;
     struct http *http_server;
@@ -219,6 +219,11 @@ static void on_key_name(void *arg, const struct store_key_name *k) {
     snprintf(key->account, sizeof(key->account), "%s", k->account);
 }
 
+static void on_segment(void *arg, int64_t segment, int64_t end) {
+    (void)arg;
+    segments_end(d.bodies, segment, end);
+}
+
 static void on_commit(void *arg, uint64_t instance, uint64_t seq) {
     (void)arg;
     ingest_committed(d.ingest, instance, seq);
@@ -283,8 +288,11 @@ static void start(void) {
     d.state.demo = d.demo;
     if ((d.store = store_open(d.data, err, sizeof(err))) == NULL)
         die("%s", err);
-    if ((d.bodies = bodies_open(d.data, err, sizeof(err))) == NULL)
+    if ((d.bodies = segments_open(d.data, err, sizeof(err))) == NULL)
         die("%s", err);
+    segments_limit(d.bodies, d.keep.body_bytes);
+    if (store_segments(d.store, on_segment, NULL) != STORE_OK)
+        die("the ledger cannot be read: %s", store_error(d.store));
     store_key_names(d.store, on_key_name, &d.state);
 
     if ((d.base = event_base_new()) == NULL) die("libevent does not start");
@@ -294,7 +302,8 @@ static void start(void) {
                             on_commit, NULL);
     ingest_set_writer(d.ingest, d.writer);
 
-    d.api = (struct api){&d.state, d.store, d.writer, d.bodies, &d.keep};
+    d.api =
+        (struct api){&d.state, d.store, d.writer, d.bodies, d.data, &d.keep};
     d.http_server = http_start(d.base, sockets[SOCKET_HTTP], &d.api);
     if (d.http_server == NULL) die("the HTTP server does not start");
     api_routes(d.http_server);
@@ -322,7 +331,7 @@ static int stop(void) {
     live_stop();
     http_free(d.http_server);
     writer_free(d.writer);
-    bodies_close(d.bodies);
+    segments_close(d.bodies);
     store_close(d.store);
     page_free();
     metrics_free();

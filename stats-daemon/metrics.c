@@ -560,6 +560,8 @@ char *metrics_page(struct state *state, struct writer *writer, size_t *len) {
         (double)(state->damaged + state->foreign));
     one(&j, "ollama_statsd_malformed_frames_total", "counter",
         "Frames that did not hold what their type says.", (double)w.malformed);
+    one(&j, "ollama_statsd_lost_bodies_total", "counter",
+        "Request bodies that could not be written.", (double)w.bodies_lost);
     one(&j, "ollama_statsd_repeated_requests_total", "counter",
         "Records left out because their request had one already.",
         (double)w.repeated);

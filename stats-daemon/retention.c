@@ -1,5 +1,6 @@
 #include "retention.h"
 
+#include "bodies/body_files.h"
 #include "util.h"
 
 #include <errno.h>
@@ -61,26 +62,40 @@ int retention_read(struct retention *k, const char *file, char *err,
     return 0;
 }
 
-static void on_gone(void *arg, uint64_t instance, uint64_t id, int64_t time) {
-    bodies_remove(arg, instance, id, time);
+struct files {
+    struct segments *segments;
+    const char *dir;
+};
+
+static void on_gone(void *arg, const struct store_gone *g) {
+    struct files *f = arg;
+
+    if (g->segment)
+        segments_drop(f->segments, g->segment);
+    else
+        body_file_remove(f->dir, g->instance, g->id, g->time);
 }
 
 enum store_result retention_step(const struct retention *k, struct store *s,
-                                 struct bodies *b, int *left) {
+                                 struct segments *b, const char *dir,
+                                 int64_t segment, int *left) {
     int64_t now = now_ms(), end = mono_ms() + RETENTION_BUDGET_MS;
     struct store_limits l = {
         .rows_before = now - k->row_age,
         .hours_before = now - k->hour_age,
         .bodies_before = now - k->body_age,
         .body_bytes = k->body_bytes,
+        .segment = segment,
     };
+    struct files files = {b, dir};
     enum store_result r;
 
     do {
-        r = store_trim(s, &l, RETENTION_PIECE, left, on_gone, b);
+        r = store_trim(s, &l, RETENTION_PIECE, left, on_gone, &files);
     } while (r == STORE_OK && *left && mono_ms() < end);
 
     /* a full disk is no reason to keep files whose time is over */
-    bodies_sweep(b, l.bodies_before, RETENTION_PIECE);
+    segments_sweep(b, l.bodies_before, RETENTION_PIECE);
+    body_files_sweep(dir, l.bodies_before, RETENTION_PIECE);
     return r;
 }

@@ -19,7 +19,7 @@
 #ifndef STATSD_RETENTION_H
 #define STATSD_RETENTION_H
 
-#include "bodies.h"
+#include "bodies/segments.h"
 #include "store.h"
 
 #include <stdint.h>
@@ -40,8 +40,10 @@ extern const struct retention retention_default;
 int retention_read(struct retention *k, const char *file, char *err,
                    size_t errlen);
 
-/* One turn; *left says that more is due at once.  STORE_OK or the error. */
+/* One turn; *left says that more is due at once.  Bodies up to a segment, if
+ * that is not 0, go whatever their age.  STORE_OK or the error. */
 enum store_result retention_step(const struct retention *k, struct store *s,
-                                 struct bodies *b, int *left);
+                                 struct segments *b, const char *dir,
+                                 int64_t segment, int *left);
 
 #endif

@@ -29,7 +29,7 @@ struct state_proxy {
     int64_t started;
     uint32_t pid;
     char version[65], server[65];
-    int frames_told; /* the version of frames that was said to be old */
+    int frames_told;    /* the version of frames that was said to be old */
     uint64_t accepted;  /* last number put into the queue */
     uint64_t committed; /* last number committed */
     uint64_t frames, duplicates, gaps;

@@ -46,12 +46,14 @@
 #ifndef STATSD_STORE_H
 #define STATSD_STORE_H
 
+#include "bodies/body_ref.h"
+
 #include "../ngx_ollama_module/core/record.h"
 
 #include <stdint.h>
 
 #define STORE_FILE       "usage.db"
-#define STORE_SCHEMA     4
+#define STORE_SCHEMA     5
 #define STORE_READ_MAX   2000
 #define STORE_NAMES_FREE 1000
 #define STORE_NAMES_MAX  20000
@@ -84,8 +86,10 @@ enum store_result store_begin(struct store *s);
 /* STORE_AGAIN for one that is there already, by its instance and id. */
 enum store_result store_request(struct store *s, uint64_t instance,
                                 const ollama_record_request_t *r);
+/* Its bytes are on the disk already. */
 enum store_result store_body(struct store *s, uint64_t instance,
-                             const ollama_record_body_t *r, int64_t stored);
+                             const ollama_record_body_t *r,
+                             const struct body_ref *ref);
 enum store_result store_penalty(struct store *s,
                                 const ollama_record_penalty_t *r);
 
@@ -102,6 +106,11 @@ void store_rollback(struct store *s);
 enum store_result store_repair(struct store *s, enum store_result reason);
 const char *store_error(const struct store *s);
 
+/* Where the last known body of each segment ends, for the start. */
+typedef void store_segment_cb(void *arg, int64_t segment, int64_t end);
+enum store_result store_segments(struct store *s, store_segment_cb *cb,
+                                 void *arg);
+
 /* Numbers committed by earlier runs, for the start. */
 typedef void store_instance_cb(void *arg, uint64_t instance, uint64_t seq);
 enum store_result store_instances(struct store *s, store_instance_cb *cb,
@@ -109,14 +118,20 @@ enum store_result store_instances(struct store *s, store_instance_cb *cb,
 
 /* A piece of retention: at most n rows or bodies that are older than the
  * given times (or, for bodies, more than bytes in all, oldest first).  *left
- * is set when more may be due.  cb is told of bodies whose row is gone, after
- * the commit, so that it can remove their files. */
+ * is set when more may be due.  Bodies go by segments, whose hour counts: cb is
+ * told of those of which no row is left, after the commit, so that it can
+ * remove them; and of single bodies that earlier versions kept. */
 struct store_limits {
     int64_t rows_before, hours_before, bodies_before; /* time of day, ms */
     int64_t body_bytes;
+    int64_t segment; /* this one and those before it must go, 0: none */
 };
-typedef void store_gone_cb(void *arg, uint64_t instance, uint64_t id,
-                           int64_t time);
+struct store_gone {
+    int64_t segment; /* 0: a single body */
+    uint64_t instance, id;
+    int64_t time;
+};
+typedef void store_gone_cb(void *arg, const struct store_gone *gone);
 enum store_result store_trim(struct store *s, const struct store_limits *l,
                              int n, int *left, store_gone_cb *cb, void *arg);
 
@@ -192,6 +207,7 @@ struct store_row {
     int64_t queue, connect, first_token, total; /* -1: did not come to it */
     int64_t body_size, body_time;               /* -1: there is none */
     int body_truncated;
+    struct body_ref body; /* no segment: in a file of its own */
 };
 typedef void store_row_cb(void *arg, const struct store_row *row);
 enum store_result store_rows(struct store *s, const struct store_query *q,

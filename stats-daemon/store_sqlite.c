@@ -172,6 +172,15 @@ static const char *const migrations[STORE_SCHEMA] = {
      * both halves are as sure as the whole. */
     ("ALTER TABLE request ADD COLUMN prompt_certainty INTEGER;"
      "ALTER TABLE request ADD COLUMN completion_certainty INTEGER;"),
+
+    /* bodies in segments; those with a file of their own have none */
+    ("ALTER TABLE body ADD COLUMN segment INTEGER;"
+     "ALTER TABLE body ADD COLUMN place INTEGER;"
+     "CREATE TABLE segment("
+     " id INTEGER PRIMARY KEY," /* as in segments.h */
+     " bodies INTEGER NOT NULL,"
+     " bytes INTEGER NOT NULL,"
+     " ending INTEGER NOT NULL);"), /* where the last of them ends */
 };
 
 #define ADD_COUNTS                                           \
@@ -188,8 +197,14 @@ static const char *const write_sql[WRITE_STATEMENTS] = {
         "?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,?29)"
         " ON CONFLICT(instance, rid) WHERE attempts_all IS NOT NULL DO NOTHING",
     [WRITE_BODY] =
-        "INSERT INTO body(instance, rid, time, size, stored, truncated)"
-        " VALUES(?1,?2,?3,?4,?5,?6) ON CONFLICT(instance, rid) DO NOTHING",
+        "INSERT INTO body(instance, rid, time, size, stored, truncated,"
+        " segment, place) VALUES(?1,?2,?3,?4,?5,?6,?7,?8)"
+        " ON CONFLICT(instance, rid) DO NOTHING",
+    [WRITE_SEGMENT] = "INSERT INTO segment VALUES(?1,?2,?3,?4)"
+                      " ON CONFLICT(id) DO UPDATE SET"
+                      " bodies = bodies + excluded.bodies,"
+                      " bytes = bytes + excluded.bytes,"
+                      " ending = max(ending, excluded.ending)",
     [WRITE_PENALTY] =
         "INSERT OR REPLACE INTO penalty(key, model, time, until, extra,"
         " max_concurrent, http, state, level, status, reason)"
@@ -250,9 +265,19 @@ static const char *const write_sql[WRITE_STATEMENTS] = {
     [TRIM_PENALTIES] = "DELETE FROM penalty WHERE until < ?1",
     [TRIM_INSTANCES] = "DELETE FROM instance WHERE seen < ?1",
     [TRIM_BODY_FIND] =
-        "SELECT b.id, i.value, b.rid, b.time, b.stored FROM body b"
-        " LEFT JOIN instance i ON i.id = b.instance ORDER BY b.id LIMIT ?1",
+        "SELECT b.id, i.value, b.rid, b.time, b.stored, b.segment"
+        " FROM body b LEFT JOIN instance i ON i.id = b.instance"
+        " ORDER BY b.id LIMIT ?1",
     [TRIM_BODY] = "DELETE FROM body WHERE id = ?1",
+    [TRIM_SEGMENT_FIND] = "SELECT id, bodies, bytes FROM segment ORDER BY id"
+                          " LIMIT 1",
+    /* they are the lowest ids, or nearly so */
+    [TRIM_SEGMENT_ROWS] =
+        "DELETE FROM body WHERE id IN (SELECT id FROM body WHERE segment = ?1"
+        " ORDER BY id LIMIT ?2)",
+    [TRIM_SEGMENT_LESS] =
+        "UPDATE segment SET bodies = bodies - ?2 WHERE id = ?1",
+    [TRIM_SEGMENT] = "DELETE FROM segment WHERE id = ?1",
 };
 
 /* One (client, key, model, status and kind), with the ids it has in the tables.
@@ -270,6 +295,11 @@ struct cell_key {
 
 struct sum_key {
     int64_t time, kind, ref; /* kind -1: hour */
+};
+
+/* What a batch adds to a segment. */
+struct segment_sum {
+    int64_t bodies, bytes, end;
 };
 
 enum store_result store_result_of(int code) {
@@ -416,7 +446,7 @@ static enum store_result open_writer(struct store *s, char *err, size_t len) {
         sqlite3_busy_timeout(s->db, 2000);
         code = sqlite3_exec(s->db,
                             "PRAGMA journal_mode = WAL;"
-                            "PRAGMA synchronous = NORMAL;"
+                            "PRAGMA synchronous = FULL;"
                             "PRAGMA temp_store = MEMORY;"
                             "PRAGMA cache_size = -65536;"
                             "PRAGMA journal_size_limit = 67108864;",
@@ -453,14 +483,20 @@ static enum store_result open_writer(struct store *s, char *err, size_t len) {
         if (code != SQLITE_OK) r = failed(s, code);
     }
     if (r == STORE_OK) {
-        int c[5];
+        int c[7];
         s->next_id = 1 + pragma_int(s->db, "SELECT max(id) FROM request", c);
         s->models = pragma_int(s->db, "SELECT count(*) FROM model", c + 1);
         s->clients = pragma_int(s->db, "SELECT count(*) FROM client", c + 2);
-        s->body_count = pragma_int(s->db, "SELECT count(*) FROM body", c + 3);
+        s->body_count =
+            pragma_int(s->db, "SELECT sum(bodies) FROM segment", c + 3) +
+            pragma_int(s->db, "SELECT count(*) FROM body WHERE segment IS NULL",
+                       c + 4);
         s->body_bytes =
-            pragma_int(s->db, "SELECT sum(stored) FROM body", c + 4);
-        for (int i = 0; i < 5; i++)
+            pragma_int(s->db, "SELECT sum(bytes) FROM segment", c + 5) +
+            pragma_int(s->db,
+                       "SELECT sum(stored) FROM body WHERE segment IS NULL",
+                       c + 6);
+        for (int i = 0; i < 7; i++)
             if (c[i] != SQLITE_OK) r = failed(s, c[i]);
         s->last_id = s->next_id - 1;
     }
@@ -532,6 +568,7 @@ struct store *store_open(const char *dir, char *err, size_t errlen) {
     s->profiles = map_new(sizeof(struct profile));
     s->cells = map_new(sizeof(struct store_counts));
     s->instances = map_new(sizeof(int64_t));
+    s->segments = map_new(sizeof(struct segment_sum));
     pthread_mutex_init(&s->read_lock, NULL);
 
     enum store_result r = open_both(s, err, errlen);
@@ -559,6 +596,7 @@ void store_close(struct store *s) {
     map_free(s->profiles);
     map_free(s->cells);
     map_free(s->instances);
+    map_free(s->segments);
     free(s->dir);
     free(s->path);
     free(s);
@@ -611,6 +649,7 @@ enum store_result store_begin(struct store *s) {
     map_clear(s->cells);
     memset(&s->batch_total, 0, sizeof(s->batch_total));
     s->batch_body_bytes = s->batch_body_count = 0;
+    map_clear(s->segments);
     return exec(s, "BEGIN IMMEDIATE");
 }
 
@@ -934,9 +973,11 @@ enum store_result store_request(struct store *s, uint64_t instance,
 }
 
 enum store_result store_body(struct store *s, uint64_t instance,
-                             const ollama_record_body_t *b, int64_t stored) {
+                             const ollama_record_body_t *b,
+                             const struct body_ref *ref) {
     sqlite3_stmt *st = s->write[WRITE_BODY];
     int64_t inst;
+    int fresh;
     enum store_result r = instance_id(s, instance, &inst);
 
     if (r != STORE_OK) return r;
@@ -944,11 +985,19 @@ enum store_result store_body(struct store *s, uint64_t instance,
     sqlite3_bind_int64(st, 2, (int64_t)b->id);
     sqlite3_bind_int64(st, 3, (int64_t)b->time);
     sqlite3_bind_int64(st, 4, bounded(b->size));
-    sqlite3_bind_int64(st, 5, stored);
+    sqlite3_bind_int64(st, 5, ref->len);
     sqlite3_bind_int(st, 6, b->truncated != 0);
+    sqlite3_bind_int64(st, 7, ref->segment);
+    sqlite3_bind_int64(st, 8, ref->offset);
     r = run(s, st);
     if (r == STORE_OK && sqlite3_changes(s->db)) {
-        s->batch_body_bytes += stored;
+        struct segment_sum *sum =
+            map_put(s->segments, &ref->segment, sizeof(ref->segment), &fresh);
+
+        sum->bodies++;
+        sum->bytes += ref->len;
+        sum->end = ref->offset + ref->len;
+        s->batch_body_bytes += ref->len;
         s->batch_body_count++;
     }
     return r;
@@ -1098,10 +1147,29 @@ static enum store_result write_combos(struct store *s) {
     return r;
 }
 
+static enum store_result write_segments(struct store *s) {
+    sqlite3_stmt *st = s->write[WRITE_SEGMENT];
+    enum store_result r = STORE_OK;
+    size_t len;
+
+    for (struct segment_sum *sum = NULL;
+         r == STORE_OK && (sum = map_next(s->segments, sum));) {
+        const int64_t *segment = map_key(sum, &len);
+
+        sqlite3_bind_int64(st, 1, *segment);
+        sqlite3_bind_int64(st, 2, sum->bodies);
+        sqlite3_bind_int64(st, 3, sum->bytes);
+        sqlite3_bind_int64(st, 4, sum->end);
+        r = run(s, st);
+    }
+    return r;
+}
+
 enum store_result store_commit(struct store *s) {
     enum store_result r = write_sums(s);
 
     if (r == STORE_OK) r = write_combos(s);
+    if (r == STORE_OK) r = write_segments(s);
     if (r == STORE_OK && s->batch_total.requests) {
         bind_counts(s->write[WRITE_TOTAL], 1, &s->batch_total);
         r = run(s, s->write[WRITE_TOTAL]);
@@ -1160,48 +1228,107 @@ static enum store_result trim(struct store *s, int which, int64_t before, int n,
     return r;
 }
 
-struct gone {
-    uint64_t instance, rid;
-    int64_t id, time, stored;
+/* What one turn takes away. */
+struct trimmed {
+    struct store_gone *gone;
+    int count, bodies;
+    int64_t bytes;
 };
 
-static enum store_result trim_bodies(struct store *s,
-                                     const struct store_limits *l, int n,
-                                     int *left, struct gone *gone, int *count) {
+/* Bodies that earlier versions kept in files of their own: the lowest ids. */
+static enum store_result trim_files(struct store *s,
+                                    const struct store_limits *l, int n,
+                                    int *left, struct trimmed *t) {
     sqlite3_stmt *st = s->write[TRIM_BODY_FIND];
     int64_t bytes = s->body_bytes;
+    int64_t *ids = xcalloc((size_t)n, sizeof(*ids));
     enum store_result r = STORE_OK;
-    int code;
+    int code, looked = 0;
 
-    *count = 0;
     sqlite3_bind_int(st, 1, n);
-    while ((code = sqlite3_step(st)) == SQLITE_ROW) {
-        struct gone *g = &gone[*count];
-        g->id = sqlite3_column_int64(st, 0);
+    while ((code = sqlite3_step(st)) == SQLITE_ROW &&
+           sqlite3_column_type(st, 5) == SQLITE_NULL) {
+        struct store_gone *g = &t->gone[t->count];
+
+        looked++;
+        g->segment = 0;
         g->instance = (uint64_t)sqlite3_column_int64(st, 1);
-        g->rid = (uint64_t)sqlite3_column_int64(st, 2);
+        g->id = (uint64_t)sqlite3_column_int64(st, 2);
         g->time = sqlite3_column_int64(st, 3);
-        g->stored = sqlite3_column_int64(st, 4);
-        if (g->time >= l->bodies_before && bytes <= l->body_bytes) continue;
-        bytes -= g->stored;
-        ++*count;
+        if (g->time >= l->bodies_before && bytes <= l->body_bytes &&
+            l->segment == 0)
+            continue;
+        ids[t->count++] = sqlite3_column_int64(st, 0);
+        bytes -= sqlite3_column_int64(st, 4);
     }
     if (code != SQLITE_DONE && code != SQLITE_ROW) r = failed(s, code);
     sqlite3_reset(st);
-    if (*count == n) *left = 1;
+    if (looked == n && t->count == n) *left = 1;
 
-    for (int i = 0; r == STORE_OK && i < *count; i++) {
-        sqlite3_bind_int64(s->write[TRIM_BODY], 1, gone[i].id);
+    for (int i = 0; r == STORE_OK && i < t->count; i++) {
+        sqlite3_bind_int64(s->write[TRIM_BODY], 1, ids[i]);
         r = run(s, s->write[TRIM_BODY]);
     }
+    t->bytes = s->body_bytes - bytes;
+    t->bodies = t->count;
+    free(ids);
     return r;
+}
+
+/* The oldest segment, if it has to go: at most n of its rows, and the segment
+ * itself with the last of them. */
+static enum store_result trim_segment(struct store *s,
+                                      const struct store_limits *l, int n,
+                                      int *left, struct trimmed *t) {
+    sqlite3_stmt *st = s->write[TRIM_SEGMENT_FIND];
+    int64_t segment = 0, bodies = 0, bytes = 0;
+    enum store_result r = STORE_OK;
+
+    int code = sqlite3_step(st);
+    if (code == SQLITE_ROW) {
+        segment = sqlite3_column_int64(st, 0);
+        bodies = sqlite3_column_int64(st, 1);
+        bytes = sqlite3_column_int64(st, 2);
+    } else if (code != SQLITE_DONE) {
+        r = failed(s, code);
+    }
+    sqlite3_reset(st);
+    if (r != STORE_OK || segment == 0) return r;
+
+    int64_t over = (segment / SEGMENT_PER_HOUR + 1) * 3600000;
+    if (over > l->bodies_before && s->body_bytes - t->bytes <= l->body_bytes &&
+        segment > l->segment)
+        return STORE_OK;
+
+    *left = 1;
+    if (bodies > 0) {
+        st = s->write[TRIM_SEGMENT_ROWS];
+        sqlite3_bind_int64(st, 1, segment);
+        sqlite3_bind_int(st, 2, n);
+        if ((r = run(s, st)) != STORE_OK) return r;
+
+        int gone = sqlite3_changes(s->db);
+        t->bodies += gone;
+        bodies = gone < n ? 0 : bodies - gone;
+        st = s->write[TRIM_SEGMENT_LESS];
+        sqlite3_bind_int64(st, 1, segment);
+        sqlite3_bind_int(st, 2, gone);
+        if ((r = run(s, st)) != STORE_OK) return r;
+    }
+    if (bodies > 0) return STORE_OK;
+
+    struct store_gone *g = &t->gone[t->count++];
+    g->segment = segment;
+    t->bytes += bytes;
+    sqlite3_bind_int64(s->write[TRIM_SEGMENT], 1, segment);
+    return run(s, s->write[TRIM_SEGMENT]);
 }
 
 enum store_result store_trim(struct store *s, const struct store_limits *l,
                              int n, int *left, store_gone_cb *cb, void *arg) {
-    struct gone *gone = xcalloc((size_t)n, sizeof(*gone));
-    int count = 0;
+    struct trimmed t = {0};
 
+    t.gone = xcalloc((size_t)n + 1, sizeof(*t.gone));
     *left = 0;
     enum store_result r = store_begin(s);
     if (r == STORE_OK) r = trim(s, TRIM_REQUESTS, l->rows_before, n, 0, left);
@@ -1210,7 +1337,8 @@ enum store_result store_trim(struct store *s, const struct store_limits *l,
     if (r == STORE_OK)
         r = trim(s, TRIM_HOURS, l->hours_before / 3600000, n, 0, left);
     if (r == STORE_OK) r = trim(s, TRIM_EVENTS, l->rows_before, n, 0, left);
-    if (r == STORE_OK) r = trim_bodies(s, l, n, left, gone, &count);
+    if (r == STORE_OK) r = trim_files(s, l, n, left, &t);
+    if (r == STORE_OK) r = trim_segment(s, l, n, left, &t);
     if (r == STORE_OK) {
         int ignored;
         r = trim(s, TRIM_PENALTIES, now_ms(), 1, 0, &ignored);
@@ -1219,17 +1347,29 @@ enum store_result store_trim(struct store *s, const struct store_limits *l,
     }
     if (r == STORE_OK) r = exec(s, "COMMIT");
     if (r == STORE_OK) {
-        for (int i = 0; i < count; i++) {
-            s->body_bytes -= gone[i].stored;
-            s->body_count--;
-            cb(arg, gone[i].instance, gone[i].rid, gone[i].time);
-        }
+        s->body_bytes -= t.bytes;
+        s->body_count -= t.bodies;
+        for (int i = 0; i < t.count; i++) cb(arg, &t.gone[i]);
         /* ids of instances that are gone must not be used again */
         map_clear(s->instances);
     } else {
         store_rollback(s);
     }
-    free(gone);
+    free(t.gone);
+    return r;
+}
+
+enum store_result store_segments(struct store *s, store_segment_cb *cb,
+                                 void *arg) {
+    sqlite3_stmt *st;
+    int code = sqlite3_prepare_v2(s->db, "SELECT id, ending FROM segment", -1,
+                                  &st, NULL);
+
+    if (code != SQLITE_OK) return failed(s, code);
+    while ((code = sqlite3_step(st)) == SQLITE_ROW)
+        cb(arg, sqlite3_column_int64(st, 0), sqlite3_column_int64(st, 1));
+    enum store_result r = code == SQLITE_DONE ? STORE_OK : failed(s, code);
+    sqlite3_finalize(st);
     return r;
 }
 

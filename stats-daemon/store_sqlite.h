@@ -42,6 +42,7 @@ enum read_statement {
 enum write_statement {
     WRITE_REQUEST,
     WRITE_BODY,
+    WRITE_SEGMENT,
     WRITE_PENALTY,
     WRITE_PENALTY_GONE,
     WRITE_EVENT,
@@ -72,6 +73,10 @@ enum write_statement {
     TRIM_INSTANCES,
     TRIM_BODY_FIND,
     TRIM_BODY,
+    TRIM_SEGMENT_FIND,
+    TRIM_SEGMENT_ROWS,
+    TRIM_SEGMENT_LESS,
+    TRIM_SEGMENT,
     WRITE_STATEMENTS
 };
 
@@ -88,6 +93,7 @@ struct store {
     int64_t models, clients;
     int64_t body_bytes, body_count;
     int64_t batch_body_bytes, batch_body_count;
+    struct map *segments; /* of this batch: number -> bodies, bytes, end */
     struct store_counts batch_total;
     int64_t key_round, last_round;
     int wal_pages;

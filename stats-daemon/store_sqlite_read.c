@@ -19,7 +19,8 @@
     " r.queue, r.connect, r.first_token, r.total, b.size, b.time,"                  \
     " b.truncated, r.attempts_all,"                                                 \
     " coalesce(r.prompt_certainty, r.certainty),"                                   \
-    " coalesce(r.completion_certainty, r.certainty) FROM request r"                 \
+    " coalesce(r.completion_certainty, r.certainty),"                               \
+    " b.segment, b.place, b.stored FROM request r"                                  \
     " CROSS JOIN combo o ON o.id = r.combo"                                         \
     " CROSS JOIN series s ON s.id = o.series"                                       \
     " CROSS JOIN model m ON m.id = s.model"                                         \
@@ -379,6 +380,7 @@ static void give_row(sqlite3_stmt *st, store_row_cb *cb, void *arg) {
         .attempts_all = (int)number(st, 33),
         .prompt_certainty = (int)number(st, 34),
         .completion_certainty = (int)number(st, 35),
+        .body = {number(st, 36), number(st, 37), number(st, 38)},
     };
     cb(arg, &row);
 }

@@ -44,7 +44,7 @@ struct writer {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     struct store *store;
-    struct bodies *bodies;
+    struct segments *bodies;
     const struct retention *keep;
     char *dir;
 
@@ -61,11 +61,21 @@ struct writer {
     /* the thread's own */
     struct queue work;
     int64_t next_retention, next_look;
+    struct pending *pending; /* bodies of the batch */
+    size_t pending_size;
+    int64_t short_of; /* segments up to this one have to go, 0: none */
 
     int event_fd;
     struct event *event;
     writer_commit_cb *cb;
     void *arg;
+};
+
+/* A body whose bytes are with the segments, but whose row is not written. */
+struct pending {
+    uint64_t instance;
+    ollama_record_body_t body;
+    struct body_ref ref;
 };
 
 static void numbers_put(struct numbers *l, uint64_t instance, uint64_t seq) {
@@ -149,18 +159,6 @@ void writer_status(struct writer *w, struct writer_status *status) {
 
 /* ---- the thread ---- */
 
-static enum store_result of_errno(int e) {
-    switch (e) {
-    case ENOSPC:
-    case EDQUOT: return STORE_FULL;
-    case EROFS:
-    case EACCES:
-    case EPERM: return STORE_READONLY;
-    case EINVAL: return STORE_OK;
-    default: return STORE_IO;
-    }
-}
-
 /* What an attempt says of the cloud: an answer of any kind, a good one, or
  * none at all. */
 static void note_cloud(struct writer_status *s,
@@ -184,24 +182,48 @@ static void note_cloud(struct writer_status *s,
 }
 
 struct tally {
-    int64_t frames, requests, bodies, malformed, repeated;
+    int64_t frames, requests, bodies, lost, malformed, repeated;
+    size_t pending;
+    int body_errno; /* of a body that was lost, 0: none was */
 };
 
-static enum store_result write_body(struct writer *w, const struct entry *e,
-                                    ollama_record_body_t *b, char *error,
-                                    size_t len) {
+static void put_body(struct writer *w, const struct entry *e,
+                     const ollama_record_body_t *b, struct tally *t) {
     int64_t now = now_ms();
 
-    if ((int64_t)b->time < 0 || (int64_t)b->time > now + 60000)
-        b->time = (uint64_t)now;
-
-    int64_t stored = bodies_write(w->bodies, e->instance, b->id,
-                                  (int64_t)b->time, b->data.data, b->data.len);
-    if (stored < 0) {
-        snprintf(error, len, "requests/: %s", strerror(errno));
-        return of_errno(errno);
+    if (t->pending == w->pending_size) {
+        w->pending_size = w->pending_size ? w->pending_size * 2 : 256;
+        w->pending =
+            xrealloc(w->pending, w->pending_size * sizeof(*w->pending));
     }
-    return store_body(w->store, e->instance, b, stored);
+    struct pending *p = &w->pending[t->pending];
+
+    p->instance = e->instance;
+    p->body = *b;
+    if ((int64_t)p->body.time < 0 || (int64_t)p->body.time > now + 60000)
+        p->body.time = (uint64_t)now;
+    if (segments_put(w->bodies, now, b->data.data, b->data.len, &p->ref) != 0) {
+        t->body_errno = errno;
+        t->lost++;
+        return;
+    }
+    t->pending++;
+}
+
+/* Once they are on the disk, their rows can be written. */
+static enum store_result write_bodies(struct writer *w, struct tally *t) {
+    enum store_result r = STORE_OK;
+
+    if (segments_flush(w->bodies) != 0) {
+        t->body_errno = errno;
+        t->lost += (int64_t)t->pending;
+        return STORE_OK;
+    }
+    for (size_t i = 0; r == STORE_OK && i < t->pending; i++)
+        r = store_body(w->store, w->pending[i].instance, &w->pending[i].body,
+                       &w->pending[i].ref);
+    t->bodies = (int64_t)t->pending;
+    return r;
 }
 
 static enum store_result write_request(struct writer *w, const struct entry *e,
@@ -224,8 +246,7 @@ static enum store_result write_request(struct writer *w, const struct entry *e,
 static enum store_result write_entry(struct writer *w, const struct entry *e,
                                      const unsigned char *payload,
                                      struct tally *t,
-                                     struct writer_status *cloud, char *error,
-                                     size_t len) {
+                                     struct writer_status *cloud) {
     ollama_frame_t f = {OLLAMA_FRAME_VERSION, e->type, e->seq, payload, e->len};
     union {
         ollama_record_request_t request;
@@ -240,8 +261,8 @@ static enum store_result write_entry(struct writer *w, const struct entry *e,
         return write_request(w, e, &r.request, t, cloud);
     case OLLAMA_FRAME_BODY:
         if (ollama_record_body_decode(&f, &r.body) != 0) break;
-        t->bodies++;
-        return write_body(w, e, &r.body, error, len);
+        put_body(w, e, &r.body, t);
+        return STORE_OK;
     case OLLAMA_FRAME_PENALTY:
         if (ollama_record_penalty_decode(&f, &r.penalty) != 0) break;
         return store_penalty(w->store, &r.penalty);
@@ -264,6 +285,47 @@ static void tell(struct writer *w) {
         log_msg(LOG_ERROR, "eventfd: %s", strerror(errno));
 }
 
+/* The oldest bodies go at once, even if the ledger cannot be told so yet. */
+static void make_room(struct writer *w) {
+    int64_t oldest = segments_oldest(w->bodies);
+    char name[SEGMENT_NAME];
+
+    if (oldest == 0) return;
+    segments_drop(w->bodies, oldest);
+    if (oldest > w->short_of) w->short_of = oldest;
+    w->next_retention = 0;
+    log_msg(LOG_WARN,
+            "the disk is full: requests/%s, the oldest bodies, was "
+            "removed",
+            segment_name(name, oldest));
+}
+
+/* Says once that bodies are lost, and once that they are not any more. */
+static void note_bodies(struct writer *w, const struct tally *t) {
+    int64_t since = w->status.body_since;
+
+    if (t->lost) {
+        pthread_mutex_lock(&w->lock);
+        snprintf(w->status.body_error, sizeof(w->status.body_error),
+                 "requests/: %s", strerror(t->body_errno));
+        if (since == 0) w->status.body_since = now_ms();
+        pthread_mutex_unlock(&w->lock);
+        if (since == 0)
+            log_msg(LOG_ERROR,
+                    "request bodies cannot be kept: requests/: %s; requests "
+                    "are recorded without them",
+                    strerror(t->body_errno));
+    } else if (t->bodies && since) {
+        pthread_mutex_lock(&w->lock);
+        w->status.body_since = 0;
+        pthread_mutex_unlock(&w->lock);
+        log_msg(LOG_NOTICE, "request bodies are kept again, after %lld s",
+                (long long)(now_ms() - since) / 1000);
+    }
+    if (t->lost && (t->body_errno == ENOSPC || t->body_errno == EDQUOT))
+        make_room(w);
+}
+
 /* One transaction of at most max frames; *at moves on if it is committed. */
 static enum store_result write_batch(struct writer *w, size_t *at, int max,
                                      char *error, size_t len) {
@@ -277,25 +339,25 @@ static enum store_result write_batch(struct writer *w, size_t *at, int max,
     cloud = w->status;
     pthread_mutex_unlock(&w->lock);
 
-    error[0] = '\0';
     enum store_result r = store_begin(w->store);
     while (r == STORE_OK && pos < w->work.len && t.frames < max) {
         struct entry e;
 
         memcpy(&e, w->work.data + pos, sizeof(e));
-        r = write_entry(w, &e, w->work.data + pos + sizeof(e), &t, &cloud,
-                        error, len);
+        r = write_entry(w, &e, w->work.data + pos + sizeof(e), &t, &cloud);
         if (e.seq) numbers_put(&numbers, e.instance, e.seq);
         pos += sizeof(e) + ((e.len + 7) & ~(size_t)7);
         if ((++t.frames & 63) == 0 && mono_ms() >= end) break;
     }
+    if (r == STORE_OK) r = write_bodies(w, &t);
     for (size_t i = 0; r == STORE_OK && i < numbers.n; i++)
         r = store_seq(w->store, numbers.list[i].instance, numbers.list[i].seq);
     if (r == STORE_OK) r = store_commit(w->store);
 
     if (r != STORE_OK) {
-        if (error[0] == '\0') snprintf(error, len, "%s", store_error(w->store));
+        snprintf(error, len, "%s", store_error(w->store));
         store_rollback(w->store);
+        segments_undo(w->bodies);
         metrics_discard();
         free(numbers.list);
         return r;
@@ -314,6 +376,7 @@ static enum store_result write_batch(struct writer *w, size_t *at, int max,
     w->status.frames += t.frames;
     w->status.requests += t.requests;
     w->status.bodies += t.bodies;
+    w->status.bodies_lost += t.lost;
     w->status.malformed += t.malformed;
     w->status.repeated += t.repeated;
     w->work_left = w->work.len - pos;
@@ -324,6 +387,7 @@ static enum store_result write_batch(struct writer *w, size_t *at, int max,
     free(numbers.list);
 
     tell(w);
+    note_bodies(w, &t);
     return STORE_OK;
 }
 
@@ -385,6 +449,9 @@ static void look(struct writer *w) {
         w->status.disk_size = (int64_t)v.f_blocks * (int64_t)v.f_frsize;
     }
     pthread_mutex_unlock(&w->lock);
+    if (!bad && w->status.disk_free < WRITER_DISK_MIN &&
+        w->status.disk_free < w->status.disk_size / 20)
+        make_room(w);
 }
 
 static void tidy(struct writer *w) {
@@ -392,8 +459,8 @@ static void tidy(struct writer *w) {
     int64_t now = mono_ms();
 
     if (now >= w->next_retention) {
-        enum store_result r =
-            retention_step(w->keep, w->store, w->bodies, &left);
+        enum store_result r = retention_step(w->keep, w->store, w->bodies,
+                                             w->dir, w->short_of, &left);
         if (r != STORE_OK) {
             char error[256];
             snprintf(error, sizeof(error), "%s", store_error(w->store));
@@ -403,6 +470,7 @@ static void tidy(struct writer *w) {
                 note_result(w, STORE_OK, "");
         } else {
             note_result(w, STORE_OK, "");
+            if (!left) w->short_of = 0;
         }
         w->next_retention = mono_ms() + (left ? 50 : RETENTION_EVERY_MS);
     }
@@ -474,7 +542,7 @@ static int write_all(struct writer *w) {
         pthread_mutex_unlock(&w->lock);
         if (stop) return 0;
         look(w);
-        bodies_sweep(w->bodies, now_ms() - w->keep->body_age, RETENTION_PIECE);
+        if (r == STORE_FULL) make_room(w);
     }
     return 1;
 }
@@ -534,8 +602,9 @@ static void *thread_main(void *arg) {
 }
 
 struct writer *writer_start(struct event_base *base, struct store *store,
-                            struct bodies *bodies, const struct retention *keep,
-                            const char *dir, writer_commit_cb *cb, void *arg) {
+                            struct segments *bodies,
+                            const struct retention *keep, const char *dir,
+                            writer_commit_cb *cb, void *arg) {
     struct writer *w = xcalloc(1, sizeof(*w));
     pthread_condattr_t attr;
 
@@ -585,6 +654,7 @@ void writer_free(struct writer *w) {
     free(w->fill.data);
     free(w->work.data);
     free(w->done.list);
+    free(w->pending);
     free(w->dir);
     free(w);
 }

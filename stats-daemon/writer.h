@@ -6,14 +6,19 @@
  *     on_commit()  <----- eventfd -----  committed numbers
  *
  * A batch begins when its first frame arrives and is committed at most
- * WRITER_BATCH_MS later, or sooner when it is large.  Bodies go to their
- * files before the commit that names them.
+ * WRITER_BATCH_MS later, or sooner when it is large.  Bodies are on the disk
+ * before the commit that names them.
  *
- * Nothing is given up.  When the store or a body cannot be written, the batch
- * is rolled back, kept, and tried again every few seconds; meanwhile the queue
- * fills to WRITER_QUEUE_MAX, writer_full() says so, and ingest stops
- * reading: the module's outbox is the next buffer.  writer_status() tells
- * what is going on, without touching the disk.
+ * No record is given up.  When the store cannot be written, the batch is rolled
+ * back, kept, and tried again every few seconds; meanwhile the queue fills to
+ * WRITER_QUEUE_MAX, writer_full() says so, and ingest stops reading: the
+ * module's outbox is the next buffer.  Bodies that cannot be written are lost,
+ * and counted: no record waits for them.  writer_status() tells what is going
+ * on, without touching the disk.
+ *
+ * A disk with less than WRITER_DISK_MIN and a twentieth left, or one that
+ * refuses a batch for want of space, costs the oldest segment of bodies; then
+ * the next.
  *
  * Between batches the thread does retention (retention.h).
  */
@@ -21,7 +26,7 @@
 #ifndef STATSD_WRITER_H
 #define STATSD_WRITER_H
 
-#include "bodies.h"
+#include "bodies/segments.h"
 #include "retention.h"
 #include "store.h"
 
@@ -35,6 +40,7 @@
 #define WRITER_RETRY_MS  500 /* doubled at each failure, up to .. */
 #define WRITER_RETRY_MAX 4000
 #define WRITER_SLOW_MS   3000 /* a batch that takes longer is a problem */
+#define WRITER_DISK_MIN  (64LL * 1024 * 1024)
 
 struct writer;
 
@@ -43,8 +49,9 @@ struct writer;
 typedef void writer_commit_cb(void *arg, uint64_t instance, uint64_t seq);
 
 struct writer *writer_start(struct event_base *base, struct store *store,
-                            struct bodies *bodies, const struct retention *keep,
-                            const char *dir, writer_commit_cb *cb, void *arg);
+                            struct segments *bodies,
+                            const struct retention *keep, const char *dir,
+                            writer_commit_cb *cb, void *arg);
 
 /* Puts frames into the queue; between lock and unlock, from the loop. */
 void writer_lock(struct writer *w);
@@ -67,6 +74,9 @@ struct writer_status {
     int64_t queued_bytes; /* not yet committed */
     int64_t queued_frames;
     int64_t batches, frames, requests, bodies, malformed, repeated;
+    int64_t bodies_lost;
+    char body_error[256];         /* of the last one that was lost */
+    int64_t body_since;           /* since when they are, 0: they are not */
     int64_t disk_free, disk_size; /* bytes, of the data folder */
     struct store_sizes sizes;
     /* what real traffic says of the cloud: times of day, 0: never */

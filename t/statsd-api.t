@@ -92,10 +92,10 @@ $body = $s->get('/queries/1/body',
 is($body->{headers}{'content-encoding'}, 'gzip', 'compressed, if one may');
 like($body->{body}, qr/^\x1f\x8b/, '.. as it lies on the disk');
 
-my @files = glob $s->dir . '/requests/*/*.json.gz';
+my @files = glob $s->dir . '/requests/*/*';
 is(scalar @files, 1, 'one file');
-like($files[0], qr!/\d{4}-\d\d-\d\d/[0-9a-f]{16}-1b58\.json\.gz$!,
-     '.. with a name of numbers');
+like($files[0], qr!/\d{4}-\d\d-\d\d/\d\d\.gz$!, '.. named after its hour');
+is(`zcat $files[0]`, $s->get('/queries/1/body')->{body}, '.. for zcat as well');
 
 is($s->get('/queries/1', method => 'HEAD')->{body}, '', 'HEAD has no body');
 cmp_ok($s->get('/queries/1', method => 'HEAD')->{headers}{'content-length'},

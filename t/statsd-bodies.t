@@ -115,10 +115,10 @@ is(scalar(grep { $s->get("/queries/$_->{id}/body")->{body}
                  ne '{"row":"' . $_->{model} . '"}' } @rows), 0,
    '.. and none with another\'s');
 
-# never: it goes with its age
+# never: it goes with the oldest
 
 $s->stop;
-$s->{config} = "body_age 1s\n";
+$s->{config} = "body_bytes 1\n";
 $s->launch;
 $g->connect;
 $g->body(seq => ++$seq, id => 9999, data => '{}');

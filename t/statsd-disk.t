@@ -54,19 +54,25 @@ sub full {
     $f->request(seq => $seq + 1, count => 1000, prompt => 1);
     $seq += 1000;
 
-    eventually { $s->health->{store}{status} eq 'full' } 'it is full', 10;
+    ok($f->acked($seq), '.. and bodies that do not fit delay no record');
     my $health = $s->health;
-    is($health->{status}, 'degraded', '.. and said so');
-    like($health->{problems}[0], qr/cannot be written .*\(full\)/,
-         '.. in words');
-    ok(!$f->acked($seq, 1000), '.. nothing is acknowledged that is not there');
-    cmp_ok($health->{store}{queued_frames}, '>=', 1000, '.. it waits');
+    is($health->{totals}{requests}, 1100, '.. all of which are there');
+    cmp_ok($health->{store}{bodies_lost}, '>', 0, '.. lost bodies are counted');
+    cmp_ok($health->{store}{bodies_lost} + $health->{disk}{bodies}, '<=', 8,
+           '.. each once');
 
-    # the connection is slowed down, not the daemon
+    # records: the connection is slowed down, not the daemon
     my $more = 80_000;
     ok(!$f->request(seq => $seq + 1, count => $more, prompt => 1, ms => 3000,
                     user_agent => 'x' x 200),
-       'then nothing is taken any more');
+       'when records do not fit either, nothing is taken any more');
+    eventually { $s->health->{store}{status} eq 'full' } 'it is full', 10;
+    $health = $s->health;
+    is($health->{status}, 'degraded', '.. and said so');
+    like($health->{problems}[0], qr/cannot be written .*\(full\)/,
+         '.. in words');
+    cmp_ok($health->{store}{queued_frames}, '>=', 1000, '.. it waits');
+    is($health->{disk}{bodies}, 0, '.. and there is no body left to go');
     cmp_ok($s->get('/health')->{seconds}, '<', 0.5, '.. but answers are given');
     is($s->get('/stats')->{status}, 200, '.. of what is there');
     ok($s->{process}->alive, '.. and it lives');
@@ -99,7 +105,7 @@ sub full {
     $used += 3000;
     system("mount -o remount,size=${used}k $dir") == 0 or die;
     $f = $s->frames(instance => 'ff');
-    $f->body(seq => $_, id => $_, fill => 1_000_000) for 1 .. 6;
+    $f->request(seq => 1, count => 20_000, user_agent => 'x' x 200);
     eventually { $s->health->{store}{status} eq 'full' } 'full again', 10;
     is($s->stop, 0, 'SIGTERM with a full disk ends it as well');
     clean($s);
@@ -124,16 +130,28 @@ sub refused {
         chmod 0500, "$dir/requests";
         $f->request(seq => 1, prompt => 1);
         $f->body(seq => 2, id => 1);
-        eventually { $s->health->{store}{status} eq 'read-only' }
-           'refused: it is read-only', 5;
-        like($s->health->{problems}[0], qr/requests.*Permission denied/,
+        ok($f->acked(2), 'refused: a record does not wait for its body');
+        eventually { $s->health->{status} eq 'degraded' } '.. it is said', 5;
+        like($s->health->{problems}[0],
+             qr/bodies cannot be kept.*requests.*Permission denied/,
              '.. in words');
-        ok(!$f->acked(1, 300), '.. and the batch waits as a whole');
+        is($s->health->{store}{bodies_lost}, 1, '.. and counted');
+        is($s->get('/queries/1/body')->{status}, 404, '.. and is not there');
 
         chmod 0700, "$dir/requests";
-        ok($f->acked(2), 'allowed again: it goes on');
-        is($s->health->{totals}{requests}, 1, '.. with what was there');
-        is($s->get('/queries/1/body')->{body}, '{}', '.. and the body');
+        $f->request(seq => 3, id => 3, prompt => 1);
+        $f->body(seq => 4, id => 3);
+        ok($f->acked(4), 'allowed again: it goes on');
+        is($s->get('/queries/2/body')->{body}, '{}', '.. with bodies');
+        is($s->health->{status}, 'ok', '.. and all is well');
+
+        system('rm', '-rf', "$dir/requests");
+        $f->request(seq => 5, id => 5, prompt => 1);
+        $f->body(seq => 6, id => 5);
+        ok($f->acked(6), 'the folder is gone: it goes on');
+        is($s->get('/queries/3/body')->{body}, '{}', '.. in a new one');
+        is($s->get('/queries/2/body')->{status}, 404, '.. without the old');
+        is($s->health->{store}{bodies_lost}, 1, '.. and loses nothing');
         $s->stop;
         clean($s);
     }
@@ -302,6 +320,8 @@ sub older {
             . ' ALTER TABLE request DROP COLUMN attempts_all;'
             . ' ALTER TABLE request DROP COLUMN prompt_certainty;'
             . ' ALTER TABLE request DROP COLUMN completion_certainty;'
+            . ' ALTER TABLE body DROP COLUMN segment;'
+            . ' ALTER TABLE body DROP COLUMN place; DROP TABLE segment;'
             . ' PRAGMA user_version = 1');
 
     $s->launch;

@@ -22,8 +22,6 @@ my $seq = 0;
 for my $age (0, 6, 8, 30, 32, 399, 401) {
     $f->request(seq => ++$seq, id => 100 + $age, model => "old-$age",
                 prompt => 1, time => $now - $age * $day);
-    $f->body(seq => ++$seq, id => 100 + $age, data => "{\"age\":$age}",
-             time => $now - $age * $day);
 }
 ok($f->acked($seq), 'things of all ages');
 
@@ -32,19 +30,26 @@ is(models('/queries'), '0 6 8 30', 'rows of 31 days are kept');
 eventually { models('/stats') eq '0 6 8 30 32 399' }
            'hours of 400 days', 10;
 is(models('/stats'), '0 6 8 30 32 399', 'hours of 400 days are kept');
-eventually { files() == 2 } 'two bodies are left', 10;
-
-my %body = map { $_->{model} => $_ } @{ $s->json('/queries') };
-
-ok($body{'old-0'}{body}, 'a new body');
-ok($body{'old-6'}{body}, 'one of six days');
-is($body{'old-8'}{body}, undef, 'not one of eight');
-is($s->get("/queries/$body{'old-8'}{id}/body")->{status}, 404,
-   '.. which is said');
 is($s->health->{totals}{requests}, 7, 'totals are for ever');
-eventually { $s->health->{disk}{bodies} == 2 } 'bodies are counted', 10;
 
-# a file that no row knows of goes with its day
+# bodies: a segment goes when its hour is old enough, and so do those that the
+# ledger does not know
+
+for my $hours (0, 7 * 24 - 1, 7 * 24 + 2) {
+    my ($folder, $name) = segment($hours);
+
+    mkdir $folder;
+    Process::spill("$folder/$name", '') if $hours;
+    $f->body(seq => ++$seq, id => 100, data => '{}') unless $hours;
+}
+ok($f->acked($seq), 'bodies of all ages');
+eventually { !-e join '/', segment(7 * 24 + 2) } 'one of 7 days and 2 hours',
+           10;
+ok(-e join('/', segment(7 * 24 - 1)), 'is gone, but not a younger one');
+is($s->get('/queries/' . (map { $_->{id} } grep { $_->{model} eq 'old-0' }
+                              @{ $s->json('/queries') })[0] . '/body')->{body},
+   '{}', 'nor a new one');
+eventually { $s->health->{disk}{bodies} == 1 } 'bodies are counted', 10;
 
 my $left = $s->dir . '/requests/2020-02-02';
 
@@ -68,7 +73,7 @@ for my $n (1 .. 30) {
 ok($f->acked($seq), 'more bodies than there is room');
 eventually { on_disk() <= 102400 } 'down to 100k', 10;
 
-%body = map { $_->{model} => $_->{body} } @{ $s->json('/queries?limit=100') };
+my %body = map { $_->{model} => $_->{body} } @{ $s->json('/queries?limit=100') };
 ok($body{'big-30'}, 'the newest is kept');
 ok(!$body{'big-1'}, 'the oldest is not');
 is($s->health->{disk}{body_limit}, 102400, 'the limit is shown');
@@ -117,9 +122,14 @@ sub models {
 }
 
 
-sub files {
-    my @files = glob $s->dir . '/requests/*/*.json.gz';
-    return scalar @files;
+# folder and file of bodies that were written so many hours ago
+
+sub segment {
+    my ($hours) = @_;
+    my @t = gmtime time - $hours * 3600;
+
+    return sprintf('%s/requests/%04d-%02d-%02d', $s->dir, $t[5] + 1900,
+                   $t[4] + 1, $t[3]), sprintf('%02d.gz', $t[2]);
 }
 
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #define READ_LIMIT (64 * 1024 * 1024)
 #define KEEP_BYTES (4 * 1024 * 1024) /* of the batch's memory */
 #define PIECE      65536
+#define PARTS      16 /* of all that may be kept, at least */
 
 struct end {
     int64_t segment, end;
@@ -25,6 +27,7 @@ struct end {
 struct segments {
     char *path; /* DIR/requests */
     int dir;
+    int64_t limit; /* a segment of that size is full */
 
     /* where every segment ends that was told of or written to */
     struct end *ends;
@@ -34,9 +37,11 @@ struct segments {
     int64_t current; /* 0: none */
     int fd;
     int64_t size;
-    int64_t before; /* its size before the last flush, -1: nothing to undo */
 
     /* the batch */
+    int in_batch, failed; /* failed: errno of what cannot be mended */
+    struct end *begun;    /* where segments ended before it */
+    size_t nbegun, begun_size;
     z_stream z;
     unsigned char *batch;
     size_t len, allocated;
@@ -89,7 +94,7 @@ struct segments *segments_open(const char *dir, char *err, size_t errlen) {
     s->path = xasprintf("%s/requests", dir);
     s->dir = -1;
     s->fd = -1;
-    s->before = -1;
+    s->limit = SEGMENT_BYTES;
     if (open_dir(s) != 0) {
         snprintf(err, errlen, "%s: %s", s->path, strerror(errno));
         free(s->path);
@@ -115,9 +120,15 @@ void segments_close(struct segments *s) {
     if (s->fd >= 0) close(s->fd);
     if (s->dir >= 0) close(s->dir);
     free(s->ends);
+    free(s->begun);
     free(s->batch);
     free(s->path);
     free(s);
+}
+
+void segments_limit(struct segments *s, int64_t all) {
+    s->limit = all / PARTS < SEGMENT_BYTES ? all / PARTS : SEGMENT_BYTES;
+    if (s->limit < 1) s->limit = 1;
 }
 
 static struct end *find_end(const struct segments *s, int64_t segment) {
@@ -150,7 +161,6 @@ static void leave(struct segments *s) {
     if (s->fd >= 0) close(s->fd);
     s->fd = -1;
     s->current = 0;
-    s->before = -1;
 }
 
 /* The end of the last whole member: the ledger does not know the file, so that
@@ -209,9 +219,10 @@ static int enter(struct segments *s, int64_t segment) {
     int fd = openat(s->dir, name, flags, 0640);
     if (fd < 0 && errno == ENOENT) {
         /* the first one of its day, or somebody has removed the folders */
-        if (mkdirat(s->dir, day, 0750) != 0 && errno == ENOENT &&
-            (open_dir(s) != 0 || mkdirat(s->dir, day, 0750) != 0))
-            return -1;
+        int made = mkdirat(s->dir, day, 0750);
+        if (made != 0 && errno == ENOENT && open_dir(s) == 0)
+            made = mkdirat(s->dir, day, 0750);
+        if (made != 0 && errno != EEXIST) return -1;
         fd = openat(s->dir, name, flags, 0640);
     }
     if (fd < 0 || fstat(fd, &st) != 0) goto failed;
@@ -222,7 +233,7 @@ static int enter(struct segments *s, int64_t segment) {
     else if (e == NULL && end && (end = whole_members(fd)) < 0)
         goto failed;
 
-    if ((e && e->end > end) || end >= SEGMENT_BYTES) {
+    if ((e && e->end > end) || end >= s->limit) {
         close(fd);
         return 0;
     }
@@ -257,7 +268,7 @@ static int choose(struct segments *s, int64_t now) {
 
     if (s->current && s->current / SEGMENT_PER_HOUR == hour) {
         n = s->current % SEGMENT_PER_HOUR;
-        if (fstat(s->fd, &st) == 0 && st.st_nlink && s->size < SEGMENT_BYTES)
+        if (fstat(s->fd, &st) == 0 && st.st_nlink && s->size < s->limit)
             return 0;
         n++;
     }
@@ -271,11 +282,51 @@ static int choose(struct segments *s, int64_t now) {
 
 /* ---- the writer's side ---- */
 
+/* What the batch has for the segment at hand goes there. */
+static int write_out(struct segments *s) {
+    const unsigned char *p = s->batch;
+    int64_t at = s->size;
+    size_t len = s->len;
+
+    s->len = 0;
+    if (len == 0) return 0;
+
+    if (s->nbegun == s->begun_size) {
+        s->begun_size = s->begun_size ? s->begun_size * 2 : 8;
+        s->begun = xrealloc(s->begun, s->begun_size * sizeof(*s->begun));
+    }
+    s->begun[s->nbegun++] = (struct end){s->current, s->size};
+
+    while (len) {
+        ssize_t n = pwrite(s->fd, p, len, at);
+        if (n < 0 && errno == EINTR) continue;
+        if (n == 0) errno = ENOSPC;
+        if (n <= 0) return -1;
+        p += n;
+        at += n;
+        len -= (size_t)n;
+    }
+    if (fdatasync(s->fd) != 0) return -1;
+    s->size = at;
+    segments_end(s, s->current, at);
+    return 0;
+}
+
 int segments_put(struct segments *s, int64_t now, const void *data, size_t len,
                  struct body_ref *ref) {
-    if (s->len == 0) {
-        s->before = -1;
-        if (choose(s, now) != 0) return -1;
+    if (!s->in_batch) {
+        s->in_batch = 1;
+        s->failed = 0;
+        s->nbegun = 0;
+        s->len = 0;
+    }
+    if (s->failed == 0 &&
+        (s->len == 0 || s->size + (int64_t)s->len >= s->limit) &&
+        (write_out(s) != 0 || choose(s, now) != 0))
+        s->failed = errno;
+    if (s->failed) {
+        errno = s->failed;
+        return -1;
     }
 
     deflateReset(&s->z);
@@ -299,55 +350,46 @@ int segments_put(struct segments *s, int64_t now, const void *data, size_t len,
     return 0;
 }
 
-static int write_at(int fd, const unsigned char *p, size_t len, int64_t at) {
-    while (len) {
-        ssize_t n = pwrite(fd, p, len, at);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) {
-            if (n == 0) errno = ENOSPC;
-            return -1;
-        }
-        p += n;
-        at += n;
-        len -= (size_t)n;
+/* If it cannot be cut off now, it is when the segment is opened again. */
+static void cut(struct segments *s, int64_t segment, int64_t end) {
+    char name[SEGMENT_NAME];
+
+    segments_end(s, segment, end);
+    if (s->current == segment) {
+        s->size = end;
+        if (ftruncate(s->fd, end) != 0) leave(s);
+        return;
     }
-    return 0;
+    segment_name(name, segment);
+    int fd = openat(s->dir, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) return;
+    if (ftruncate(fd, end) != 0) errno = 0;
+    close(fd);
+}
+
+void segments_undo(struct segments *s) {
+    s->in_batch = 0;
+    s->len = 0;
+    while (s->nbegun) {
+        struct end *e = &s->begun[--s->nbegun];
+        cut(s, e->segment, e->end);
+    }
 }
 
 int segments_flush(struct segments *s) {
-    size_t len = s->len;
+    if (!s->in_batch) return 0;
+    if (s->failed == 0 && write_out(s) != 0) s->failed = errno;
+    s->in_batch = 0;
 
-    s->len = 0;
-    if (len == 0) return 0;
-
-    int bad =
-        write_at(s->fd, s->batch, len, s->size) != 0 || fdatasync(s->fd) != 0;
-    if (bad) {
-        int why = errno;
-        if (ftruncate(s->fd, s->size) != 0) leave(s);
-        errno = why;
-    } else {
-        s->before = s->size;
-        s->size += (int64_t)len;
-        segments_end(s, s->current, s->size);
-    }
     if (s->allocated > KEEP_BYTES) {
         free(s->batch);
         s->batch = NULL;
         s->allocated = 0;
     }
-    return bad ? -1 : 0;
-}
-
-void segments_undo(struct segments *s) {
-    s->len = 0;
-    if (s->before < 0 || s->fd < 0) return;
-    s->size = s->before;
-    s->before = -1;
-    segments_end(s, s->current, s->size);
-
-    /* if it cannot be cut off now, it is when the file is opened again */
-    if (ftruncate(s->fd, s->size) != 0) leave(s);
+    if (s->failed == 0) return 0;
+    segments_undo(s);
+    errno = s->failed;
+    return -1;
 }
 
 /* ---- reading ---- */
@@ -402,28 +444,45 @@ static DIR *list(int dir, const char *name) {
     return d;
 }
 
-int segments_sweep(struct segments *s, int64_t before, int n) {
-    int64_t limit = before / HOUR * SEGMENT_PER_HOUR, segment;
-    int removed = 0;
+/* Segments before a limit, at most n of them, are given to fn. */
+static int each(const struct segments *s, int64_t limit, int n,
+                void (*fn)(void *arg, int64_t segment), void *arg) {
     DIR *days = list(s->dir, ".");
+    int found = 0;
 
     if (days == NULL) return 0;
-    for (struct dirent *e; removed < n && (e = readdir(days));) {
-        int64_t day;
-        if (strlen(e->d_name) != 10 || parse_time(e->d_name, &day) != 0 ||
-            day >= before)
-            continue;
-
-        DIR *d = list(s->dir, e->d_name);
+    for (struct dirent *e; found < n && (e = readdir(days));) {
+        DIR *d = strlen(e->d_name) == 10 ? list(s->dir, e->d_name) : NULL;
         if (d == NULL) continue;
-        for (struct dirent *f; removed < n && (f = readdir(d));) {
-            segment = segment_number(e->d_name, f->d_name);
+        for (struct dirent *f; found < n && (f = readdir(d));) {
+            int64_t segment = segment_number(e->d_name, f->d_name);
             if (segment < 0 || segment >= limit) continue;
-            segments_drop(s, segment);
-            removed++;
+            fn(arg, segment);
+            found++;
         }
         closedir(d);
     }
     closedir(days);
-    return removed;
+    return found;
+}
+
+static void drop(void *arg, int64_t segment) {
+    segments_drop(arg, segment);
+}
+
+static void older(void *arg, int64_t segment) {
+    int64_t *oldest = arg;
+
+    if (*oldest == 0 || segment < *oldest) *oldest = segment;
+}
+
+int64_t segments_oldest(const struct segments *s) {
+    int64_t oldest = 0;
+
+    each(s, INT64_MAX, INT_MAX, older, &oldest);
+    return oldest;
+}
+
+int segments_sweep(struct segments *s, int64_t before, int n) {
+    return each(s, before / HOUR * SEGMENT_PER_HOUR, n, drop, s);
 }

@@ -9,9 +9,10 @@
  * it is.
  *
  * Batches.  The writer puts a batch's bodies, which are only compressed, then
- * flushes: they are appended in one write, and are on the disk when
- * segments_flush() returns, the folders' entries as well.  Then the ledger is
- * committed; if it is not, segments_undo() cuts off what was flushed last.
+ * flushes: they are appended in one write to a segment, and are on the disk
+ * when segments_flush() returns, the folders' entries as well.  Then the ledger
+ * is committed; if it is not, segments_undo() cuts off what the batch has
+ * written.
  *
  *     segments_put(s, now, data, len, &ref);  ...
  *     segments_flush(s);
@@ -33,6 +34,8 @@
 #ifndef STATSD_SEGMENTS_H
 #define STATSD_SEGMENTS_H
 
+#include "body_ref.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,17 +43,13 @@
 
 struct segments;
 
-/* A segment's number is hours since 1970 times SEGMENT_PER_HOUR, plus its place
- * in the hour: greater is later. */
-#define SEGMENT_PER_HOUR 1000
-
-struct body_ref {
-    int64_t segment, offset, len; /* len: of the gzip member */
-};
-
 /* NULL with the reason in err. */
 struct segments *segments_open(const char *dir, char *err, size_t errlen);
 void segments_close(struct segments *s);
+
+/* Smaller segments than SEGMENT_BYTES, so that what is dropped at once is a
+ * small part of all that may be kept. */
+void segments_limit(struct segments *s, int64_t all);
 
 /* The last body that the ledger knows of a segment ends there. */
 void segments_end(struct segments *s, int64_t segment, int64_t end);
@@ -65,6 +64,9 @@ void *segments_read(const struct segments *s, const struct body_ref *ref);
 
 /* Removes a segment, and its day's folder with the last one. */
 void segments_drop(struct segments *s, int64_t segment);
+
+/* The oldest one there is, whoever knows it; 0: none. */
+int64_t segments_oldest(const struct segments *s);
 
 /* Removes segments of hours that were over before a time of day, known to the
  * ledger or not; at most n, returns how many. */

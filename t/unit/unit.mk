@@ -1,5 +1,6 @@
 # The unit tests of the pure C parts: every t/unit/test_*.c is a program of its
-# own, linked with all of ngx_ollama_module/core.
+# own, linked with all of ngx_ollama_module/core, and test_segments with the
+# parts of the daemon that it is about.
 #
 #     make -f t/unit/unit.mk unit        build them
 #     make -f t/unit/unit.mk check-unit  and run them
@@ -39,5 +40,9 @@ $(BUILD)/unit/core.a: $(CORE_OBJ)
 	@rm -f $@
 	ar -rcs $@ $(CORE_OBJ)
 
+$(BUILD)/unit/test_segments: UNIT_MORE = stats-daemon/bodies/segments.c \
+                                         stats-daemon/util.c -lz
+$(BUILD)/unit/test_segments: stats-daemon/bodies/segments.c
+
 $(UNIT): $(BUILD)/unit/%: t/unit/%.c $(UNIT_HDR) $(BUILD)/unit/core.a
-	$(UNIT_CC) -o $@ $< $(BUILD)/unit/core.a $(UNIT_LIBS)
+	$(UNIT_CC) -o $@ $< $(BUILD)/unit/core.a $(UNIT_MORE) $(UNIT_LIBS)
