@@ -74,6 +74,12 @@ $(BUILD)/frames: $(STATSD_OBJ)/tool_frames.o $(STATSD_CORE)
 $(BUILD)/sql: $(STATSD_OBJ)/tool_sql.o
 	$(STATSD_Q)$(CC) $(CFLAGS) $(STATSD_SAN) $(LDFLAGS) $^ -o $@ -lsqlite3
 
+# notes what the daemon asks of the disk, in tests that cut the power
+$(BUILD)/powercut.so: $(STATSD_ROOT)/t/tools/powercut.c
+	@mkdir -p $(@D)
+	$(STATSD_Q)$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -O2 \
+	    -g -shared -fPIC $< -o $@
+
 # fills a ledger, sends frames as fast as they are taken, prints query plans
 $(BUILD)/ingest_bench: $(STATSD_OBJ)/bench_ingest_bench.o $(STATSD_PARTS) \
                        $(STATSD_CORE)

@@ -4,6 +4,7 @@
 #include "util.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -507,9 +508,21 @@ static enum store_result open_writer(struct store *s, char *err, size_t len) {
     return r;
 }
 
+/* The file's name lasts as well as what is in it. */
+static enum store_result sync_folder(struct store *s, char *err, size_t len) {
+    int fd = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int bad = fd < 0 || fsync(fd) != 0;
+
+    if (bad) snprintf(err, len, "%s: %s", s->dir, strerror(errno));
+    if (fd >= 0) close(fd);
+    return bad ? STORE_IO : STORE_OK;
+}
+
 static enum store_result open_both(struct store *s, char *err, size_t len) {
     err[0] = '\0';
     enum store_result r = open_writer(s, err, len);
+    if (r == STORE_OK && (r = sync_folder(s, err, len)) != STORE_OK)
+        close_writer(s);
     if (r != STORE_OK) return r;
 
     pthread_mutex_lock(&s->read_lock);

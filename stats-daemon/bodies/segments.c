@@ -80,12 +80,22 @@ int64_t segment_number(const char *day, const char *name) {
 
 /* ---- folders and files ---- */
 
+static int sync_dir(int at, const char *path) {
+    int fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int bad = fd < 0 || fsync(fd) != 0, why = errno;
+
+    if (fd >= 0) close(fd);
+    errno = why;
+    return bad ? -1 : 0;
+}
+
+/* Also when it has been removed; its own name has to last, too. */
 static int open_dir(struct segments *s) {
     if (s->dir >= 0) close(s->dir);
     s->dir = -1;
-    if (mkdir(s->path, 0750) == 0 || errno == EEXIST)
-        s->dir = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return s->dir < 0 ? -1 : 0;
+    if (mkdir(s->path, 0750) != 0 && errno != EEXIST) return -1;
+    s->dir = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return s->dir < 0 ? -1 : sync_dir(s->dir, "..");
 }
 
 struct segments *segments_open(const char *dir, char *err, size_t errlen) {
@@ -241,11 +251,7 @@ static int enter(struct segments *s, int64_t segment) {
 
     /* the names of file and folder last as well as the bytes do */
     if (st.st_size == 0) {
-        int folder = openat(s->dir, day, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (folder < 0) goto failed;
-        int bad = fsync(folder) != 0 || fsync(s->dir) != 0;
-        close(folder);
-        if (bad) goto failed;
+        if (sync_dir(s->dir, day) != 0 || fsync(s->dir) != 0) goto failed;
     }
 
     s->current = segment;
