@@ -756,6 +756,15 @@ static void health_store(struct json *j, const struct writer_status *w) {
     json_end(j, '}');
 }
 
+/* What the clock says that is not believed yet. */
+static void health_clock(struct json *j, const struct writer_status *w) {
+    json_member(j, "clock");
+    json_begin(j, '{');
+    field_number(j, "jump_seconds", w->clock_jump / 1000);
+    field_number(j, "for_seconds", w->clock_jump ? w->clock_ms / 1000 : 0);
+    json_end(j, '}');
+}
+
 static void health_proxies(struct json *j, const struct state *s, int64_t now) {
     json_member(j, "proxies");
     json_begin(j, '[');
@@ -851,6 +860,12 @@ static void find_problems(struct problems *p, const struct api *api,
                 "request bodies cannot be kept since %s: %s; requests are "
                 "recorded without them",
                 iso_time(since, w->body_since, 0), w->body_error);
+    if (w->clock_jump && !w->clock_asleep)
+        problem(p,
+                "the clock is %lld s %s what was expected; ages are told "
+                "without it until it has been so for an hour",
+                (long long)llabs(w->clock_jump) / 1000,
+                w->clock_jump > 0 ? "ahead of" : "behind");
     if (is_slow(w))
         problem(p, "the disk is slow: a batch takes %lld s already",
                 (long long)w->busy_ms / 1000);
@@ -890,9 +905,10 @@ void api_health(struct json *j, struct api *api) {
     field_number(j, "pid", getpid());
     json_member(j, "time");
     json_time(j, now, 0);
-    field_number(j, "uptime_seconds", (now - api->state->started) / 1000);
+    field_number(j, "uptime_seconds", (mono_ms() - api->state->begun) / 1000);
     health_cloud(j, &w, now);
     health_store(j, &w);
+    health_clock(j, &w);
     health_proxies(j, api->state, now);
     health_ingest(j, api->state);
 

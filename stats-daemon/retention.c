@@ -76,10 +76,11 @@ static void on_gone(void *arg, const struct store_gone *g) {
         body_file_remove(f->dir, g->instance, g->id, g->time);
 }
 
-enum store_result retention_step(const struct retention *k, struct store *s,
+enum store_result retention_step(const struct retention *k, int64_t now,
+                                 struct store *s,
                                  struct segments *b, const char *dir,
                                  int64_t segment, int *left) {
-    int64_t now = now_ms(), end = mono_ms() + RETENTION_BUDGET_MS;
+    int64_t end = mono_ms() + RETENTION_BUDGET_MS;
     struct store_limits l = {
         .rows_before = now - k->row_age,
         .hours_before = now - k->hour_age,

@@ -40,9 +40,11 @@ extern const struct retention retention_default;
 int retention_read(struct retention *k, const char *file, char *err,
                    size_t errlen);
 
-/* One turn; *left says that more is due at once.  Bodies up to a segment, if
- * that is not 0, go whatever their age.  STORE_OK or the error. */
-enum store_result retention_step(const struct retention *k, struct store *s,
+/* One turn; *left says that more is due at once.  Ages are told from now.
+ * Bodies up to a segment, if that is not 0, go whatever their age.  STORE_OK or
+ * the error. */
+enum store_result retention_step(const struct retention *k, int64_t now,
+                                 struct store *s,
                                  struct segments *b, const char *dir,
                                  int64_t segment, int *left);
 

@@ -8,6 +8,7 @@
 void state_init(struct state *s) {
     memset(s, 0, sizeof(*s));
     s->started = now_ms();
+    s->begun = mono_ms();
 }
 
 void state_free(struct state *s) {

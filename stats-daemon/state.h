@@ -54,7 +54,8 @@ struct state {
     struct state_proxy *proxies;
     struct state_key *keys; /* in order of appearance */
     int nkeys, nproxies;
-    int64_t started; /* of the daemon */
+    int64_t started; /* of the daemon, time of day */
+    int64_t begun;   /* the same, steady */
     int demo;
     /* ingest's own counts, over all connections */
     int connections, paused;

@@ -74,8 +74,10 @@ $(BUILD)/frames: $(STATSD_OBJ)/tool_frames.o $(STATSD_CORE)
 $(BUILD)/sql: $(STATSD_OBJ)/tool_sql.o
 	$(STATSD_Q)$(CC) $(CFLAGS) $(STATSD_SAN) $(LDFLAGS) $^ -o $@ -lsqlite3
 
-# notes what the daemon asks of the disk, in tests that cut the power
-$(BUILD)/powercut.so: $(STATSD_ROOT)/t/tools/powercut.c
+# what is loaded before the daemon in tests: powercut.so notes what it asks of
+# the disk, wrongclock.so gives it wrong clocks
+$(BUILD)/powercut.so $(BUILD)/wrongclock.so: $(BUILD)/%.so: \
+        $(STATSD_ROOT)/t/tools/%.c
 	@mkdir -p $(@D)
 	$(STATSD_Q)$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -O2 \
 	    -g -shared -fPIC $< -o $@

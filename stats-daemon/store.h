@@ -82,6 +82,12 @@ const char *store_word(enum store_result r); /* "full", "read-only", ... */
 
 /* ---- the writing side ---- */
 
+/* The time of day that counts (clock.h) and what the clock says, for what is
+ * written from now on.  It is kept; store_time() is what it was at the last
+ * commit of an earlier run, 0: there was none. */
+void store_set_time(struct store *s, int64_t now, int64_t wall);
+int64_t store_time(struct store *s);
+
 enum store_result store_begin(struct store *s);
 /* STORE_AGAIN for one that is there already, by its instance and id. */
 enum store_result store_request(struct store *s, uint64_t instance,

@@ -1,5 +1,6 @@
 #include "store_sqlite.h"
 
+#include "clock.h"
 #include "log.h"
 #include "util.h"
 
@@ -14,6 +15,8 @@
 #define APPLICATION_ID 0x6f6c6d61 /* "olma" */
 #define PROFILES_MAX   50000
 #define WAL_PAGES_MAX  8192
+#define TIME_EVERY_MS  10000 /* with a batch; without: */
+#define TIME_IDLE_MS   300000
 
 /* Migrations: script n brings a database from user_version n to n + 1. */
 static const char *const migrations[STORE_SCHEMA] = {
@@ -181,7 +184,10 @@ static const char *const migrations[STORE_SCHEMA] = {
      " id INTEGER PRIMARY KEY," /* as in segments.h */
      " bodies INTEGER NOT NULL,"
      " bytes INTEGER NOT NULL,"
-     " ending INTEGER NOT NULL);"), /* where the last of them ends */
+     " ending INTEGER NOT NULL);" /* where the last of them ends */
+     "CREATE TABLE clock("
+     " id INTEGER PRIMARY KEY,"
+     " time INTEGER NOT NULL);"), /* the time of day that counts */
 };
 
 #define ADD_COUNTS                                           \
@@ -249,10 +255,19 @@ static const char *const write_sql[WRITE_STATEMENTS] = {
     [ADD_SERIES] = "INSERT INTO series(client, key, model) VALUES(?1, ?2, ?3)",
     [FIND_COMBO] = "SELECT id FROM combo WHERE series = ?1 AND status = ?2",
     [ADD_COMBO] = "INSERT INTO combo(series, status, last) VALUES(?1, ?2, 0)",
+    /* the last of a piece, the last old one in it, and how many are of now */
+    [OLD_REQUESTS] =
+        "SELECT max(id), max(CASE WHEN time < ?1 THEN id END),"
+        " sum(time <= ?3), count(*) FROM (SELECT id, time FROM request"
+        " WHERE id > ?4 ORDER BY id LIMIT ?2)",
+    [OLD_EVENTS] =
+        "SELECT max(id), max(CASE WHEN time < ?1 THEN id END),"
+        " sum(time <= ?3), count(*) FROM (SELECT id, time FROM key_event"
+        " WHERE id > ?4 ORDER BY id LIMIT ?2)",
     /* from the lowest ids on, so that no index on time is needed */
     [TRIM_REQUESTS] =
         "DELETE FROM request WHERE id IN (SELECT id FROM request ORDER BY id"
-        " LIMIT ?2) AND time < ?1",
+        " LIMIT ?2) AND (time < ?1 OR (time > ?3 AND id < ?4))",
     [TRIM_MINUTES] =
         "DELETE FROM usage_minute WHERE (kind, minute, ref) IN (SELECT kind,"
         " minute, ref FROM usage_minute WHERE kind = ?3 AND minute < ?1"
@@ -262,7 +277,7 @@ static const char *const write_sql[WRITE_STATEMENTS] = {
         " FROM usage_hour WHERE hour < ?1 LIMIT ?2)",
     [TRIM_EVENTS] =
         "DELETE FROM key_event WHERE id IN (SELECT id FROM key_event ORDER BY"
-        " id LIMIT ?2) AND time < ?1",
+        " id LIMIT ?2) AND (time < ?1 OR (time > ?3 AND id < ?4))",
     [TRIM_PENALTIES] = "DELETE FROM penalty WHERE until < ?1",
     [TRIM_INSTANCES] = "DELETE FROM instance WHERE seen < ?1",
     [TRIM_BODY_FIND] =
@@ -279,6 +294,12 @@ static const char *const write_sql[WRITE_STATEMENTS] = {
     [TRIM_SEGMENT_LESS] =
         "UPDATE segment SET bodies = bodies - ?2 WHERE id = ?1",
     [TRIM_SEGMENT] = "DELETE FROM segment WHERE id = ?1",
+    [FIND_TIME] = "SELECT max(time) FROM (SELECT time FROM clock"
+                  " UNION ALL SELECT time FROM request WHERE NOT EXISTS"
+                  " (SELECT 1 FROM clock) AND id ="
+                  " (SELECT max(id) FROM request))",
+    [WRITE_TIME] = "INSERT INTO clock VALUES(1, ?1)"
+                   " ON CONFLICT(id) DO UPDATE SET time = excluded.time",
 };
 
 /* One (client, key, model, status and kind), with the ids it has in the tables.
@@ -391,6 +412,9 @@ static void forget(struct store *s) {
     map_clear(s->profiles);
     map_clear(s->cells);
     map_clear(s->instances);
+    s->time_written = 0;
+    memset(&s->requests, 0, sizeof(s->requests));
+    memset(&s->events, 0, sizeof(s->events));
 }
 
 static void close_writer(struct store *s) {
@@ -578,6 +602,7 @@ struct store *store_open(const char *dir, char *err, size_t errlen) {
 
     s->dir = xstrdup(dir);
     s->path = xasprintf("%s/" STORE_FILE, dir);
+    s->now = now_ms();
     s->profiles = map_new(sizeof(struct profile));
     s->cells = map_new(sizeof(struct store_counts));
     s->instances = map_new(sizeof(int64_t));
@@ -849,7 +874,7 @@ static enum store_result instance_id(struct store *s, uint64_t value,
     if (fresh) {
         sqlite3_bind_int64(s->write[FIND_INSTANCE], 1, (int64_t)value);
         sqlite3_bind_int64(s->write[ADD_INSTANCE], 1, (int64_t)value);
-        sqlite3_bind_int64(s->write[ADD_INSTANCE], 2, now_ms());
+        sqlite3_bind_int64(s->write[ADD_INSTANCE], 2, s->now);
         r = find_or_add(s, FIND_INSTANCE, ADD_INSTANCE, v, &added);
     }
     *id = *v;
@@ -901,10 +926,43 @@ static int is_estimate(int certainty) {
            certainty == OLLAMA_RECORD_PARTIAL;
 }
 
+void store_set_time(struct store *s, int64_t now, int64_t wall) {
+    s->now = now;
+    s->behind = now - wall > CLOCK_JUMP ? now - wall : 0;
+}
+
+int64_t store_time(struct store *s) {
+    sqlite3_stmt *st = s->write[FIND_TIME];
+    int64_t time = sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_int64(st, 0)
+                                                  : 0;
+
+    sqlite3_reset(st);
+    return time;
+}
+
+/* Not by each commit: that would be one more page. */
+static enum store_result write_time(struct store *s, int64_t every) {
+    if (llabs(s->now - s->time_written) < every) return STORE_OK;
+    sqlite3_bind_int64(s->write[WRITE_TIME], 1, s->now);
+    enum store_result r = run(s, s->write[WRITE_TIME]);
+    if (r == STORE_OK) s->time_written = s->now;
+    return r;
+}
+
+/* The proxy's clock is ours, or nearly so. */
+static int64_t time_of(const struct store *s, uint64_t told) {
+    int64_t time = (int64_t)told, now = now_ms();
+
+    if (time < 0) return now + s->behind;
+    /* what is behind would be deleted at once */
+    if (s->behind && llabs(time - now) < CLOCK_JUMP) return time + s->behind;
+    return time > now + s->behind + 60000 ? now + s->behind : time;
+}
+
 enum store_result store_request(struct store *s, uint64_t instance,
                                 const ollama_record_request_t *q) {
     struct profile *p;
-    int64_t inst, now = now_ms(), time = (int64_t)q->time;
+    int64_t inst, time = time_of(s, q->time);
     char attempts[OLLAMA_RECORD_ATTEMPTS * 40];
     sqlite3_stmt *st = s->write[WRITE_REQUEST];
     enum store_result r;
@@ -913,9 +971,6 @@ enum store_result store_request(struct store *s, uint64_t instance,
     r = profile_of(s, &p, q);
     if (r == STORE_OK) r = instance_id(s, instance, &inst);
     if (r != STORE_OK) return r;
-
-    /* a clock that runs ahead must not keep rows from ever growing old */
-    if (time < 0 || time > now + 60000) time = now;
 
     struct store_counts n = {
         .requests = 1,
@@ -1076,7 +1131,7 @@ enum store_result store_seq(struct store *s, uint64_t instance, uint64_t seq) {
 
     sqlite3_bind_int64(st, 1, (int64_t)instance);
     sqlite3_bind_int64(st, 2, (int64_t)seq);
-    sqlite3_bind_int64(st, 3, now_ms());
+    sqlite3_bind_int64(st, 3, s->now);
     return run(s, st);
 }
 
@@ -1183,6 +1238,7 @@ enum store_result store_commit(struct store *s) {
 
     if (r == STORE_OK) r = write_combos(s);
     if (r == STORE_OK) r = write_segments(s);
+    if (r == STORE_OK) r = write_time(s, TIME_EVERY_MS);
     if (r == STORE_OK && s->batch_total.requests) {
         bind_counts(s->write[WRITE_TOTAL], 1, &s->batch_total);
         r = run(s, s->write[WRITE_TOTAL]);
@@ -1228,17 +1284,47 @@ enum store_result store_instances(struct store *s, store_instance_cb *cb,
     return r;
 }
 
-/* Runs one DELETE with (bound, n) and perhaps a third parameter. */
+/* Runs one DELETE with (bound, n), the rest of whose parameters are bound. */
 static enum store_result trim(struct store *s, int which, int64_t before, int n,
-                              int third, int *left) {
+                              int *left) {
     sqlite3_stmt *st = s->write[which];
 
     sqlite3_bind_int64(st, 1, before);
     if (sqlite3_bind_parameter_count(st) > 1) sqlite3_bind_int(st, 2, n);
-    if (sqlite3_bind_parameter_count(st) > 2) sqlite3_bind_int(st, 3, third);
     enum store_result r = run(s, st);
     if (r == STORE_OK && sqlite3_changes(s->db) >= n) *left = 1;
     return r;
+}
+
+/* Rows with the lowest ids, which came first.  Those that say they are of a time
+ * to come were written while a clock was wrong: they go with those behind
+ * them, and are looked past until then. */
+static enum store_result trim_rows(struct store *s, struct store_head *h,
+                                   int find, int which, int64_t before, int n,
+                                   int *left) {
+    int64_t future = s->now + CLOCK_JUMP;
+    sqlite3_stmt *st = s->write[find];
+
+    sqlite3_bind_int64(st, 1, before);
+    sqlite3_bind_int(st, 2, n);
+    sqlite3_bind_int64(st, 3, future);
+    sqlite3_bind_int64(st, 4, h->future);
+    int code = sqlite3_step(st);
+    if (code == SQLITE_ROW) {
+        if (sqlite3_column_type(st, 1) != SQLITE_NULL)
+            h->old = sqlite3_column_int64(st, 1);
+        if (sqlite3_column_int64(st, 2) == 0 &&
+            sqlite3_column_int64(st, 3) == n) {
+            h->future = sqlite3_column_int64(st, 0);
+            *left = 1;
+        }
+    }
+    sqlite3_reset(st);
+    if (code != SQLITE_ROW) return failed(s, code);
+
+    sqlite3_bind_int64(s->write[which], 4, h->old);
+    sqlite3_bind_int64(s->write[which], 3, future);
+    return trim(s, which, before, n, left);
 }
 
 /* What one turn takes away. */
@@ -1344,20 +1430,27 @@ enum store_result store_trim(struct store *s, const struct store_limits *l,
     t.gone = xcalloc((size_t)n + 1, sizeof(*t.gone));
     *left = 0;
     enum store_result r = store_begin(s);
-    if (r == STORE_OK) r = trim(s, TRIM_REQUESTS, l->rows_before, n, 0, left);
-    for (int kind = STORE_ALL; r == STORE_OK && kind <= STORE_CLIENT; kind++)
-        r = trim(s, TRIM_MINUTES, l->rows_before / 60000, n, kind, left);
     if (r == STORE_OK)
-        r = trim(s, TRIM_HOURS, l->hours_before / 3600000, n, 0, left);
-    if (r == STORE_OK) r = trim(s, TRIM_EVENTS, l->rows_before, n, 0, left);
+        r = trim_rows(s, &s->requests, OLD_REQUESTS, TRIM_REQUESTS,
+                      l->rows_before, n, left);
+    for (int kind = STORE_ALL; r == STORE_OK && kind <= STORE_CLIENT; kind++) {
+        sqlite3_bind_int(s->write[TRIM_MINUTES], 3, kind);
+        r = trim(s, TRIM_MINUTES, l->rows_before / 60000, n, left);
+    }
+    if (r == STORE_OK)
+        r = trim(s, TRIM_HOURS, l->hours_before / 3600000, n, left);
+    if (r == STORE_OK)
+        r = trim_rows(s, &s->events, OLD_EVENTS, TRIM_EVENTS, l->rows_before,
+                      n, left);
     if (r == STORE_OK) r = trim_files(s, l, n, left, &t);
     if (r == STORE_OK) r = trim_segment(s, l, n, left, &t);
     if (r == STORE_OK) {
         int ignored;
-        r = trim(s, TRIM_PENALTIES, now_ms(), 1, 0, &ignored);
+        r = trim(s, TRIM_PENALTIES, s->now, 1, &ignored);
         if (r == STORE_OK)
-            r = trim(s, TRIM_INSTANCES, l->rows_before, 1, 0, &ignored);
+            r = trim(s, TRIM_INSTANCES, l->rows_before, 1, &ignored);
     }
+    if (r == STORE_OK) r = write_time(s, TIME_IDLE_MS);
     if (r == STORE_OK) r = exec(s, "COMMIT");
     if (r == STORE_OK) {
         s->body_bytes -= t.bytes;

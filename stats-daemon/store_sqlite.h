@@ -65,6 +65,8 @@ enum write_statement {
     ADD_SERIES,
     FIND_COMBO,
     ADD_COMBO,
+    OLD_REQUESTS,
+    OLD_EVENTS,
     TRIM_REQUESTS,
     TRIM_MINUTES,
     TRIM_HOURS,
@@ -77,7 +79,16 @@ enum write_statement {
     TRIM_SEGMENT_ROWS,
     TRIM_SEGMENT_LESS,
     TRIM_SEGMENT,
+    FIND_TIME,
+    WRITE_TIME,
     WRITE_STATEMENTS
+};
+
+/* Where retention has come to in a table whose rows were added in the order of
+ * their ids. */
+struct store_head {
+    int64_t future; /* up to this one they are of a time to come */
+    int64_t old;    /* this one is old, so those before it are */
 };
 
 struct store {
@@ -96,6 +107,10 @@ struct store {
     struct map *segments; /* of this batch: number -> bodies, bytes, end */
     struct store_counts batch_total;
     int64_t key_round, last_round;
+    int64_t now;    /* the time of day that counts */
+    int64_t behind; /* how far the clock is behind it, 0 when it is ahead */
+    int64_t time_written;
+    struct store_head requests, events;
     int wal_pages;
     char error[256];
 

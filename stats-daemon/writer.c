@@ -1,5 +1,6 @@
 #include "writer.h"
 
+#include "clock.h"
 #include "log.h"
 #include "metrics.h"
 #include "util.h"
@@ -60,6 +61,8 @@ struct writer {
 
     /* the thread's own */
     struct queue work;
+    struct clock clock;
+    int64_t now; /* the time of day that counts */
     int64_t next_retention, next_look;
     struct pending *pending; /* bodies of the batch */
     size_t pending_size;
@@ -159,6 +162,31 @@ void writer_status(struct writer *w, struct writer_status *status) {
 
 /* ---- the thread ---- */
 
+/* Looks what time it is: before each batch and each turn of retention. */
+static void look_at_clock(struct writer *w) {
+    int64_t wall = now_ms(), steady = mono_ms(), before = w->clock.jump;
+
+    w->now = clock_now(&w->clock, wall, steady);
+    store_set_time(w->store, w->now, wall);
+
+    int64_t jump = w->clock.jump;
+    if (jump == 0 && before == 0) return;
+
+    pthread_mutex_lock(&w->lock);
+    w->status.clock_jump = jump;
+    w->status.clock_ms = steady - w->clock.since;
+    w->status.clock_asleep = w->clock.asleep;
+    pthread_mutex_unlock(&w->lock);
+
+    if (jump && jump != before)
+        log_msg(w->clock.asleep ? LOG_NOTICE : LOG_WARN,
+                "the clock is %lld s %s what was expected: nothing is deleted "
+                "for it until that has lasted an hour",
+                (long long)llabs(jump) / 1000, jump > 0 ? "ahead of" : "behind");
+    else if (jump == 0)
+        log_msg(LOG_NOTICE, "the clock is believed again");
+}
+
 /* What an attempt says of the cloud: an answer of any kind, a good one, or
  * none at all. */
 static void note_cloud(struct writer_status *s,
@@ -191,6 +219,7 @@ static void put_body(struct writer *w, const struct entry *e,
                      const ollama_record_body_t *b, struct tally *t) {
     int64_t now = now_ms();
 
+    if (w->now - now > CLOCK_JUMP) now = w->now; /* or it is old at once */
     if (t->pending == w->pending_size) {
         w->pending_size = w->pending_size ? w->pending_size * 2 : 256;
         w->pending =
@@ -339,6 +368,7 @@ static enum store_result write_batch(struct writer *w, size_t *at, int max,
     cloud = w->status;
     pthread_mutex_unlock(&w->lock);
 
+    look_at_clock(w);
     enum store_result r = store_begin(w->store);
     while (r == STORE_OK && pos < w->work.len && t.frames < max) {
         struct entry e;
@@ -459,8 +489,10 @@ static void tidy(struct writer *w) {
     int64_t now = mono_ms();
 
     if (now >= w->next_retention) {
-        enum store_result r = retention_step(w->keep, w->store, w->bodies,
-                                             w->dir, w->short_of, &left);
+        look_at_clock(w);
+        enum store_result r =
+            retention_step(w->keep, w->now, w->store, w->bodies, w->dir,
+                           w->short_of, &left);
         if (r != STORE_OK) {
             char error[256];
             snprintf(error, sizeof(error), "%s", store_error(w->store));
@@ -557,6 +589,7 @@ static void shrink(struct queue *q) {
 static void *thread_main(void *arg) {
     struct writer *w = arg;
 
+    clock_start(&w->clock, now_ms(), mono_ms(), store_time(w->store));
     pthread_mutex_lock(&w->lock);
     for (;;) {
         while (!w->stop && w->fill.len == 0) {

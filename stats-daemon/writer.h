@@ -20,7 +20,8 @@
  * refuses a batch for want of space, costs the oldest segment of bodies; then
  * the next.
  *
- * Between batches the thread does retention (retention.h).
+ * Between batches the thread does retention (retention.h), by a time of day
+ * that does not jump (clock.h).
  */
 
 #ifndef STATSD_WRITER_H
@@ -77,6 +78,9 @@ struct writer_status {
     int64_t bodies_lost;
     char body_error[256];         /* of the last one that was lost */
     int64_t body_since;           /* since when they are, 0: they are not */
+    int64_t clock_jump;           /* how far it is ahead, not yet believed */
+    int64_t clock_ms;             /* .. for how long */
+    int clock_asleep;             /* .. since the start: no wonder */
     int64_t disk_free, disk_size; /* bytes, of the data folder */
     struct store_sizes sizes;
     /* what real traffic says of the cloud: times of day, 0: never */

@@ -322,6 +322,7 @@ sub older {
             . ' ALTER TABLE request DROP COLUMN completion_certainty;'
             . ' ALTER TABLE body DROP COLUMN segment;'
             . ' ALTER TABLE body DROP COLUMN place; DROP TABLE segment;'
+            . ' DROP TABLE clock;'
             . ' PRAGMA user_version = 1');
 
     $s->launch;
@@ -344,7 +345,7 @@ sub older {
     is(scalar @{ $row->{attempts} }, 16, '.. than are told');
 
     $s->stop;
-    is(sql($s, 'PRAGMA user_version'), 4, '.. and it is up to date');
+    is(sql($s, 'PRAGMA user_version'), 5, '.. and it is up to date');
     clean($s);
 }
 

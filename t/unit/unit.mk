@@ -43,6 +43,8 @@ $(BUILD)/unit/core.a: $(CORE_OBJ)
 $(BUILD)/unit/test_segments: UNIT_MORE = stats-daemon/bodies/segments.c \
                                          stats-daemon/util.c -lz
 $(BUILD)/unit/test_segments: stats-daemon/bodies/segments.c
+$(BUILD)/unit/test_clock: UNIT_MORE = stats-daemon/clock.c
+$(BUILD)/unit/test_clock: stats-daemon/clock.c stats-daemon/clock.h
 
 $(UNIT): $(BUILD)/unit/%: t/unit/%.c $(UNIT_HDR) $(BUILD)/unit/core.a
 	$(UNIT_CC) -o $@ $< $(BUILD)/unit/core.a $(UNIT_MORE) $(UNIT_LIBS)
