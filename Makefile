@@ -124,7 +124,8 @@ test: build $(NGINX)
 	@$(if $(NEED_CLIENTS),mk/packages $(PACKAGES_CLIENTS) \
 	    || echo "The tests that need these are skipped")
 	$(SUBMAKE) $(CLOUD) $(LOAD) $(BUILD)/frames $(BUILD)/ingest_bench \
-	    $(UNIT) $(BUILD)/pool_test.so
+	    $(BUILD)/powercut.so $(BUILD)/wrongclock.so $(UNIT) \
+	    $(BUILD)/pool_test.so
 	@mk/test $(TESTS)
 
 bench: build $(NGINX)

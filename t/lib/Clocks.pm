@@ -27,8 +27,8 @@ sub new {
 sub env {
     my ($self) = @_;
 
-    return { LD_PRELOAD => Statsd::tool('wrongclock.so'),
-             WRONGCLOCK => $self->{file}->filename };
+    return Statsd::preload('wrongclock.so',
+                           WRONGCLOCK => $self->{file}->filename);
 }
 
 

@@ -35,9 +35,8 @@ sub new {
 sub env {
     my ($self) = @_;
 
-    return { LD_PRELOAD => Statsd::tool('powercut.so'),
-             POWERCUT_DIR => $self->{dir},
-             POWERCUT_JOURNAL => $self->{journal} };
+    return Statsd::preload('powercut.so', POWERCUT_DIR => $self->{dir},
+                           POWERCUT_JOURNAL => $self->{journal});
 }
 
 

@@ -57,6 +57,18 @@ sub tool {
 }
 
 
+# the environment of a daemon that loads one of t/tools first; the libraries of a
+# sanitizer, if there are any, come behind it
+
+sub preload {
+    my ($name, %env) = @_;
+
+    return { %env, LD_PRELOAD => tool($name),
+             ASAN_OPTIONS => join(':', 'verify_asan_link_order=0',
+                                  $ENV{ASAN_OPTIONS} // ()) };
+}
+
+
 # dir       data folder; a fresh one if not given
 # config    lines of --config
 # page      folder of --page

@@ -24,8 +24,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
+#include <sched.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,11 +38,29 @@
 #define FDS  4096
 
 
-static pthread_mutex_t  lock = PTHREAD_MUTEX_INITIALIZER;
-static int              journal = -1;
-static char             root[PATH_MAX];
-static size_t           root_len;
-static unsigned char    known[FDS];     /* 1: a file, 2: a folder */
+static atomic_flag    lock = ATOMIC_FLAG_INIT;
+static int            journal = -1;
+static char           root[PATH_MAX];
+static size_t         root_len;
+static unsigned char  known[FDS];     /* 1: a file, 2: a folder */
+
+
+/* a sanitizer calls before there are mutexes */
+
+static void
+take(void)
+{
+    while (atomic_flag_test_and_set(&lock)) {
+        sched_yield();
+    }
+}
+
+
+static void
+give(void)
+{
+    atomic_flag_clear(&lock);
+}
 
 
 __attribute__((constructor)) static void
@@ -129,7 +148,7 @@ open_at(int at, const char *path, int flags, mode_t mode)
 
     const char  *name = below(at, path, buf);
 
-    pthread_mutex_lock(&lock);
+    take();
 
     was = name && (flags & O_CREAT)
           && fstatat(at, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
@@ -155,7 +174,7 @@ open_at(int at, const char *path, int flags, mode_t mode)
         }
     }
 
-    pthread_mutex_unlock(&lock);
+    give();
     return fd;
 }
 
@@ -202,7 +221,7 @@ close(int fd)
 {
     int  rc;
 
-    pthread_mutex_lock(&lock);
+    take();
 
     if (fd >= 0 && fd < FDS) {
         if (known[fd] == 1) {
@@ -213,7 +232,7 @@ close(int fd)
 
     rc = (int) syscall(SYS_close, fd);
 
-    pthread_mutex_unlock(&lock);
+    give();
     return rc;
 }
 
@@ -229,7 +248,7 @@ write_at(int fd, const void *data, size_t len, off_t offset, int has_offset)
                           : syscall(SYS_write, fd, data, len);
     }
 
-    pthread_mutex_lock(&lock);
+    take();
 
     if (!has_offset) {
         struct stat  st;
@@ -251,7 +270,7 @@ write_at(int fd, const void *data, size_t len, off_t offset, int has_offset)
         }
     }
 
-    pthread_mutex_unlock(&lock);
+    give();
     return n;
 }
 
@@ -282,14 +301,14 @@ ftruncate(int fd, off_t len)
 {
     int  rc;
 
-    pthread_mutex_lock(&lock);
+    take();
 
     rc = (int) syscall(SYS_ftruncate, fd, len);
     if (rc == 0 && fd < FDS && known[fd] == 1) {
         note("truncate %d %lld\n", fd, (long long) len);
     }
 
-    pthread_mutex_unlock(&lock);
+    give();
     return rc;
 }
 
@@ -333,9 +352,9 @@ fsync(int fd)
 {
     int  rc;
 
-    pthread_mutex_lock(&lock);
+    take();
     rc = synced(fd, (int) syscall(SYS_fsync, fd));
-    pthread_mutex_unlock(&lock);
+    give();
     return rc;
 }
 
@@ -345,9 +364,9 @@ fdatasync(int fd)
 {
     int  rc;
 
-    pthread_mutex_lock(&lock);
+    take();
     rc = synced(fd, (int) syscall(SYS_fdatasync, fd));
-    pthread_mutex_unlock(&lock);
+    give();
     return rc;
 }
 
@@ -360,12 +379,12 @@ unlinkat(int at, const char *path, int flags)
 
     const char  *name = below(at, path, buf);
 
-    pthread_mutex_lock(&lock);
+    take();
     rc = (int) syscall(SYS_unlinkat, at, path, flags);
     if (rc == 0 && name) {
         note("%s %s\n", flags & AT_REMOVEDIR ? "rmdir" : "unlink", name);
     }
-    pthread_mutex_unlock(&lock);
+    give();
     return rc;
 }
 
@@ -392,12 +411,12 @@ mkdirat(int at, const char *path, mode_t mode)
 
     const char  *name = below(at, path, buf);
 
-    pthread_mutex_lock(&lock);
+    take();
     rc = (int) syscall(SYS_mkdirat, at, path, mode);
     if (rc == 0 && name) {
         note("mkdir %s\n", name);
     }
-    pthread_mutex_unlock(&lock);
+    give();
     return rc;
 }
 
@@ -418,11 +437,11 @@ rename(const char *from, const char *to)
     const char  *old = below(AT_FDCWD, from, a);
     const char  *new = below(AT_FDCWD, to, b);
 
-    pthread_mutex_lock(&lock);
+    take();
     rc = (int) syscall(SYS_rename, from, to);
     if (rc == 0 && old && new) {
         note("rename %s %s\n", old, new);
     }
-    pthread_mutex_unlock(&lock);
+    give();
     return rc;
 }
