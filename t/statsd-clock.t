@@ -62,7 +62,7 @@ sub jumped { $s->health->{clock}{jump_seconds} != 0 }
 sub turns {
     my $before = time();
 
-    poll { time() > $before + 4 } 'four seconds', 10;
+    poll { time() > $before + 2.2 } 'two seconds', 10;
 }
 
 
