@@ -77,6 +77,13 @@ int log_open(const char *dir, int64_t max, int keep) {
     return bad ? -1 : 0;
 }
 
+void log_limits(int64_t max, int keep) {
+    pthread_mutex_lock(&lg.lock);
+    lg.max = max;
+    lg.keep = keep;
+    pthread_mutex_unlock(&lg.lock);
+}
+
 void log_reopen(void) {
     pthread_mutex_lock(&lg.lock);
     if (lg.dir) open_file();

@@ -39,6 +39,7 @@ int log_level_parse(const char *name); /* -1: no such level */
 
 /* Begins to write DIR/proxy.log; before that lines go to stderr only. */
 int log_open(const char *dir, int64_t max, int keep);
+void log_limits(int64_t max, int keep);
 void log_reopen(void);
 void log_close(void);
 

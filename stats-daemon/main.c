@@ -237,13 +237,36 @@ static void on_stop(evutil_socket_t sig, short what, void *arg) {
     event_base_loopbreak(d.base);
 }
 
+/* --config, or the file that is looked for without it. */
+static int read_keep(struct retention *keep, char *err, size_t len) {
+    char *file = d.config ? xstrdup(d.config)
+                          : xasprintf("%s/statsd.conf", d.data);
+    int bad = 0;
+
+    *keep = retention_default;
+    if (d.config || access(file, F_OK) == 0)
+        bad = retention_read(keep, file, err, len);
+    free(file);
+    return bad;
+}
+
 static void on_hup(evutil_socket_t sig, short what, void *arg) {
     (void)sig;
     (void)what;
     (void)arg;
+    struct retention keep;
+    char err[512];
+
     log_reopen();
     page_load(d.page);
-    log_msg(LOG_NOTICE, "SIGHUP: log and pages are opened again");
+    if (read_keep(&keep, err, sizeof(err)) != 0) {
+        log_msg(LOG_ERROR, "SIGHUP: %s; what was read before holds", err);
+        return;
+    }
+    d.keep = keep;
+    log_limits(keep.log_size, (int)keep.log_keep);
+    writer_keep(d.writer, &keep);
+    log_msg(LOG_NOTICE, "SIGHUP: log, pages and configuration are read again");
 }
 
 static struct event *on_signal(int sig, event_callback_fn fn) {
@@ -257,16 +280,7 @@ static void start(void) {
     char err[512];
     int sockets[SOCKETS];
 
-    d.keep = retention_default;
-    if (d.config == NULL) {
-        char *file = xasprintf("%s/statsd.conf", d.data);
-        if (access(file, F_OK) == 0)
-            d.config = file;
-        else
-            free(file);
-    }
-    if (d.config && retention_read(&d.keep, d.config, err, sizeof(err)) != 0)
-        die("%s", err);
+    if (read_keep(&d.keep, err, sizeof(err)) != 0) die("%s", err);
 
     identity();
     folder(d.data);

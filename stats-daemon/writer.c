@@ -46,10 +46,11 @@ struct writer {
     pthread_cond_t wake;
     struct store *store;
     struct segments *bodies;
-    const struct retention *keep;
     char *dir;
 
     /* under the lock */
+    struct retention new_keep;
+    int keep_changed;
     struct queue fill;  /* what the loop puts in */
     int64_t fill_since; /* when its first frame came, monotonic */
     size_t work_left;   /* bytes of the batch at hand */
@@ -61,6 +62,7 @@ struct writer {
 
     /* the thread's own */
     struct queue work;
+    struct retention keep;
     struct clock clock;
     int64_t now; /* the time of day that counts */
     int64_t next_retention, next_look;
@@ -149,6 +151,13 @@ static void on_event(evutil_socket_t fd, short what, void *arg) {
         w->cb(w->arg, done.list[i].instance, done.list[i].seq);
     free(done.list);
     w->cb(w->arg, 0, 0);
+}
+
+void writer_keep(struct writer *w, const struct retention *keep) {
+    pthread_mutex_lock(&w->lock);
+    w->new_keep = *keep;
+    w->keep_changed = 1;
+    pthread_mutex_unlock(&w->lock);
 }
 
 void writer_status(struct writer *w, struct writer_status *status) {
@@ -484,14 +493,25 @@ static void look(struct writer *w) {
         make_room(w);
 }
 
+static void look_at_keep(struct writer *w) {
+    pthread_mutex_lock(&w->lock);
+    int changed = w->keep_changed;
+    w->keep_changed = 0;
+    if (changed) w->keep = w->new_keep;
+    pthread_mutex_unlock(&w->lock);
+
+    if (changed) segments_limit(w->bodies, w->keep.body_bytes);
+}
+
 static void tidy(struct writer *w) {
     int left;
     int64_t now = mono_ms();
 
     if (now >= w->next_retention) {
         look_at_clock(w);
+        look_at_keep(w);
         enum store_result r =
-            retention_step(w->keep, w->now, w->store, w->bodies, w->dir,
+            retention_step(&w->keep, w->now, w->store, w->bodies, w->dir,
                            w->short_of, &left);
         if (r != STORE_OK) {
             char error[256];
@@ -643,7 +663,7 @@ struct writer *writer_start(struct event_base *base, struct store *store,
 
     w->store = store;
     w->bodies = bodies;
-    w->keep = keep;
+    w->keep = *keep;
     w->dir = xstrdup(dir);
     w->cb = cb;
     w->arg = arg;

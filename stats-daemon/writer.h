@@ -54,6 +54,9 @@ struct writer *writer_start(struct event_base *base, struct store *store,
                             const struct retention *keep, const char *dir,
                             writer_commit_cb *cb, void *arg);
 
+/* Others from the next turn of retention on. */
+void writer_keep(struct writer *w, const struct retention *keep);
+
 /* Puts frames into the queue; between lock and unlock, from the loop. */
 void writer_lock(struct writer *w);
 void writer_push(struct writer *w, uint64_t instance, const ollama_frame_t *f);

@@ -203,6 +203,26 @@ $s->{process}->signal('HUP');
 eventually { -s $s->dir . '/proxy.log' } 'a new proxy.log';
 like(Process::slurp($s->dir . '/proxy.log'), qr/SIGHUP/, '.. after SIGHUP');
 
+# .. and the configuration, which may be wrong
+
+for my $try ([ "body_bytes 7m\nrow_age 1s\n", 7 * 1024 * 1024 ],
+             [ "body_bytes 8m\nrow_age soon\n", 7 * 1024 * 1024 ],
+             [ '', 1024 * 1024 * 1024 ])
+{
+    my ($text, $expected) = @$try;
+    my $file = $s->dir . '/statsd.conf';
+    my $before = () = $s->output =~ /SIGHUP/g;
+
+    $text ? Process::spill($file, $text) : unlink $file;
+    $s->{process}->signal('HUP');
+    poll { (() = $s->output =~ /SIGHUP/g) > $before };
+    is($s->health->{disk}{body_limit}, $expected,
+       'after SIGHUP with "' . ($text =~ s/\n/; /gr) . '"');
+}
+
+like($s->output, qr!/statsd\.conf:2: "row_age" needs one value like 7d!,
+     'what is wrong is said, with its line');
+
 $s->stop;
 unlike($s->output, qr/Sanitizer|runtime error/, 'no sanitizer spoke');
 
