@@ -16,6 +16,7 @@
 #include "live.h"
 #include "log.h"
 #include "metrics.h"
+#include "notify.h"
 #include "page.h"
 #include "retention.h"
 #include "sockets.h"
@@ -369,6 +370,8 @@ int main(int argc, char **argv) {
     start();
     log_msg(LOG_NOTICE, "ollama-statsd " STATSD_VERSION " is ready (data %s)",
             d.data);
+    notify("READY=1");
     event_base_dispatch(d.base);
+    notify("STOPPING=1");
     return stop();
 }

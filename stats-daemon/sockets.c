@@ -15,12 +15,22 @@
 static const char *const names[SOCKETS] = {"ingest", "http", "syslog"};
 static char *made[SOCKETS];
 
+/* Whether the first of the names is for one of ours; else it is a unit's. */
+static int is_named(const char *list) {
+    size_t n = list ? strcspn(list, ":") : 0;
+
+    for (int i = 0; i < SOCKETS; i++)
+        if (n == strlen(names[i]) && memcmp(list, names[i], n) == 0) return 1;
+    return 0;
+}
+
 int socket_passed(enum socket_use use) {
     const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
     const char *name = getenv("LISTEN_FDNAMES");
     int streams = 0;
 
     if (pid == NULL || count == NULL || atoi(pid) != getpid()) return -1;
+    if (!is_named(name)) name = NULL;
     for (int fd = 3; fd < 3 + atoi(count) && fd < 64; fd++) {
         int type = 0, match;
         socklen_t len = sizeof(type);

@@ -14,7 +14,8 @@
 enum socket_use { SOCKET_INGEST, SOCKET_HTTP, SOCKET_SYSLOG, SOCKETS };
 
 /* The descriptor that systemd has passed for a use, by its name ("ingest",
- * "http", "syslog") or, without names, by its type and order; -1: none. */
+ * "http", "syslog") or, where the names are others (one unit has one for all of
+ * its sockets), by its type and order; -1: none. */
 int socket_passed(enum socket_use use);
 
 /* Makes, binds and, for streams, listens; -1 with the reason in err. */

@@ -6,8 +6,10 @@ use strict;
 use Fcntl qw/ :mode /;
 use File::Temp qw/ tempdir /;
 use FindBin;
+use IO::Socket::UNIX;
 use lib "$FindBin::Bin/lib";
 
+use POSIX ();
 use Poll;
 use Statsd;
 use Test::More;
@@ -152,49 +154,14 @@ is($s->health->{totals}{requests}, 20000, '.. and nothing twice');
 $s->crash;
 ok($s->up, 'a dead daemon\'s sockets are taken over');
 
-# sockets that are passed, as systemd does
+# sockets that are passed, as systemd does: each with a name, or all of them
+# with their unit's, in its order
 
-my $run = tempdir('statsd-XXXXXX', TMPDIR => 1, CLEANUP => 1);
-my $data = tempdir('statsd-XXXXXX', TMPDIR => 1, CLEANUP => 1);
-my $child = fork() // die;
+my $unit = Process::slurp("$Process::root/conf/ollama-statsd.socket");
 
-if ($child == 0) {
-    require IO::Socket::UNIX;
-    POSIX::close($_) for 3 .. 20;
-    $^F = 20;
-
-    my @passed = map {
-        IO::Socket::UNIX->new(Local => "$run/$_->[0].sock",
-                              Type => $_->[1] eq 'stream'
-                                  ? IO::Socket::UNIX::SOCK_STREAM()
-                                  : IO::Socket::UNIX::SOCK_DGRAM(),
-                              $_->[1] eq 'stream' ? (Listen => 10) : ())
-    } [ http => 'stream' ], [ statsd => 'stream' ], [ log => 'dgram' ];
-
-    die unless fileno($passed[0]) == 3;
-    open STDERR, '>', '/dev/null';
-    @ENV{qw/ LISTEN_PID LISTEN_FDS LISTEN_FDNAMES /}
-        = ($$, 3, 'http:ingest:syslog');
-    exec $daemon, '--data', $data;
-}
-
-my $passed = bless { dir => $data, process => undef }, 'Statsd';
-{
-    no warnings 'redefine';
-    my $path = \&Statsd::path;
-    local *Statsd::path = sub { "$run/$_[1].sock" };
-
-    eventually { $passed->up } 'answers on a passed socket', 10;
-    my $pf = $passed->frames;
-    $pf->request(seq => 1, prompt => 5);
-    ok($pf->acked(1), 'records come over a passed socket');
-    is($passed->health->{totals}{prompt_tokens}, 5, '.. and are counted');
-    ok(!-e "$data/run/http.sock", 'none of its own is made');
-}
-kill 'TERM', $child;
-waitpid $child, 0;
-is($?, 0, 'a clean end');
-ok(-S "$run/http.sock", '.. and a passed socket stays');
+passed('http:ingest:syslog', qw/ http statsd log /);
+passed(join(':', ('ollama-statsd.socket') x 3),
+       $unit =~ m!^Listen\w+=/run/ollama-statsd/(\w+)\.sock$!mg);
 
 # SIGHUP
 
@@ -227,3 +194,54 @@ $s->stop;
 unlike($s->output, qr/Sanitizer|runtime error/, 'no sanitizer spoke');
 
 done_testing();
+
+
+sub passed {
+    my ($names, @sockets) = @_;
+    my $run = tempdir('statsd-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+    my $data = tempdir('statsd-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+    my $systemd = IO::Socket::UNIX->new(Local => "$run/notify.sock",
+                                        Type => SOCK_DGRAM) or die;
+    my $child = fork() // die;
+
+    if ($child == 0) {
+        POSIX::close($_) for 3 .. 20;
+        $^F = 20;
+
+        my @passed = map {
+            IO::Socket::UNIX->new(Local => "$run/$_.sock",
+                                  $_ eq 'log' ? (Type => SOCK_DGRAM)
+                                  : (Type => SOCK_STREAM, Listen => 10))
+        } @sockets;
+
+        die unless fileno($passed[0]) == 3;
+        open STDERR, '>', '/dev/null';
+        @ENV{qw/ LISTEN_PID LISTEN_FDS LISTEN_FDNAMES NOTIFY_SOCKET /}
+            = ($$, 3, $names, "$run/notify.sock");
+        exec $daemon, '--data', $data;
+    }
+
+    my $passed = bless { dir => $data, process => undef }, 'Statsd';
+    {
+        no warnings 'redefine';
+        local *Statsd::path = sub { "$run/$_[1].sock" };
+
+        eventually { $passed->up } "answers on a passed socket ($names)", 10;
+        $systemd->recv(my $state, 100);
+        is($state, 'READY=1', '.. and says when it is ready');
+
+        my $frames = $passed->frames;
+
+        $frames->request(seq => 1, prompt => 5);
+        ok($frames->acked(1), 'records come over a passed socket');
+        is($passed->health->{totals}{prompt_tokens}, 5, '.. and are counted');
+        ok(!-e "$data/run/http.sock", 'none of its own is made');
+    }
+
+    kill 'TERM', $child;
+    waitpid $child, 0;
+    is($?, 0, 'a clean end');
+    $systemd->recv(my $state, 100);
+    is($state, 'STOPPING=1', '.. that it has told');
+    ok(-S "$run/http.sock", '.. and a passed socket stays');
+}
