@@ -100,7 +100,7 @@ CLOUD  = $(BUILD)/cloud-sim
 LOAD   = $(BUILD)/load
 
 .DEFAULT_GOAL = build
-.PHONY: help build run demo test bench install clean nginx FORCE
+.PHONY: help build run demo test test-threads bench install clean nginx FORCE
 
 
 build:
@@ -128,6 +128,19 @@ test: build $(NGINX)
 	    $(BUILD)/pool_test.so
 	@mk/test $(TESTS)
 
+# The daemon alone, with ThreadSanitizer, in build-tsan.
+
+TSAN = $(abspath build-tsan)
+
+test-threads:
+	@mk/packages $(PACKAGES_BUILD) $(PACKAGES_TEST)
+	$(MAKE) --no-print-directory -j$(JOBS) -f stats-daemon/statsd.mk \
+	    SANITIZE=thread BUILD=$(TSAN) CFLAGS='-O1 -g' statsd \
+	    $(addprefix $(TSAN)/,frames sql ingest_bench powercut.so \
+	        wrongclock.so)
+	BUILD=$(TSAN) TSAN_OPTIONS="suppressions=$(CURDIR)/mk/races" \
+	    prove --timer -I t/lib $(or $(TESTS),`grep -L 'use Proxy' t/statsd-*.t`)
+
 bench: build $(NGINX)
 	@mk/packages $(PACKAGES_TEST) $(PACKAGES_BENCH)
 	$(SUBMAKE) $(CLOUD) $(LOAD) $(BUILD)/ingest_bench
@@ -138,7 +151,7 @@ install: build
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' mk/install
 
 clean:
-	rm -rf build build-asan
+	rm -rf build build-asan build-tsan
 
 help:
 	@sed 's/^    //' mk/help

@@ -252,6 +252,9 @@ typedef struct {
 typedef struct {
     void                           (*finalize_request)(ngx_http_request_t *r,
                                                        ngx_int_t rc);
+    ngx_int_t                      (*input_filter_init)(void *data);
+    ngx_int_t                      (*input_filter)(void *data, ssize_t bytes);
+    ngx_event_pipe_input_filter_pt   pipe_filter;
     ngx_buf_t                       *buf;           /* what is added */
     ngx_str_t                        id;            /* of /v1/responses */
 

@@ -13,6 +13,12 @@
 #define NGX_HTTP_OLLAMA_TAIL_PREFIX  (sizeof("\"id\":\"") - 1)
 
 
+static ngx_int_t ngx_http_ollama_tail_filter_init(void *data);
+static ngx_int_t ngx_http_ollama_tail_read(void *data, ssize_t bytes);
+static ngx_int_t ngx_http_ollama_tail_pipe(ngx_event_pipe_t *p,
+    ngx_buf_t *buf);
+static ngx_int_t ngx_http_ollama_tail_unread(ngx_http_request_t *r,
+    ngx_int_t rc);
 static void ngx_http_ollama_tail_finalize(ngx_http_request_t *r,
     ngx_int_t rc);
 static ollama_stream_e ngx_http_ollama_tail_stream(ngx_http_ollama_ctx_t *ctx);
@@ -45,6 +51,13 @@ ngx_http_ollama_tail_start(ngx_http_ollama_ctx_t *ctx)
     if (u->finalize_request != ngx_http_ollama_tail_finalize) {
         tail->finalize_request = u->finalize_request;
         u->finalize_request = ngx_http_ollama_tail_finalize;
+    }
+
+    if (u->headers_in.chunked
+        && u->input_filter_init != ngx_http_ollama_tail_filter_init)
+    {
+        tail->input_filter_init = u->input_filter_init;
+        u->input_filter_init = ngx_http_ollama_tail_filter_init;
     }
 
     tail->look = (ollama_usage_family(ctx->endpoint.data, ctx->endpoint.len)
@@ -102,6 +115,102 @@ ngx_http_ollama_tail_look(ngx_http_ollama_ctx_t *ctx, u_char *p, size_t n)
         ngx_memcpy(tail->id.data, id, len);
         tail->id.len = len;
     }
+}
+
+
+/*
+ * When chunks cannot be parsed nginx closes the client's connection at once.
+ * Behind a whole answer, whose last chunk the client has got, that would hit
+ * the next request on the connection: so what is wrong with the cloud's is the
+ * end of the answer there.
+ */
+
+static ngx_int_t
+ngx_http_ollama_tail_filter_init(void *data)
+{
+    ngx_int_t                rc;
+    ngx_http_request_t      *r;
+    ngx_http_upstream_t     *u;
+    ngx_http_ollama_tail_t  *tail;
+
+    r = data;
+    u = r->upstream;
+    tail = &ngx_http_ollama_get_ctx(r)->tail;
+
+    u->input_filter_init = tail->input_filter_init;
+
+    rc = u->input_filter_init(data);
+
+    tail->input_filter = u->input_filter;
+    u->input_filter = ngx_http_ollama_tail_read;
+
+    if (u->pipe) {
+        tail->pipe_filter = u->pipe->input_filter;
+        u->pipe->input_filter = ngx_http_ollama_tail_pipe;
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_ollama_tail_read(void *data, ssize_t bytes)
+{
+    ngx_http_request_t  *r;
+
+    r = data;
+
+    return ngx_http_ollama_tail_unread(r,
+                  ngx_http_ollama_get_ctx(r)->tail.input_filter(data, bytes));
+}
+
+
+static ngx_int_t
+ngx_http_ollama_tail_pipe(ngx_event_pipe_t *p, ngx_buf_t *buf)
+{
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    r = p->input_ctx;
+
+    rc = ngx_http_ollama_get_ctx(r)->tail.pipe_filter(p, buf);
+
+    if (rc != NGX_ERROR || ngx_http_ollama_tail_unread(r, rc) != NGX_OK) {
+        return rc;
+    }
+
+    p->upstream_done = 1;
+
+    return buf->shadow ? NGX_OK : ngx_event_pipe_add_free_buf(p, buf);
+}
+
+
+static ngx_int_t
+ngx_http_ollama_tail_unread(ngx_http_request_t *r, ngx_int_t rc)
+{
+    ngx_http_upstream_t    *u;
+    ngx_http_ollama_ctx_t  *ctx;
+
+    if (rc != NGX_ERROR) {
+        return rc;
+    }
+
+    ctx = ngx_http_ollama_get_ctx(r);
+
+    if (ngx_http_ollama_tail_stream(ctx) != OLLAMA_STREAM_WHOLE
+        || !ngx_http_ollama_usage(ctx)->terminal)
+    {
+        return rc;
+    }
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "ollama stream is whole, whatever comes behind it");
+
+    u = r->upstream;
+    u->length = 0;
+    u->keepalive = 0;
+
+    return NGX_OK;
 }
 
 

@@ -4,6 +4,7 @@
 #     include stats-daemon/statsd.mk            in the root Makefile
 #
 # BUILD, CC, CFLAGS, LDFLAGS, SANITIZE are taken from whoever includes this.
+# SANITIZE=thread makes ThreadSanitizer look, for tests of the daemon alone.
 
 BUILD  ?= build
 CC     ?= cc
@@ -14,7 +15,8 @@ STATSD_ROOT := $(STATSD_DIR)/..
 STATSD_PAGE ?= $(or $(PREFIX),/usr)/share/ollama-proxy/dashboard
 
 STATSD_COMMA := ,
-STATSD_SAN   := $(if $(SANITIZE),-fsanitize=address$(STATSD_COMMA)undefined \
+STATSD_SAN   := $(if $(SANITIZE),$(if $(filter thread,$(SANITIZE)), \
+    -fsanitize=thread,-fsanitize=address$(STATSD_COMMA)undefined) \
     -fno-sanitize-recover=all -fno-omit-frame-pointer)
 
 STATSD_CFLAGS = -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror $(CFLAGS) \

@@ -7,6 +7,7 @@ use warnings;
 use strict;
 
 use FindBin;
+use IO::Socket::INET;
 use lib "$FindBin::Bin/lib";
 
 use Cut;
@@ -250,6 +251,53 @@ for (['silent', proxy_read_timeout => '1s'], ['chunk', proxy_buffering => 'on'],
                           1, $length / 2, $length - 2, $length)), '',
            "$path, $way, " . join ' ', %params);
     }
+}
+
+# behind a whole one the client's connection serves the next request, however
+# the cloud's has ended
+
+for my $buffering ('off', 'on') {
+    my $t = Proxy->new(%how, params => { proxy_buffering => $buffering })->run;
+
+    for my $path (sort keys %Cut::streams) {
+        my @served = grep { next_served($t, $path, "$_-"
+                                        . length $Cut::streams{$path}) }
+                          @Cut::ways;
+
+        is("@served", "@Cut::ways", "$path, buffering $buffering: the next "
+           . 'request on the connection');
+    }
+}
+
+
+sub next_served {
+    my ($t, $path, $model) = @_;
+    my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+                                       PeerPort => $t->port, Timeout => 10)
+        or return 0;
+    my $got = '';
+
+    local $SIG{ALRM} = sub { die "waited in vain\n" };
+    local $SIG{PIPE} = 'IGNORE';
+
+    return eval {
+        alarm 20;
+        print $socket $t->http->message('POST', $path, keep => 1, json =>
+            { model => $model, stream => JSON::PP::true, max_tokens => 9,
+              messages => [ { role => 'user', content => 'hi' } ],
+              input => 'hi', prompt => 'hi' });
+
+        until ($got =~ /\r\n0\r\n\r\n$/) {
+            sysread $socket, $got, 65536, length $got or die "closed\n";
+        }
+
+        print $socket $t->http->message('GET', '/api/version');
+        $got = '';
+        sysread $socket, $got, 65536, length $got or die "closed\n";
+        alarm 0;
+
+        $got =~ m!^HTTP/1.1 200 !;
+    } || 0;
 }
 
 # HTTP/1.0 and 2, packed
