@@ -56,7 +56,7 @@ struct writer {
     size_t work_left;   /* bytes of the batch at hand */
     int64_t work_frames;
     int64_t busy_since; /* monotonic, 0: idle */
-    int stop;
+    int stop, ended;
     struct numbers done; /* committed, not yet told to the loop */
     struct writer_status status;
 
@@ -651,6 +651,11 @@ static void *thread_main(void *arg) {
     }
     pthread_mutex_unlock(&w->lock);
     store_checkpoint(w->store, 1);
+
+    pthread_mutex_lock(&w->lock);
+    w->ended = 1;
+    pthread_cond_broadcast(&w->wake);
+    pthread_mutex_unlock(&w->lock);
     return NULL;
 }
 
@@ -684,17 +689,17 @@ struct writer *writer_start(struct event_base *base, struct store *store,
 }
 
 int writer_stop(struct writer *w, int max_ms) {
-    struct timespec ts;
+    int64_t until = mono_ms() + max_ms;
 
     pthread_mutex_lock(&w->lock);
     w->stop = 1;
-    pthread_cond_signal(&w->wake);
+    pthread_cond_broadcast(&w->wake);
+    while (!w->ended && mono_ms() < until) nap(w, until - mono_ms());
+    int ended = w->ended;
     pthread_mutex_unlock(&w->lock);
 
-    clock_gettime(CLOCK_REALTIME, &ts);
-    ts.tv_sec += max_ms / 1000;
-    if (pthread_timedjoin_np(w->thread, NULL, &ts) != 0) return -1;
-
+    if (!ended) return -1;
+    pthread_join(w->thread, NULL);
     on_event(w->event_fd, 0, w);
     return 0;
 }
