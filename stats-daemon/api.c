@@ -6,6 +6,7 @@
 #include "fields.h"
 #include "map.h"
 #include "metrics.h"
+#include "problems_api.h"
 #include "running.h"
 #include "util.h"
 #include "version.h"
@@ -356,9 +357,9 @@ static int attempts(struct json *j, const struct state *state, const char *s,
 }
 
 static void field_certainty(struct json *j, const char *name, int certainty) {
-    field_text(j, name, certainty >= 0 && certainty < 4
-                            ? certainties[certainty]
-                            : "unknown");
+    field_text(j, name,
+               certainty >= 0 && certainty < 4 ? certainties[certainty]
+                                               : "unknown");
 }
 
 void api_query(struct json *j, const struct state *state,
@@ -850,6 +851,7 @@ static void find_problems(struct problems *p, const struct api *api,
     for (struct state_proxy *x = api->state->proxies; x; x = x->next)
         connected += x->connections;
 
+    p->n += problems_texts(&p->list);
     if (w->result != STORE_OK)
         problem(p,
                 "the ledger cannot be written since %s (%s): %s; records wait "
@@ -899,6 +901,7 @@ void api_health(struct json *j, struct api *api) {
     if (p.n) json_raw(j, p.list.data, p.list.len);
     json_end(j, ']');
     json_free(&p.list);
+    problems_health(j);
     field_text(j, "version", STATSD_VERSION);
     json_member(j, "demo");
     json_bool(j, api->state->demo);
@@ -962,4 +965,5 @@ void api_routes(struct http *h) {
     http_route(h, "/logs", logs);
     http_route(h, "/health", health);
     http_route(h, "/metrics", metrics);
+    problems_routes(h);
 }

@@ -21,6 +21,7 @@ struct http {
         const char *path;
         size_t len;
         http_handler *handler;
+        int post;
     } routes[ROUTES_MAX];
 };
 
@@ -144,12 +145,21 @@ int http_text(struct http_request *q, const char *name, size_t max,
     return -1;
 }
 
+/* As nginx does with its own POSTs; Origin is compared with Host there. */
+static int is_cross_site(struct http_request *q) {
+    const char *site = http_header(q, "Sec-Fetch-Site");
+
+    return site && strcmp(site, "same-origin") != 0 &&
+           strcmp(site, "none") != 0;
+}
+
 static void on_request(struct evhttp_request *ev, void *arg) {
     struct http *h = arg;
     struct http_request q = {.ev = ev, .ctx = h->ctx, .rest = ""};
     const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(ev);
     const char *query = uri ? evhttp_uri_get_query(uri) : NULL;
     http_handler *handler = NULL;
+    int post = 0;
 
     q.path = uri ? evhttp_uri_get_path(uri) : NULL;
     if (q.path == NULL) q.path = "";
@@ -165,12 +175,18 @@ static void on_request(struct evhttp_request *ev, void *arg) {
             handler = h->routes[i].handler;
             q.rest = q.path + len;
         }
+        if (handler) post = h->routes[i].post;
     }
 
     enum evhttp_cmd_type cmd = evhttp_request_get_command(ev);
     if (handler == NULL) {
         http_error(&q, 404, "there is no such page");
-    } else if (cmd != EVHTTP_REQ_GET && cmd != EVHTTP_REQ_HEAD) {
+    } else if (post && cmd != EVHTTP_REQ_POST) {
+        http_set(&q, "Allow", "POST");
+        http_error(&q, 405, "only POST is served here");
+    } else if (post && is_cross_site(&q)) {
+        http_error(&q, 403, "a page of another site may not do this");
+    } else if (!post && cmd != EVHTTP_REQ_GET && cmd != EVHTTP_REQ_HEAD) {
         http_set(&q, "Allow", "GET, HEAD");
         http_error(&q, 405, "only GET and HEAD are served here");
     } else if (query && evhttp_parse_query_str(query, &q.params) != 0) {
@@ -203,12 +219,22 @@ struct http *http_start(struct event_base *base, int fd, void *ctx) {
     return h;
 }
 
-void http_route(struct http *h, const char *path, http_handler *handler) {
+static void add_route(struct http *h, const char *path, http_handler *handler,
+                      int post) {
     if (h->n == ROUTES_MAX) abort();
     h->routes[h->n].path = path;
     h->routes[h->n].len = strlen(path);
     h->routes[h->n].handler = handler;
+    h->routes[h->n].post = post;
     h->n++;
+}
+
+void http_route(struct http *h, const char *path, http_handler *handler) {
+    add_route(h, path, handler, 0);
+}
+
+void http_route_post(struct http *h, const char *path, http_handler *handler) {
+    add_route(h, path, handler, 1);
 }
 
 void http_free(struct http *h) {

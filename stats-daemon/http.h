@@ -10,8 +10,9 @@
  * and return -1, after which the handler only has to return.  What a handler
  * does not ask for is ignored.
  *
- * Only GET and HEAD are served.  Who may ask is nginx's business, and the
- * socket's mode.
+ * GET and HEAD are served, and POST where a route is for that, then only that.
+ * Who may ask is nginx's business, and the socket's mode; that no page of
+ * another site posts with the browser's password is seen to here.
  */
 
 #ifndef STATSD_HTTP_H
@@ -41,6 +42,7 @@ struct http_request {
 struct http *http_start(struct event_base *base, int fd, void *ctx);
 void http_free(struct http *h);
 void http_route(struct http *h, const char *path, http_handler *handler);
+void http_route_post(struct http *h, const char *path, http_handler *handler);
 
 /* NULL if it is not given. */
 const char *http_param(struct http_request *q, const char *name);

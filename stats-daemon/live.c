@@ -1,6 +1,7 @@
 #include "live.h"
 
 #include "log.h"
+#include "problems.h"
 #include "running.h"
 #include "util.h"
 #include "version.h"
@@ -201,7 +202,7 @@ static void put_keys(struct evbuffer *out, int all) {
  * all the time and goes along. */
 static uint64_t figures(void) {
     struct writer_status w;
-    int64_t f[8] = {0};
+    int64_t f[9] = {0};
 
     writer_status(lv.api->writer, &w);
     for (struct state_proxy *p = lv.api->state->proxies; p; p = p->next) {
@@ -215,6 +216,7 @@ static uint64_t figures(void) {
     f[5] = w.result;
     f[6] = w.cloud_failure;
     f[7] = w.cloud_status;
+    f[8] = problems_version();
     return hash_bytes(f, sizeof(f));
 }
 

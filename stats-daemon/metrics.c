@@ -2,6 +2,7 @@
 
 #include "json.h"
 #include "map.h"
+#include "problems_api.h"
 #include "state.h"
 #include "util.h"
 #include "version.h"
@@ -549,6 +550,7 @@ char *metrics_page(struct state *state, struct writer *writer, size_t *len) {
 
     one(&j, "ollama_statsd_store_up", "gauge",
         "1 if the last batch could be written.", w.result == STORE_OK);
+    problems_metrics(&j);
     one(&j, "ollama_statsd_queued_frames", "gauge",
         "Frames received and not yet committed.", (double)w.queued_frames);
     one(&j, "ollama_statsd_batches_total", "counter", "Transactions committed.",
