@@ -18,10 +18,12 @@
 #include "metrics.h"
 #include "notify.h"
 #include "page.h"
+#include "problems.h"
 #include "retention.h"
 #include "sockets.h"
 #include "state.h"
 #include "store.h"
+#include "store_backup.h"
 #include "util.h"
 #include "version.h"
 #include "writer.h"
@@ -49,7 +51,7 @@
 
 static struct {
     char *data, *sockets, *socket, *http, *syslog;
-    char *page, *config, *user, *group;
+    char *page, *config, *user, *group, *backup;
     int demo;
     uid_t uid;
     gid_t gid;
@@ -81,6 +83,8 @@ static const char usage[] =
     "there)\n"
     "    --user NAME     become this user (needs root)\n"
     "    --group NAME    group of the sockets, whose mode is 0660\n"
+    "    --backup FILE   copy the ledger of --data, beside a daemon that runs, "
+    "and end\n"
     "    --demo          says in /health that the cloud is a simulated one\n"
     "    --foreground    as always\n"
     "    --version, --help\n";
@@ -102,13 +106,14 @@ static void die(const char *fmt, ...) {
 
 static void options(int argc, char **argv) {
     static const struct option list[] = {
-        {"data", 1, NULL, 'd'},       {"socket", 1, NULL, 's'},
-        {"sockets", 1, NULL, 'S'},    {"demo", 0, NULL, 'D'},
-        {"http", 1, NULL, 'h'},       {"syslog", 1, NULL, 'l'},
-        {"page", 1, NULL, 'p'},       {"config", 1, NULL, 'c'},
-        {"user", 1, NULL, 'u'},       {"group", 1, NULL, 'g'},
-        {"foreground", 0, NULL, 'f'}, {"version", 0, NULL, 'v'},
-        {"help", 0, NULL, 'H'},       {NULL, 0, NULL, 0}};
+        {"data", 1, NULL, 'd'},    {"socket", 1, NULL, 's'},
+        {"sockets", 1, NULL, 'S'}, {"demo", 0, NULL, 'D'},
+        {"http", 1, NULL, 'h'},    {"syslog", 1, NULL, 'l'},
+        {"page", 1, NULL, 'p'},    {"config", 1, NULL, 'c'},
+        {"user", 1, NULL, 'u'},    {"group", 1, NULL, 'g'},
+        {"backup", 1, NULL, 'b'},  {"foreground", 0, NULL, 'f'},
+        {"version", 0, NULL, 'v'}, {"help", 0, NULL, 'H'},
+        {NULL, 0, NULL, 0}};
     int c, at = 0;
 
     while ((c = getopt_long(argc, argv, "", list, &at)) != -1) {
@@ -124,6 +129,7 @@ static void options(int argc, char **argv) {
         case 'c': to = &d.config; break;
         case 'u': to = &d.user; break;
         case 'g': to = &d.group; break;
+        case 'b': to = &d.backup; break;
         case 'f': continue;
         case 'D': d.demo = 1; continue;
         case 'v': puts("ollama-statsd " STATSD_VERSION); exit(0);
@@ -277,6 +283,14 @@ static struct event *on_signal(int sig, event_callback_fn fn) {
     return ev;
 }
 
+static int backup(void) {
+    char err[1024];
+
+    if (store_backup(d.data, d.backup, err, sizeof(err)) == 0) return 0;
+    fprintf(stderr, "ollama-statsd: no backup: %s\n", err);
+    return 1;
+}
+
 static void start(void) {
     char err[512];
     int sockets[SOCKETS];
@@ -299,6 +313,7 @@ static void start(void) {
     if (log_open(d.data, d.keep.log_size, (int)d.keep.log_keep) != 0)
         die("the log cannot be written: %s/proxy.log: %s", d.data,
             strerror(errno));
+    problems_open(d.data);
     state_init(&d.state);
     d.state.demo = d.demo;
     if ((d.store = store_open(d.data, err, sizeof(err))) == NULL)
@@ -349,6 +364,7 @@ static int stop(void) {
     segments_close(d.bodies);
     store_close(d.store);
     page_free();
+    problems_close();
     metrics_free();
     state_free(&d.state);
     for (int i = 0; i < 3; i++) event_free(d.signals[i]);
@@ -357,9 +373,9 @@ static int stop(void) {
     sockets_remove();
     log_msg(LOG_NOTICE, "ended");
     log_close();
-    char **texts[] = {&d.data, &d.sockets, &d.socket, &d.http, &d.syslog,
-                      &d.page, &d.config,  &d.user,   &d.group};
-    for (int i = 0; i < 9; i++) free(*texts[i]);
+    char **texts[] = {&d.data, &d.sockets, &d.socket, &d.http,  &d.syslog,
+                      &d.page, &d.config,  &d.user,   &d.group, &d.backup};
+    for (int i = 0; i < 10; i++) free(*texts[i]);
     close(d.lock);
     return 0;
 }
@@ -367,6 +383,7 @@ static int stop(void) {
 int main(int argc, char **argv) {
     umask(0027);
     options(argc, argv);
+    if (d.backup) return backup();
     start();
     log_msg(LOG_NOTICE, "ollama-statsd " STATSD_VERSION " is ready (data %s)",
             d.data);

@@ -72,9 +72,11 @@ enum store_result {
 
 struct store;
 
-/* Opens or creates; a schema of an older version is brought up to date, a
- * newer one refused, a damaged file moved aside.  NULL with the reason in
- * err, worded for the person who started the daemon. */
+/* Opens or creates; a schema of an older version is brought up to date (and a
+ * copy kept, store_backup.h), a newer one and a file of somebody else refused.
+ * Of a damaged one, now or later, what can be read is saved into a new one
+ * (store_salvage.h), and problems.h says so.  NULL with the reason in err,
+ * worded for the person who started the daemon. */
 struct store *store_open(const char *dir, char *err, size_t errlen);
 void store_close(struct store *s);
 
@@ -144,6 +146,10 @@ enum store_result store_trim(struct store *s, const struct store_limits *l,
 /* Writes the WAL back into the file when it has grown enough (or, with force,
  * as far as it goes). */
 void store_checkpoint(struct store *s, int force);
+
+/* For an idle time: all of the WAL that can be written back without waiting, so
+ * that the file is the whole ledger.  0: somebody reads, try again later. */
+int store_settle(struct store *s);
 
 /* ---- the reading side ---- */
 

@@ -2,6 +2,11 @@
 
 #include "clock.h"
 #include "log.h"
+#include "problems.h"
+#include "store_aside.h"
+#include "store_backup.h"
+#include "store_file.h"
+#include "store_salvage.h"
 #include "util.h"
 
 #include <errno.h>
@@ -12,11 +17,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define APPLICATION_ID 0x6f6c6d61 /* "olma" */
-#define PROFILES_MAX   50000
-#define WAL_PAGES_MAX  8192
-#define TIME_EVERY_MS  10000 /* with a batch; without: */
-#define TIME_IDLE_MS   300000
+#define PROFILES_MAX  50000
+#define WAL_PAGES_MAX 8192
+#define CHECK_MS      1000 /* of a start, for looking at all of the file */
+#define CHECK_AGAIN   600000
+#define BUSY_MS       2000
+#define TIME_EVERY_MS 10000 /* with a batch; without: */
+#define TIME_IDLE_MS  300000
 
 /* Migrations: script n brings a database from user_version n to n + 1. */
 static const char *const migrations[STORE_SCHEMA] = {
@@ -444,6 +451,8 @@ static enum store_result migrate(struct store *s, char *err, size_t len) {
             s->path, (long long)version, STORE_SCHEMA);
         return STORE_ERROR;
     }
+    if (version > 0 && version < STORE_SCHEMA)
+        store_keep(s->db, s->path, (int)version);
     for (; version < STORE_SCHEMA; version++) {
         char end[64];
 
@@ -468,7 +477,7 @@ static enum store_result open_writer(struct store *s, char *err, size_t len) {
     code = sqlite3_open_v2(s->path, &s->db, flags, NULL);
     if (code == SQLITE_OK) {
         sqlite3_extended_result_codes(s->db, 1);
-        sqlite3_busy_timeout(s->db, 2000);
+        sqlite3_busy_timeout(s->db, BUSY_MS);
         code = sqlite3_exec(s->db,
                             "PRAGMA journal_mode = WAL;"
                             "PRAGMA synchronous = FULL;"
@@ -488,17 +497,17 @@ static enum store_result open_writer(struct store *s, char *err, size_t len) {
     sqlite3_wal_hook(s->db, on_wal, s);
     /* an application id of somebody else means: not our file */
     int64_t id = pragma_int(s->db, "PRAGMA application_id", &code);
-    if (code == SQLITE_OK && id != 0 && id != APPLICATION_ID) {
+    if (code == SQLITE_OK && id != 0 && id != STORE_APPLICATION_ID) {
         snprintf(err, len, "%s belongs to another program", s->path);
         close_writer(s);
         return STORE_ERROR;
     }
 
     enum store_result r = migrate(s, err, len);
-    if (r == STORE_OK && id != APPLICATION_ID) {
+    if (r == STORE_OK && id != STORE_APPLICATION_ID) {
         char sql[64];
         snprintf(sql, sizeof(sql), "PRAGMA application_id = %d",
-                 APPLICATION_ID);
+                 STORE_APPLICATION_ID);
         r = exec(s, sql);
     }
     for (int i = 0; r == STORE_OK && i < WRITE_STATEMENTS; i++) {
@@ -557,44 +566,131 @@ static enum store_result open_both(struct store *s, char *err, size_t len) {
     return r;
 }
 
-/* Renames the database, so that it can be looked at or mended by hand. */
-static enum store_result move_aside(struct store *s) {
-    char day[ISO_SIZE], *aside = NULL;
-    struct stat st;
+/* A ledger as new as this program, empty, for salvage_copy(). */
+static enum store_result make_new(const char *file, sqlite3 **db, char *err,
+                                  size_t len) {
+    struct store n = {.path = (char *)(uintptr_t)file};
+    char id[64];
 
-    pthread_mutex_lock(&s->read_lock);
-    store_close_reader(s);
-    close_writer(s);
+    unlink(file);
+    int fd = open(file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+    if (fd >= 0) close(fd);
+    int code = sqlite3_open_v2(
+        file, &n.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    enum store_result r = store_result_of(code);
 
-    iso_time(day, now_ms(), 0);
-    for (int n = 0; n < 1000; n++) {
-        free(aside);
-        aside = n ? xasprintf("%s.damaged-%s.%d", s->path, day, n)
-                  : xasprintf("%s.damaged-%s", s->path, day);
-        if (lstat(aside, &st) != 0) break;
+    /* nobody needs a half of it: what is not whole is begun again */
+    if (r == STORE_OK)
+        r = exec(&n, "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;"
+                     "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536");
+    else
+        failed(&n, code);
+    if (r == STORE_OK) r = migrate(&n, err, len);
+    snprintf(id, sizeof(id), "PRAGMA application_id = %d",
+             STORE_APPLICATION_ID);
+    if (r == STORE_OK) r = exec(&n, id);
+    if (r != STORE_OK) {
+        snprintf(err, len, "%s: %s", file, n.error);
+        sqlite3_close(n.db);
+        n.db = NULL;
     }
+    *db = n.db;
+    return r;
+}
 
-    int failed = rename(s->path, aside);
-    if (failed) {
-        snprintf(s->error, sizeof(s->error), "cannot rename %s: %s", s->path,
-                 strerror(errno));
+/* What can be read of a damaged ledger goes into a new one; the old one stays
+ * beside it, under another name, for mending by hand. */
+static enum store_result replace(struct store *s, const char *why) {
+    char err[512] = "", aside[4096];
+    char *place = aside_place(s->path);
+    struct salvage saved;
+    sqlite3 *db;
+
+    log_msg(LOG_CRIT,
+            "the ledger is damaged (%s): what can be read of it is saved into "
+            "a new one",
+            why);
+    enum store_result r = make_new(place, &db, err, sizeof(err));
+    if (r == STORE_OK) {
+        if (salvage_copy(s->path, db, &saved) != 0) {
+            r = store_result_of(sqlite3_errcode(db));
+            if (r == STORE_OK || r == STORE_DAMAGED) r = STORE_IO;
+            snprintf(err, sizeof(err), "%.128s: %.256s", place, saved.text);
+        }
+        sqlite3_close(db);
+    }
+    if (r == STORE_OK) {
+        pthread_mutex_lock(&s->read_lock);
+        store_close_reader(s);
+        close_writer(s);
+        if (aside_swap(s->path, aside, sizeof(aside)) != 0) {
+            snprintf(err, sizeof(err), "cannot rename %s: %s", s->path,
+                     strerror(errno));
+            r = STORE_IO;
+        }
+        pthread_mutex_unlock(&s->read_lock);
+    }
+    if (r == STORE_OK) {
+        s->damaged = 0;
+        log_msg(LOG_CRIT, "the ledger was damaged: moved to %s; %s", aside,
+                saved.text);
+        problem_raise(
+            PROBLEM_LEDGER,
+            "the ledger was damaged (%.200s); it is kept as %s, a new "
+            "one goes on; %s",
+            why, aside, saved.text);
     } else {
-        char *from = xasprintf("%s-wal", s->path);
-        char *to = xasprintf("%s-wal", aside);
-        rename(from, to);
-        free(from);
-        free(to);
-        from = xasprintf("%s-shm", s->path);
-        unlink(from);
-        free(from);
-        log_msg(LOG_CRIT,
-                "the database was damaged: moved to %s, a new one is begun",
-                aside);
+        unlink(place);
+        snprintf(s->error, sizeof(s->error), "%s", err);
     }
-    pthread_mutex_unlock(&s->read_lock);
-    free(aside);
-    s->damaged = 0;
-    return failed ? STORE_IO : STORE_OK;
+    free(place);
+    return r;
+}
+
+/* Is it really?  An error of the moment is none of the file, and is not found a
+ * second time; one that comes again soon is, even if a look at each page finds
+ * nothing. */
+static int is_damaged(struct store *s, char *why, size_t len) {
+    int64_t now = mono_ms();
+    int whole = salvage_check(s->path, 0, why, len);
+
+    if (whole == 0) return 1;
+    int again = s->checked && now - s->checked < CHECK_AGAIN;
+    s->checked = now;
+    if (again) {
+        snprintf(why, len, "%.200s", s->error[0] ? s->error : s->read_error);
+        return 1;
+    }
+    log_msg(LOG_ERROR,
+            "an error of the ledger is not found again (%s): it is opened "
+            "anew, and goes on",
+            whole < 0 ? why : "all of it can be read");
+    return 0;
+}
+
+/* Nothing is done to a file before it is known whose it is, and nothing else is
+ * made of a damaged one before what is in it is saved. */
+static enum store_result open_first(struct store *s, char *err, size_t len) {
+    char why[256] = "it is no database any more";
+
+    if (aside_resume(s->path))
+        log_msg(LOG_NOTICE, "the new ledger takes the damaged one's place");
+
+    enum store_file what = store_file_look(s->path, err, len);
+    if (what == STORE_FILE_FOREIGN) return STORE_ERROR;
+
+    int damaged = what == STORE_FILE_DAMAGED;
+    if (what == STORE_FILE_OURS)
+        damaged = salvage_check(s->path, CHECK_MS, why, sizeof(why)) == 0;
+
+    enum store_result r = damaged ? STORE_DAMAGED : open_both(s, err, len);
+    if (r != STORE_DAMAGED) return r;
+    if (!damaged) snprintf(why, sizeof(why), "%.255s", err);
+    r = replace(s, why);
+    if (r == STORE_OK) return open_both(s, err, len);
+    snprintf(err, len, "%s is damaged, and a new one cannot be made: %s",
+             s->path, s->error);
+    return r;
 }
 
 struct store *store_open(const char *dir, char *err, size_t errlen) {
@@ -609,14 +705,7 @@ struct store *store_open(const char *dir, char *err, size_t errlen) {
     s->segments = map_new(sizeof(struct segment_sum));
     pthread_mutex_init(&s->read_lock, NULL);
 
-    enum store_result r = open_both(s, err, errlen);
-    if (r == STORE_DAMAGED) {
-        log_msg(LOG_CRIT, "%s", err);
-        if (move_aside(s) == STORE_OK)
-            r = open_both(s, err, errlen);
-        else
-            snprintf(err, errlen, "%s", s->error);
-    }
+    enum store_result r = open_first(s, err, errlen);
     if (r != STORE_OK) {
         store_close(s);
         return NULL;
@@ -654,7 +743,21 @@ enum store_result store_repair(struct store *s, enum store_result reason) {
     enum store_result r;
 
     if (reason == STORE_DAMAGED || s->damaged) {
-        if (move_aside(s) != STORE_OK) return STORE_IO;
+        char why[256];
+        int64_t next = s->last_id + 1;
+
+        if (is_damaged(s, why, sizeof(why))) {
+            if ((r = replace(s, why)) != STORE_OK) return r;
+            if (open_both(s, err, sizeof(err)) != STORE_OK) {
+                snprintf(s->error, sizeof(s->error), "%s", err);
+                return STORE_IO;
+            }
+            /* numbers that were told are not given again */
+            if (s->next_id < next) s->next_id = next;
+            s->last_id = s->next_id - 1;
+            return STORE_OK;
+        }
+        s->damaged = 0;
         gone = 1;
     } else if (!gone && reason != STORE_IO && reason != STORE_READONLY) {
         return STORE_OK;
@@ -1267,6 +1370,23 @@ void store_checkpoint(struct store *s, int force) {
         s->wal_pages = 0;
     else if (store_result_of(code) == STORE_DAMAGED)
         s->damaged = 1;
+}
+
+int store_settle(struct store *s) {
+    struct stat st;
+    char *wal = xasprintf("%s-wal", s->path);
+    int left = s->db && stat(wal, &st) == 0 && st.st_size > 0;
+
+    free(wal);
+    if (!left) return 1;
+    /* whoever reads is not waited for: what they do not need is written */
+    sqlite3_busy_timeout(s->db, 0);
+    int code = sqlite3_wal_checkpoint_v2(
+        s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    sqlite3_busy_timeout(s->db, BUSY_MS);
+    if (code == SQLITE_OK) s->wal_pages = 0;
+    if (store_result_of(code) == STORE_DAMAGED) s->damaged = 1;
+    return code == SQLITE_OK;
 }
 
 enum store_result store_instances(struct store *s, store_instance_cb *cb,

@@ -112,6 +112,7 @@ struct store {
     int64_t time_written;
     struct store_head requests, events;
     int wal_pages;
+    int64_t checked; /* when damage was looked for and not found, monotonic */
     char error[256];
 
     /* the reading side */

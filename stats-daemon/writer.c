@@ -66,6 +66,7 @@ struct writer {
     struct clock clock;
     int64_t now; /* the time of day that counts */
     int64_t next_retention, next_look;
+    int64_t worked; /* when the last batch was written, monotonic, 0: settled */
     struct pending *pending; /* bodies of the batch */
     size_t pending_size;
     int64_t short_of; /* segments up to this one have to go, 0: none */
@@ -403,6 +404,7 @@ static enum store_result write_batch(struct writer *w, size_t *at, int max,
     }
 
     metrics_commit();
+    w->worked = mono_ms();
     *at = pos;
     pthread_mutex_lock(&w->lock);
     w->status.cloud_answer = cloud.cloud_answer;
@@ -527,6 +529,9 @@ static void tidy(struct writer *w) {
         w->next_retention = mono_ms() + (left ? 50 : RETENTION_EVERY_MS);
     }
     store_checkpoint(w->store, 0);
+    if (w->worked && mono_ms() - w->worked >= WRITER_IDLE_MS &&
+        store_settle(w->store))
+        w->worked = 0;
     look(w);
 }
 
@@ -670,6 +675,7 @@ struct writer *writer_start(struct event_base *base, struct store *store,
     w->bodies = bodies;
     w->keep = *keep;
     w->dir = xstrdup(dir);
+    w->worked = mono_ms();
     w->cb = cb;
     w->arg = arg;
     pthread_mutex_init(&w->lock, NULL);

@@ -21,7 +21,8 @@
  * the next.
  *
  * Between batches the thread does retention (retention.h), by a time of day
- * that does not jump (clock.h).
+ * that does not jump (clock.h), and when there was none for a minute it sees to
+ * it that the ledger is one file.
  */
 
 #ifndef STATSD_WRITER_H
@@ -40,6 +41,7 @@
 #define WRITER_QUEUE_MAX (8 * 1024 * 1024) /* bytes: ingest has to wait */
 #define WRITER_RETRY_MS  500 /* doubled at each failure, up to .. */
 #define WRITER_RETRY_MAX 4000
+#define WRITER_IDLE_MS   60000 /* then the file is made whole, store_settle() */
 #define WRITER_SLOW_MS   3000 /* a batch that takes longer is a problem */
 #define WRITER_DISK_MIN  (64LL * 1024 * 1024)
 
