@@ -5,11 +5,12 @@ import * as keys from "./keys.js";
 import { live } from "./live.js";
 import * as logs from "./logs.js";
 import * as now from "./now.js";
+import * as problems from "./problems.js";
 import * as queries from "./queries.js";
 import * as running from "./running.js";
 import * as sums from "./sums.js";
 import * as tokens from "./tokens.js";
 import * as usage from "./usage.js";
 
-for (const panel of [head, keys, tokens, usage, now, running, queries, sums, logs]) panel.start();
+for (const panel of [head, problems, keys, tokens, usage, now, running, queries, sums, logs]) panel.start();
 live.start();

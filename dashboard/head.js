@@ -6,6 +6,7 @@ import { at, clock, full, hm, num } from "./format.js";
 import { pool } from "./keys.js";
 import { live } from "./live.js";
 import { heard } from "./net.js";
+import { others } from "./problems.js";
 
 const TITLE = document.title;
 
@@ -113,8 +114,8 @@ function banner() {
     words.push(heard.daemon ? `No numbers since ${clock(heard.daemon)}: ${reason}.`
       : `No numbers yet: ${reason}.`,
     "What is shown is of then. This page goes on by itself when they are back.");
-  } else if (health?.problems?.length) {
-    words.push(`ollama-statsd: ${health.problems.join("; ")}.`);
+  } else if (others(health).length) {
+    words.push(`ollama-statsd: ${others(health).join("; ")}.`);
   }
   node.className = `banner ${none || live.away ? "bad" : "warn"}`;
   text(node, words.join(" "));

@@ -423,7 +423,7 @@ static void note_loss(struct run *r, const struct table *t) {
     char words[128];
 
     if (strcmp(t->name, "request") == 0 && t->gap > 0)
-        snprintf(words, sizeof(words), "about %lld rows of request",
+        snprintf(words, sizeof(words), "about %lld requests",
                  (long long)t->gap);
     else if (t->rows == 0)
         snprintf(words, sizeof(words), "%s", t->name);
@@ -582,7 +582,9 @@ int salvage_check(const char *path, int64_t ms, char *err, size_t len) {
         const char *said = (const char *)sqlite3_column_text(st, 0);
 
         whole = said && strcmp(said, "ok") == 0;
-        if (!whole) snprintf(err, len, "%s", said ? said : "?");
+        /* "*** in database main *** Page 41: .." */
+        const char *page = said ? strstr(said, "Page ") : NULL;
+        if (!whole) snprintf(err, len, "%s", page ? page : said ? said : "?");
         for (char *c = err; *c; c++)
             if (*c == '\n') *c = ' ';
     } else if ((code & 0xff) == SQLITE_CORRUPT ||

@@ -632,13 +632,14 @@ static enum store_result replace(struct store *s, const char *why) {
     }
     if (r == STORE_OK) {
         s->damaged = 0;
+        const char *name = strrchr(aside, '/');
         log_msg(LOG_CRIT, "the ledger was damaged: moved to %s; %s", aside,
                 saved.text);
         problem_raise(
             PROBLEM_LEDGER,
-            "the ledger was damaged (%.200s); it is kept as %s, a new "
+            "the ledger was damaged (%.200s) and is kept as %s; a new "
             "one goes on; %s",
-            why, aside, saved.text);
+            why, name ? name + 1 : aside, saved.text);
     } else {
         unlink(place);
         snprintf(s->error, sizeof(s->error), "%s", err);

@@ -222,7 +222,7 @@ sub one_page {
     if ($name eq 'request') {
         cmp_ok($there, '>', $rows * 0.99, '.. all requests around the damage');
         cmp_ok($there, '<', $rows, '.. without those of the page');
-        like(problem($s)->{text}, qr/about ${\ ($rows - $there) } rows of request/,
+        like(problem($s)->{text}, qr/about ${\ ($rows - $there) } requests/,
              '.. as it says');
     } else {
         is($there, $rows, '.. all requests');
