@@ -15,7 +15,7 @@
 
 /* Has this folder been a daemon's before? */
 static int was_ours(const char *path) {
-    static const char *const names[] = {"damaged-*", "schema-*"};
+    static const char *const names[] = {"head", "damaged-*", "schema-*"};
     const char *slash = strrchr(path, '/');
     char *dir = slash ? xasprintf("%.*s/requests", (int)(slash - path), path)
                       : xstrdup("requests");
@@ -23,7 +23,7 @@ static int was_ours(const char *path) {
     int found = stat(dir, &st) == 0 && S_ISDIR(st.st_mode);
 
     free(dir);
-    for (int i = 0; !found && i < 2; i++) {
+    for (int i = 0; !found && i < 3; i++) {
         char *pattern = xasprintf("%s.%s", path, names[i]);
         glob_t g;
 

@@ -6,6 +6,7 @@
 #include "store_aside.h"
 #include "store_backup.h"
 #include "store_file.h"
+#include "store_head.h"
 #include "store_salvage.h"
 #include "util.h"
 
@@ -560,6 +561,7 @@ static enum store_result open_both(struct store *s, char *err, size_t len) {
 
     pthread_mutex_lock(&s->read_lock);
     store_close_reader(s);
+    if (store_settle(s)) store_head_save(s->path);
     r = store_open_reader(s, err, len);
     pthread_mutex_unlock(&s->read_lock);
     if (r != STORE_OK) close_writer(s);
@@ -598,6 +600,24 @@ static enum store_result make_new(const char *file, sqlite3 **db, char *err,
     return r;
 }
 
+/* From the old one as it is, or, where no table can be found in it, from a copy
+ * that has the pages which tell. */
+static int save_into(sqlite3 *db, const char *path, struct salvage *saved) {
+    static const char *const left[] = {"", "-wal", "-shm"};
+    int bad = salvage_copy(path, db, saved);
+
+    if (bad || saved->rows) return bad;
+    char *copy = xasprintf("%s.patched", path);
+    if (store_head_patch(path, copy) == 0) bad = salvage_copy(copy, db, saved);
+    for (int i = 0; i < 3; i++) {
+        char *name = xasprintf("%s%s", copy, left[i]);
+        unlink(name);
+        free(name);
+    }
+    free(copy);
+    return bad;
+}
+
 /* What can be read of a damaged ledger goes into a new one; the old one stays
  * beside it, under another name, for mending by hand. */
 static enum store_result replace(struct store *s, const char *why) {
@@ -612,7 +632,7 @@ static enum store_result replace(struct store *s, const char *why) {
             why);
     enum store_result r = make_new(place, &db, err, sizeof(err));
     if (r == STORE_OK) {
-        if (salvage_copy(s->path, db, &saved) != 0) {
+        if (save_into(db, s->path, &saved) != 0) {
             r = store_result_of(sqlite3_errcode(db));
             if (r == STORE_OK || r == STORE_DAMAGED) r = STORE_IO;
             snprintf(err, sizeof(err), "%.128s: %.256s", place, saved.text);

@@ -18,7 +18,8 @@ my $page = 4096;
 
 nothing_wrong();
 one_page($_) for qw/ request usage_hour usage_minute client total instance
-                     series combo request_combo sqlite_autoindex_instance_1 /;
+                     series combo request_combo sqlite_autoindex_instance_1
+                     sqlite_schema /;
 holes();
 running_read();
 running_write();
@@ -96,8 +97,9 @@ sub leaves {
     $visit = sub {
         my ($number) = @_;
         my $data = $read->($number);
+        my $head = $number == 1 ? 100 : 0;
         my ($type, undef, $cells, undef, undef, $right)
-            = unpack 'C n n n C N', substr $data, $number == 1 ? 100 : 0, 12;
+            = unpack 'C n n n C N', substr $data, $head, 12;
 
         if ($type == 13 || $type == 10) {
             push @leaves, $number;
@@ -105,11 +107,12 @@ sub leaves {
         }
 
         $visit->(unpack 'N', substr $data, $_, 4)
-            for unpack "n$cells", substr $data, 12, 2 * $cells;
+            for unpack "n$cells", substr $data, $head + 12, 2 * $cells;
         $visit->($right);
     };
 
-    $visit->(sql($s, 'SELECT rootpage FROM sqlite_schema WHERE name = '
+    $visit->($name eq 'sqlite_schema' ? 1 :
+             sql($s, 'SELECT rootpage FROM sqlite_schema WHERE name = '
                      . "'$name'"));
 
     return @leaves;
@@ -342,14 +345,28 @@ sub running_write {
 }
 
 
-# the first page, of which nothing is left
+# the first page, by which all others are found
 
 sub beginning {
     my ($s, $f) = ledger();
 
     spoil($s, 1);
     $s->launch;
-    ok(problem($s), 'the first page: it is said');
+    is($s->health->{totals}{requests}, $rows, 'the first page: all is there');
+    is(sums($s)->{requests}, $rows, '.. sums');
+    is(sql($s, 'SELECT count(*) FROM request'), $rows, '.. requests');
+    sound($s, $f, 'head');
+    is_deeply([ glob $s->dir . '/usage.db.patched*' ], [], '.. and no more');
+    $s->stop;
+    clean($s);
+
+    # without what was kept for that
+    ($s, $f) = ledger();
+    spoil($s, 1);
+    unlink $s->dir . '/usage.db.head';
+    $s->launch;
+    like(problem($s)->{text}, qr/nothing of it can be read/,
+         'the first page, and no copy: it is said');
     is(scalar(() = asides($s)), 1, '.. and nothing is thrown away');
     $f->connect;
 
