@@ -2,12 +2,9 @@
 
 #include "clock.h"
 #include "log.h"
-#include "problems.h"
-#include "store_aside.h"
 #include "store_backup.h"
 #include "store_file.h"
 #include "store_head.h"
-#include "store_salvage.h"
 #include "util.h"
 
 #include <errno.h>
@@ -20,8 +17,6 @@
 
 #define PROFILES_MAX  50000
 #define WAL_PAGES_MAX 8192
-#define CHECK_MS      1000 /* of a start, for looking at all of the file */
-#define CHECK_AGAIN   600000
 #define BUSY_MS       2000
 #define TIME_EVERY_MS 10000 /* with a batch; without: */
 #define TIME_IDLE_MS  300000
@@ -425,7 +420,7 @@ static void forget(struct store *s) {
     memset(&s->events, 0, sizeof(s->events));
 }
 
-static void close_writer(struct store *s) {
+void store_close_writer(struct store *s) {
     for (int i = 0; i < WRITE_STATEMENTS; i++) {
         sqlite3_finalize(s->write[i]);
         s->write[i] = NULL;
@@ -435,7 +430,7 @@ static void close_writer(struct store *s) {
     forget(s);
 }
 
-static enum store_result migrate(struct store *s, char *err, size_t len) {
+enum store_result store_migrate(struct store *s, char *err, size_t len) {
     int code;
     int64_t version = pragma_int(s->db, "PRAGMA user_version", &code);
 
@@ -490,7 +485,7 @@ static enum store_result open_writer(struct store *s, char *err, size_t len) {
     if (code != SQLITE_OK) {
         snprintf(err, len, "%s: %s", s->path, sqlite3_errmsg(s->db));
         enum store_result r = store_result_of(code);
-        close_writer(s);
+        store_close_writer(s);
         return r;
     }
 
@@ -500,11 +495,11 @@ static enum store_result open_writer(struct store *s, char *err, size_t len) {
     int64_t id = pragma_int(s->db, "PRAGMA application_id", &code);
     if (code == SQLITE_OK && id != 0 && id != STORE_APPLICATION_ID) {
         snprintf(err, len, "%s belongs to another program", s->path);
-        close_writer(s);
+        store_close_writer(s);
         return STORE_ERROR;
     }
 
-    enum store_result r = migrate(s, err, len);
+    enum store_result r = store_migrate(s, err, len);
     if (r == STORE_OK && id != STORE_APPLICATION_ID) {
         char sql[64];
         snprintf(sql, sizeof(sql), "PRAGMA application_id = %d",
@@ -537,7 +532,7 @@ static enum store_result open_writer(struct store *s, char *err, size_t len) {
     }
     if (r != STORE_OK) {
         if (*err == '\0') snprintf(err, len, "%s: %s", s->path, s->error);
-        close_writer(s);
+        store_close_writer(s);
     }
     return r;
 }
@@ -552,11 +547,11 @@ static enum store_result sync_folder(struct store *s, char *err, size_t len) {
     return bad ? STORE_IO : STORE_OK;
 }
 
-static enum store_result open_both(struct store *s, char *err, size_t len) {
+enum store_result store_open_both(struct store *s, char *err, size_t len) {
     err[0] = '\0';
     enum store_result r = open_writer(s, err, len);
     if (r == STORE_OK && (r = sync_folder(s, err, len)) != STORE_OK)
-        close_writer(s);
+        store_close_writer(s);
     if (r != STORE_OK) return r;
 
     pthread_mutex_lock(&s->read_lock);
@@ -564,153 +559,7 @@ static enum store_result open_both(struct store *s, char *err, size_t len) {
     if (store_settle(s)) store_head_save(s->path);
     r = store_open_reader(s, err, len);
     pthread_mutex_unlock(&s->read_lock);
-    if (r != STORE_OK) close_writer(s);
-    return r;
-}
-
-/* A ledger as new as this program, empty, for salvage_copy(). */
-static enum store_result make_new(const char *file, sqlite3 **db, char *err,
-                                  size_t len) {
-    struct store n = {.path = (char *)(uintptr_t)file};
-    char id[64];
-
-    unlink(file);
-    int fd = open(file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
-    if (fd >= 0) close(fd);
-    int code = sqlite3_open_v2(
-        file, &n.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
-    enum store_result r = store_result_of(code);
-
-    /* nobody needs a half of it: what is not whole is begun again */
-    if (r == STORE_OK)
-        r = exec(&n, "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;"
-                     "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536");
-    else
-        failed(&n, code);
-    if (r == STORE_OK) r = migrate(&n, err, len);
-    snprintf(id, sizeof(id), "PRAGMA application_id = %d",
-             STORE_APPLICATION_ID);
-    if (r == STORE_OK) r = exec(&n, id);
-    if (r != STORE_OK) {
-        snprintf(err, len, "%s: %s", file, n.error);
-        sqlite3_close(n.db);
-        n.db = NULL;
-    }
-    *db = n.db;
-    return r;
-}
-
-/* From the old one as it is, or, where no table can be found in it, from a copy
- * that has the pages which tell. */
-static int save_into(sqlite3 *db, const char *path, struct salvage *saved) {
-    static const char *const left[] = {"", "-wal", "-shm"};
-    int bad = salvage_copy(path, db, saved);
-
-    if (bad || saved->rows) return bad;
-    char *copy = xasprintf("%s.patched", path);
-    if (store_head_patch(path, copy) == 0) bad = salvage_copy(copy, db, saved);
-    for (int i = 0; i < 3; i++) {
-        char *name = xasprintf("%s%s", copy, left[i]);
-        unlink(name);
-        free(name);
-    }
-    free(copy);
-    return bad;
-}
-
-/* What can be read of a damaged ledger goes into a new one; the old one stays
- * beside it, under another name, for mending by hand. */
-static enum store_result replace(struct store *s, const char *why) {
-    char err[512] = "", aside[4096];
-    char *place = aside_place(s->path);
-    struct salvage saved;
-    sqlite3 *db;
-
-    log_msg(LOG_CRIT,
-            "the ledger is damaged (%s): what can be read of it is saved into "
-            "a new one",
-            why);
-    enum store_result r = make_new(place, &db, err, sizeof(err));
-    if (r == STORE_OK) {
-        if (save_into(db, s->path, &saved) != 0) {
-            r = store_result_of(sqlite3_errcode(db));
-            if (r == STORE_OK || r == STORE_DAMAGED) r = STORE_IO;
-            snprintf(err, sizeof(err), "%.128s: %.256s", place, saved.text);
-        }
-        sqlite3_close(db);
-    }
-    if (r == STORE_OK) {
-        pthread_mutex_lock(&s->read_lock);
-        store_close_reader(s);
-        close_writer(s);
-        if (aside_swap(s->path, aside, sizeof(aside)) != 0) {
-            snprintf(err, sizeof(err), "cannot rename %s: %s", s->path,
-                     strerror(errno));
-            r = STORE_IO;
-        }
-        pthread_mutex_unlock(&s->read_lock);
-    }
-    if (r == STORE_OK) {
-        s->damaged = 0;
-        const char *name = strrchr(aside, '/');
-        log_msg(LOG_CRIT, "the ledger was damaged: moved to %s; %s", aside,
-                saved.text);
-        problem_raise(
-            PROBLEM_LEDGER,
-            "the ledger was damaged (%.200s) and is kept as %s; a new "
-            "one goes on; %s",
-            why, name ? name + 1 : aside, saved.text);
-    } else {
-        unlink(place);
-        snprintf(s->error, sizeof(s->error), "%s", err);
-    }
-    free(place);
-    return r;
-}
-
-/* Is it really?  An error of the moment is none of the file, and is not found a
- * second time; one that comes again soon is, even if a look at each page finds
- * nothing. */
-static int is_damaged(struct store *s, char *why, size_t len) {
-    int64_t now = mono_ms();
-    int whole = salvage_check(s->path, 0, why, len);
-
-    if (whole == 0) return 1;
-    int again = s->checked && now - s->checked < CHECK_AGAIN;
-    s->checked = now;
-    if (again) {
-        snprintf(why, len, "%.200s", s->error[0] ? s->error : s->read_error);
-        return 1;
-    }
-    log_msg(LOG_ERROR,
-            "an error of the ledger is not found again (%s): it is opened "
-            "anew, and goes on",
-            whole < 0 ? why : "all of it can be read");
-    return 0;
-}
-
-/* Nothing is done to a file before it is known whose it is, and nothing else is
- * made of a damaged one before what is in it is saved. */
-static enum store_result open_first(struct store *s, char *err, size_t len) {
-    char why[256] = "it is no database any more";
-
-    if (aside_resume(s->path))
-        log_msg(LOG_NOTICE, "the new ledger takes the damaged one's place");
-
-    enum store_file what = store_file_look(s->path, err, len);
-    if (what == STORE_FILE_FOREIGN) return STORE_ERROR;
-
-    int damaged = what == STORE_FILE_DAMAGED;
-    if (what == STORE_FILE_OURS)
-        damaged = salvage_check(s->path, CHECK_MS, why, sizeof(why)) == 0;
-
-    enum store_result r = damaged ? STORE_DAMAGED : open_both(s, err, len);
-    if (r != STORE_DAMAGED) return r;
-    if (!damaged) snprintf(why, sizeof(why), "%.255s", err);
-    r = replace(s, why);
-    if (r == STORE_OK) return open_both(s, err, len);
-    snprintf(err, len, "%s is damaged, and a new one cannot be made: %s",
-             s->path, s->error);
+    if (r != STORE_OK) store_close_writer(s);
     return r;
 }
 
@@ -726,7 +575,7 @@ struct store *store_open(const char *dir, char *err, size_t errlen) {
     s->segments = map_new(sizeof(struct segment_sum));
     pthread_mutex_init(&s->read_lock, NULL);
 
-    enum store_result r = open_first(s, err, errlen);
+    enum store_result r = store_open_first(s, err, errlen);
     if (r != STORE_OK) {
         store_close(s);
         return NULL;
@@ -739,7 +588,7 @@ void store_close(struct store *s) {
     pthread_mutex_lock(&s->read_lock);
     store_close_reader(s);
     pthread_mutex_unlock(&s->read_lock);
-    if (s->db) close_writer(s);
+    if (s->db) store_close_writer(s);
     pthread_mutex_destroy(&s->read_lock);
     map_free(s->profiles);
     map_free(s->cells);
@@ -764,20 +613,8 @@ enum store_result store_repair(struct store *s, enum store_result reason) {
     enum store_result r;
 
     if (reason == STORE_DAMAGED || s->damaged) {
-        char why[256];
-        int64_t next = s->last_id + 1;
-
-        if (is_damaged(s, why, sizeof(why))) {
-            if ((r = replace(s, why)) != STORE_OK) return r;
-            if (open_both(s, err, sizeof(err)) != STORE_OK) {
-                snprintf(s->error, sizeof(s->error), "%s", err);
-                return STORE_IO;
-            }
-            /* numbers that were told are not given again */
-            if (s->next_id < next) s->next_id = next;
-            s->last_id = s->next_id - 1;
-            return STORE_OK;
-        }
+        r = store_mend(s);
+        if (r != STORE_AGAIN) return r;
         s->damaged = 0;
         gone = 1;
     } else if (!gone && reason != STORE_IO && reason != STORE_READONLY) {
@@ -785,8 +622,8 @@ enum store_result store_repair(struct store *s, enum store_result reason) {
     }
 
     /* a reader that still works is left alone */
-    if (s->db) close_writer(s);
-    r = gone ? open_both(s, err, sizeof(err))
+    if (s->db) store_close_writer(s);
+    r = gone ? store_open_both(s, err, sizeof(err))
              : open_writer(s, err, sizeof(err));
     if (r != STORE_OK) snprintf(s->error, sizeof(s->error), "%s", err);
     return r;

@@ -1,6 +1,7 @@
 /*
- * What the two halves of the SQLite store share: store_sqlite.c opens, writes,
- * repairs and trims, store_sqlite_read.c answers.
+ * What the parts of the SQLite store share: store_sqlite.c opens, writes,
+ * repairs and trims, store_sqlite_read.c answers, store_damage.c looks at a
+ * file before it is opened and puts a new one into a damaged one's place.
  *
  * Two connections, one for each side.  The reader's is guarded by read_lock
  * for one reason only: the writer replaces it when it has to move a damaged
@@ -127,6 +128,15 @@ struct store {
 };
 
 enum store_result store_result_of(int sqlite_code);
+
+enum store_result store_open_both(struct store *s, char *err, size_t len);
+enum store_result store_migrate(struct store *s, char *err, size_t len);
+void store_close_writer(struct store *s);
+
+/* The start: whose file is it, is it whole?  Then it is open. */
+enum store_result store_open_first(struct store *s, char *err, size_t len);
+/* After an error that says damage.  STORE_AGAIN: none is found, open anew. */
+enum store_result store_mend(struct store *s);
 
 enum store_result store_open_reader(struct store *s, char *err, size_t len);
 void store_close_reader(struct store *s);

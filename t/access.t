@@ -88,7 +88,8 @@ like(with('/v1/models', Authorization => 'Bearer x',
 is(with($_), 401, "$_ is guarded") for @guarded;
 is($t->request('POST', $_, only => 1)->status, 401, "POST $_ is guarded")
     for qw! /api/chat /v1/chat/completions /v1/messages /health/keys/0/reset
-            /health/keys/0/penalize /api/pull !;
+            /health/keys/0/penalize /api/pull
+            /stats/problems/ledger_damaged/acknowledge !;
 
 is(with('/', Authorization => 'Bearer x'), 200, '/ is open');
 is(with('/api/version'), 200, '/api/version is open');
