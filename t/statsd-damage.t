@@ -25,6 +25,7 @@ running_read();
 running_write();
 beginning();
 cut_short();
+at_random();
 
 done_testing();
 
@@ -403,6 +404,61 @@ sub cut_short {
        'the old one\'s', '.. the -wal stays with the old one');
     $s->stop;
     clean($s);
+}
+
+
+# any pages, by garbage, zeros, or other pages of the file
+
+sub at_random {
+    my $seed = $ENV{SEED} // time;
+
+    note("SEED=$seed");
+    srand $seed;
+
+    for my $round (1 .. $ENV{ROUNDS} // 5) {
+        my ($s, $f) = ledger();
+        my $db = $s->dir . '/usage.db';
+        my $pages = (-s $db) / $page;
+        my $n = 1 + int rand 12;
+
+        open my $file, '+<:raw', $db or die;
+
+        for (1 .. $n) {
+            my ($to, $from) = map { int rand $pages } 1, 2;
+            my $data = "\0" x $page;
+            my $how = int rand 4;
+
+            if ($how == 1) {
+                seek $file, $from * $page, 0;
+                read $file, $data, $page;
+            } elsif ($how == 2) {
+                $data = join '', map { chr int rand 256 } 1 .. $page;
+            } elsif ($how == 3) {
+                $data = substr $data, 0, 1 + int rand $page - 1;
+            }
+            seek $file, $to * $page, 0;
+            print $file $data;
+        }
+
+        close $file;
+
+        $s->launch;
+        ok($s->up, "at random, $n of $pages pages: it starts");
+        $s->get($_) for qw! /stats /stats/minute /queries !,
+                        map { "/queries?limit=500&before=$_" } 5000, 10000;
+
+        $f->connect;
+        my $from = $f->welcome;
+        $f->request(seq => $from + 1, count => 100, id => $rows + 1);
+        ok($f->acked($from + 100, 60000), '.. and takes records');
+        eventually { $s->get('/queries')->{status} == 200
+                     && $s->health->{store}{status} eq 'ok' }
+                   '.. and works', 30;
+        $s->stop;
+        is(sql($s, 'PRAGMA quick_check(1)'), 'ok', '.. whole')
+            if glob("$db.damaged-*");
+        clean($s);
+    }
 }
 
 
