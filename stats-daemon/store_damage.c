@@ -81,6 +81,11 @@ static enum store_result replace(struct store *s, const char *why) {
             "the ledger is damaged (%s): what can be read of it is saved into "
             "a new one",
             why);
+    /* said now: it may take a while, and the power may fail meanwhile */
+    problem_raise(PROBLEM_LEDGER,
+                  "the ledger is damaged (%.200s): what can be read of it is "
+                  "being saved into a new one",
+                  why);
     enum store_result r = make_new(place, &db, err, sizeof(err));
     if (r == STORE_OK) {
         if (save_into(db, s->path, &saved) != 0) {
@@ -145,8 +150,13 @@ static int is_damaged(struct store *s, char *why, size_t len) {
 enum store_result store_open_first(struct store *s, char *err, size_t len) {
     char why[256] = "it is no database any more";
 
-    if (aside_resume(s->path))
+    if (aside_resume(s->path)) {
         log_msg(LOG_NOTICE, "the new ledger takes the damaged one's place");
+        problem_raise(PROBLEM_LEDGER,
+                      "the ledger was damaged and is kept as %s.damaged-..; a "
+                      "new one, with what could be read, goes on",
+                      STORE_FILE);
+    }
 
     enum store_file what = store_file_look(s->path, err, len);
     if (what == STORE_FILE_FOREIGN) return STORE_ERROR;

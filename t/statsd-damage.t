@@ -402,6 +402,7 @@ sub cut_short {
        'cut short later: the new one takes its place');
     is(Process::slurp("$db.damaged-2026-01-01T00:00:00Z-wal"),
        'the old one\'s', '.. the -wal stays with the old one');
+    like(problem($s)->{text}, qr/ledger was damaged/, '.. and it is said');
     $s->stop;
     clean($s);
 }
