@@ -74,7 +74,7 @@ ok($f->acked($seq), 'and a key that is exhausted for a day');
 
 my $sums = sums();
 
-for my $jump (40, -40, 400, -400) {
+for my $jump (40, -400) {
     my $before = rows();
 
     $clocks->day($jump * $day);
