@@ -121,6 +121,7 @@ typedef struct {
     ngx_str_t                        zone;          /* its name */
 
     ngx_addr_t                       statsd;        /* if sockaddr: daemon's */
+    ngx_str_t                        proxy;         /* its name for it */
     size_t                           outbox_size;
     ngx_http_ollama_outbox_t        *outbox;        /* or NULL: no daemon */
     ngx_http_ollama_running_t       *running;       /* likewise */

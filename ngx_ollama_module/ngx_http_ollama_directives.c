@@ -5,6 +5,9 @@
 #include "ngx_http_ollama_status.h"
 
 
+#define NGX_HTTP_OLLAMA_PROXY_MAX  64          /* bytes, as in record.h */
+
+
 static ngx_http_ollama_target_t *ngx_http_ollama_add_target(ngx_conf_t *cf,
     ngx_http_ollama_main_conf_t *omcf);
 static ngx_int_t ngx_http_ollama_where(ngx_conf_t *cf, ngx_str_t *at);
@@ -279,9 +282,10 @@ ngx_http_ollama_set_statsd(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_ollama_main_conf_t  *omcf = conf;
 
-    ssize_t     size;
-    ngx_str_t  *value, s;
-    ngx_url_t   url;
+    ssize_t      size;
+    ngx_str_t   *value, s, proxy;
+    ngx_url_t    url;
+    ngx_uint_t   i;
 
     if (omcf->statsd.sockaddr) {
         return "is duplicate";
@@ -307,30 +311,48 @@ ngx_http_ollama_set_statsd(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     size = 32 * 1024 * 1024;
+    proxy = cf->cycle->hostname;
 
-    if (cf->args->nelts == 3) {
+    for (i = 2; i < cf->args->nelts; i++) {
 
-        if (ngx_strncmp(value[2].data, "outbox=", 7) != 0) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid parameter \"%V\", "
-                               "expected \"outbox=size\"", &value[2]);
-            return NGX_CONF_ERROR;
+        if (ngx_strncmp(value[i].data, "outbox=", 7) == 0) {
+            s.data = value[i].data + 7;
+            s.len = value[i].len - 7;
+
+            size = ngx_parse_size(&s);
+
+            if (size == NGX_ERROR || size < 256 * 1024) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "invalid size \"%V\", at least 256k is "
+                                   "needed", &s);
+                return NGX_CONF_ERROR;
+            }
+
+            continue;
         }
 
-        s.data = value[2].data + 7;
-        s.len = value[2].len - 7;
+        if (ngx_strncmp(value[i].data, "proxy=", 6) == 0) {
+            proxy.data = value[i].data + 6;
+            proxy.len = value[i].len - 6;
 
-        size = ngx_parse_size(&s);
+            if (proxy.len == 0 || proxy.len > NGX_HTTP_OLLAMA_PROXY_MAX) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "invalid name \"%V\", expected 1 to %d "
+                                   "bytes", &proxy, NGX_HTTP_OLLAMA_PROXY_MAX);
+                return NGX_CONF_ERROR;
+            }
 
-        if (size == NGX_ERROR || size < 256 * 1024) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid size \"%V\", at least 256k is needed",
-                               &s);
-            return NGX_CONF_ERROR;
+            continue;
         }
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\", expected "
+                           "\"outbox=size\" or \"proxy=name\"", &value[i]);
+        return NGX_CONF_ERROR;
     }
 
     omcf->statsd = url.addrs[0];
+    omcf->proxy = proxy;
     omcf->outbox_size = size;
 
     return NGX_CONF_OK;

@@ -73,7 +73,7 @@ static ngx_command_t  ngx_http_ollama_commands[] = {
       NULL },
 
     { ngx_string("ollama_statsd"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE123,
       ngx_http_ollama_set_statsd,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,

@@ -83,6 +83,8 @@ ngx_http_ollama_report_hello(ngx_http_ollama_report_t *report,
     hello.version.len = sizeof(NGX_HTTP_OLLAMA_VERSION) - 1;
     hello.server.data = (u_char *) NGINX_VER;
     hello.server.len = sizeof(NGINX_VER) - 1;
+    hello.proxy.data = conf->proxy.data;
+    hello.proxy.len = conf->proxy.len;
 
     report->len = 0;
 

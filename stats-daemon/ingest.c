@@ -140,6 +140,7 @@ static const char *got_hello(struct conn *c, const ollama_frame_t *f) {
     if (c->proxy == NULL) p->connections++;
     c->proxy = p;
     c->introduced = 0;
+    writer_push(c->in->writer, h.instance, f);
     p->seen = now_ms();
     p->started = (int64_t)h.started;
     p->pid = h.pid;

@@ -234,6 +234,11 @@ static void on_segment(void *arg, int64_t segment, int64_t end) {
 static void on_commit(void *arg, uint64_t instance, uint64_t seq) {
     (void)arg;
     ingest_committed(d.ingest, instance, seq);
+    if (instance || seq == 0) return;
+
+    /* who has which keys is known when all that were told are in the ledger */
+    for (int i = 0; i < d.state.nkeys; i++) d.state.keys[i].index = -1;
+    store_key_names(d.store, on_key_name, &d.state);
 }
 
 static void on_stop(evutil_socket_t sig, short what, void *arg) {

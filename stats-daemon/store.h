@@ -101,10 +101,15 @@ enum store_result store_body(struct store *s, uint64_t instance,
 enum store_result store_penalty(struct store *s,
                                 const ollama_record_penalty_t *r);
 
-/* Keys are told in rounds: store_keys() after the last key of a round takes
- * the position away from those that were not in it. */
-enum store_result store_key(struct store *s, const ollama_record_key_t *r);
-enum store_result store_keys(struct store *s);
+/* Keys are told in rounds, by each proxy for itself: store_keys() after the last
+ * key of a round takes those away from it that were not in it.  A key that no
+ * proxy has keeps its name, but no position.  store_proxy() begins a round, and
+ * says the name of the proxy that an instance is (of old ones, none). */
+enum store_result store_proxy(struct store *s, uint64_t instance,
+                              const ollama_text_t *name);
+enum store_result store_key(struct store *s, uint64_t instance,
+                            const ollama_record_key_t *r);
+enum store_result store_keys(struct store *s, uint64_t instance);
 
 /* The last number of an instance in this batch. */
 enum store_result store_seq(struct store *s, uint64_t instance, uint64_t seq);

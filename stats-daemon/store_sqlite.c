@@ -190,7 +190,15 @@ static const char *const migrations[STORE_SCHEMA] = {
      " ending INTEGER NOT NULL);" /* where the last of them ends */
      "CREATE TABLE clock("
      " id INTEGER PRIMARY KEY,"
-     " time INTEGER NOT NULL);"), /* the time of day that counts */
+     " time INTEGER NOT NULL);" /* the time of day that counts */
+     "CREATE TABLE key_place("
+     " key INTEGER NOT NULL,"  /* its fingerprint */
+     " proxy TEXT NOT NULL,"   /* '?': not known, before there were names */
+     " position INTEGER NOT NULL,"
+     " round INTEGER NOT NULL,"
+     " PRIMARY KEY(key, proxy)) WITHOUT ROWID;"
+     "INSERT INTO key_place SELECT fingerprint, '?', position, 0 FROM key"
+     " WHERE position IS NOT NULL;"),
 };
 
 #define ADD_COUNTS                                           \
@@ -228,8 +236,13 @@ static const char *const write_sql[WRITE_STATEMENTS] = {
         " VALUES(?1,?2,?3,?4,?5) ON CONFLICT(fingerprint) DO UPDATE SET"
         " name = excluded.name, account = excluded.account,"
         " position = excluded.position, round = excluded.round",
-    [WRITE_KEYS] = "UPDATE key SET position = NULL WHERE round <> ?1"
-                   " AND position IS NOT NULL",
+    [WRITE_PLACE] = "INSERT INTO key_place VALUES(?1,?2,?3,?4)"
+                    " ON CONFLICT(key, proxy) DO UPDATE SET"
+                    " position = excluded.position, round = excluded.round",
+    [TRIM_PLACES] = "DELETE FROM key_place WHERE proxy = '?'"
+                    " OR (proxy = ?1 AND round <> ?2)",
+    [WRITE_KEYS] = "UPDATE key SET position = (SELECT position FROM key_place p"
+                   " WHERE p.key = key.fingerprint ORDER BY round DESC LIMIT 1)",
     [WRITE_SEQ] =
         "INSERT INTO instance(value, last_seq, seen) VALUES(?1,?2,?3)"
         " ON CONFLICT(value) DO UPDATE SET last_seq = excluded.last_seq,"
@@ -573,6 +586,7 @@ struct store *store_open(const char *dir, char *err, size_t errlen) {
     s->cells = map_new(sizeof(struct store_counts));
     s->instances = map_new(sizeof(int64_t));
     s->segments = map_new(sizeof(struct segment_sum));
+    s->proxies = map_new(sizeof(struct proxy));
     pthread_mutex_init(&s->read_lock, NULL);
 
     enum store_result r = store_open_first(s, err, errlen);
@@ -594,6 +608,7 @@ void store_close(struct store *s) {
     map_free(s->cells);
     map_free(s->instances);
     map_free(s->segments);
+    map_free(s->proxies);
     free(s->dir);
     free(s->path);
     free(s);
@@ -1061,29 +1076,58 @@ enum store_result store_penalty(struct store *s,
     return r;
 }
 
-enum store_result store_key(struct store *s, const ollama_record_key_t *k) {
-    sqlite3_stmt *st = s->write[WRITE_KEY];
+/* One that has said no HELLO since the start is an old one. */
+static struct proxy *proxy_of(struct store *s, uint64_t instance) {
+    int fresh;
 
-    if (s->key_round == 0) {
-        int64_t now = now_ms();
-        s->key_round = now > s->last_round ? now : s->last_round + 1;
-        s->last_round = s->key_round;
-    }
+    return map_put(s->proxies, &instance, sizeof(instance), &fresh);
+}
+
+enum store_result store_proxy(struct store *s, uint64_t instance,
+                              const ollama_text_t *name) {
+    struct proxy *p = proxy_of(s, instance);
+    size_t len = name->len < sizeof(p->name) ? name->len : sizeof(p->name) - 1;
+
+    if (len) memcpy(p->name, name->data, len);
+    p->name[len] = '\0';
+    p->round = 0;
+    return STORE_OK;
+}
+
+enum store_result store_key(struct store *s, uint64_t instance,
+                            const ollama_record_key_t *k) {
+    struct proxy *p = proxy_of(s, instance);
+    sqlite3_stmt *st = s->write[WRITE_KEY];
+    int64_t now = now_ms();
+
+    if (p->round == 0)
+        p->round = s->last_round =
+            now > s->last_round ? now : s->last_round + 1;
     sqlite3_bind_int64(st, 1, k->key);
     bind_text(st, 2, &k->name);
     bind_text(st, 3, &k->account);
     sqlite3_bind_int64(st, 4, k->index);
-    sqlite3_bind_int64(st, 5, s->key_round);
+    sqlite3_bind_int64(st, 5, p->round);
+    enum store_result r = run(s, st);
+    if (r != STORE_OK) return r;
+
+    st = s->write[WRITE_PLACE];
+    sqlite3_bind_int64(st, 1, k->key);
+    sqlite3_bind_text(st, 2, p->name, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(st, 3, k->index);
+    sqlite3_bind_int64(st, 4, p->round);
     return run(s, st);
 }
 
-enum store_result store_keys(struct store *s) {
-    sqlite3_stmt *st = s->write[WRITE_KEYS];
+enum store_result store_keys(struct store *s, uint64_t instance) {
+    struct proxy *p = proxy_of(s, instance);
+    sqlite3_stmt *st = s->write[TRIM_PLACES];
 
-    if (s->key_round == 0) return STORE_OK;
-    sqlite3_bind_int64(st, 1, s->key_round);
+    sqlite3_bind_text(st, 1, p->name, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(st, 2, p->round);
     enum store_result r = run(s, st);
-    if (r == STORE_OK) s->key_round = 0;
+    if (r == STORE_OK) r = run(s, s->write[WRITE_KEYS]);
+    if (r == STORE_OK) p->round = 0;
     return r;
 }
 

@@ -49,6 +49,8 @@ enum write_statement {
     WRITE_EVENT,
     WRITE_KEY,
     WRITE_KEYS,
+    WRITE_PLACE,
+    TRIM_PLACES,
     WRITE_SEQ,
     WRITE_MINUTE,
     WRITE_HOUR,
@@ -92,6 +94,12 @@ struct store_head {
     int64_t old;    /* this one is old, so those before it are */
 };
 
+/* Who tells keys. */
+struct proxy {
+    char name[65];
+    int64_t round; /* 0: none has begun */
+};
+
 struct store {
     char *dir, *path;
 
@@ -107,7 +115,8 @@ struct store {
     int64_t batch_body_bytes, batch_body_count;
     struct map *segments; /* of this batch: number -> bodies, bytes, end */
     struct store_counts batch_total;
-    int64_t key_round, last_round;
+    struct map *proxies; /* instance -> struct proxy */
+    int64_t last_round;
     int64_t now;    /* the time of day that counts */
     int64_t behind; /* how far the clock is behind it, 0 when it is ahead */
     int64_t time_written;

@@ -58,6 +58,7 @@ struct writer {
     int64_t busy_since; /* monotonic, 0: idle */
     int stop, ended;
     struct numbers done; /* committed, not yet told to the loop */
+    int done_keys;       /* likewise */
     struct writer_status status;
 
     /* the thread's own */
@@ -146,12 +147,14 @@ static void on_event(evutil_socket_t fd, short what, void *arg) {
     pthread_mutex_lock(&w->lock);
     done = w->done;
     memset(&w->done, 0, sizeof(w->done));
+    int keys = w->done_keys;
+    w->done_keys = 0;
     pthread_mutex_unlock(&w->lock);
 
     for (size_t i = 0; i < done.n; i++)
         w->cb(w->arg, done.list[i].instance, done.list[i].seq);
     free(done.list);
-    w->cb(w->arg, 0, 0);
+    w->cb(w->arg, 0, (uint64_t)keys);
 }
 
 void writer_keep(struct writer *w, const struct retention *keep) {
@@ -222,6 +225,7 @@ static void note_cloud(struct writer_status *s,
 struct tally {
     int64_t frames, requests, bodies, lost, malformed, repeated;
     size_t pending;
+    int keys; /* of a proxy were all told */
     int body_errno; /* of a body that was lost, 0: none was */
 };
 
@@ -292,6 +296,7 @@ static enum store_result write_entry(struct writer *w, const struct entry *e,
         ollama_record_body_t body;
         ollama_record_penalty_t penalty;
         ollama_record_key_t key;
+        ollama_record_hello_t hello;
     } r;
 
     switch (e->type) {
@@ -307,8 +312,13 @@ static enum store_result write_entry(struct writer *w, const struct entry *e,
         return store_penalty(w->store, &r.penalty);
     case OLLAMA_FRAME_KEY:
         if (ollama_record_key_decode(&f, &r.key) != 0) break;
-        return store_key(w->store, &r.key);
-    case OLLAMA_FRAME_READY: return store_keys(w->store);
+        return store_key(w->store, e->instance, &r.key);
+    case OLLAMA_FRAME_HELLO:
+        if (ollama_record_hello_decode(&f, &r.hello) != 0) break;
+        return store_proxy(w->store, e->instance, &r.hello.proxy);
+    case OLLAMA_FRAME_READY:
+        t->keys = 1;
+        return store_keys(w->store, e->instance);
     default: break;
     }
     /* its checksum was right: it is not going to be better next time */
@@ -422,6 +432,7 @@ static enum store_result write_batch(struct writer *w, size_t *at, int max,
     w->status.repeated += t.repeated;
     w->work_left = w->work.len - pos;
     w->work_frames -= t.frames;
+    w->done_keys |= t.keys;
     for (size_t i = 0; i < numbers.n; i++)
         numbers_put(&w->done, numbers.list[i].instance, numbers.list[i].seq);
     pthread_mutex_unlock(&w->lock);

@@ -48,7 +48,8 @@
 struct writer;
 
 /* Called in the loop's thread: a number of an instance is committed (seq is
- * the greatest), or, with instance 0, a batch is through. */
+ * the greatest), or, with instance 0, a batch is through; with number 1, keys
+ * have been told in it. */
 typedef void writer_commit_cb(void *arg, uint64_t instance, uint64_t seq);
 
 struct writer *writer_start(struct event_base *base, struct store *store,

@@ -298,6 +298,7 @@ sub before_a_migration {
             . ' ALTER TABLE request DROP COLUMN completion_certainty;'
             . ' ALTER TABLE body DROP COLUMN segment;'
             . ' ALTER TABLE body DROP COLUMN place; DROP TABLE segment; DROP TABLE clock;'
+            . ' DROP TABLE key_place;'
             . ' PRAGMA user_version = 2';
 
     sql($db, $old);

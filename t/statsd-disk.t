@@ -323,7 +323,7 @@ sub older {
             . ' ALTER TABLE request DROP COLUMN completion_certainty;'
             . ' ALTER TABLE body DROP COLUMN segment;'
             . ' ALTER TABLE body DROP COLUMN place; DROP TABLE segment;'
-            . ' DROP TABLE clock;'
+            . ' DROP TABLE clock; DROP TABLE key_place;'
             . ' PRAGMA user_version = 1');
 
     $s->launch;

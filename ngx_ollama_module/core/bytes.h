@@ -201,4 +201,19 @@ ollama_read_text(ollama_reader_t *r, ollama_text_t *t, size_t max)
 }
 
 
+/* one that earlier versions did not write */
+
+static inline void
+ollama_read_text_later(ollama_reader_t *r, ollama_text_t *t, size_t max)
+{
+    if (r->bad || r->p == r->last) {
+        t->data = r->p;
+        t->len = 0;
+        return;
+    }
+
+    ollama_read_text(r, t, max);
+}
+
+
 #endif /* OLLAMA_BYTES_H_INCLUDED */

@@ -20,6 +20,7 @@ ollama_record_hello_encode(unsigned char *buf, size_t size,
     ollama_write_text(&w, &r->version, 64);
     ollama_write_text(&w, &r->server, 64);
     ollama_write_n(&w, OLLAMA_FRAME_VERSION, 1);
+    ollama_write_text(&w, &r->proxy, 64);
 
     return ollama_write_end(&w, buf, OLLAMA_FRAME_HELLO);
 }
@@ -39,6 +40,7 @@ ollama_record_hello_decode(const ollama_frame_t *f, ollama_record_hello_t *r)
     ollama_read_text(&in, &r->version, 64);
     ollama_read_text(&in, &r->server, 64);
     r->frames = (uint8_t) ollama_read_later(&in, 1, 1);
+    ollama_read_text_later(&in, &r->proxy, 64);
 
     return in.bad ? -1 : 0;
 }

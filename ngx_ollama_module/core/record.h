@@ -140,6 +140,7 @@ typedef struct {
     ollama_text_t                version;       /* of the module, 64 */
     ollama_text_t                server;        /* "nginx/1.22.1", 64 */
     uint8_t                      frames;        /* set by encode and decode */
+    ollama_text_t                proxy;         /* its name, 64 */
 } ollama_record_hello_t;
 
 

@@ -194,6 +194,7 @@ decode(const ollama_frame_t *f)
     case OLLAMA_FRAME_HELLO:
         if (ollama_record_hello_decode(f, &hello) == 0) {
             check_texts(f, &hello.version, 2);
+            check_texts(f, &hello.proxy, 1);
         }
         break;
 

@@ -211,7 +211,8 @@ sub frames {
     $frames->{pid} = open2($frames->{out}, $frames->{in}, tool('frames'),
                            $self->path('statsd'));
     $frames->{hello} = { instance => $how{instance} // '1',
-                         keys => $how{keys} // [] };
+                         keys => $how{keys} // [],
+                         proxy => $how{proxy} // '' };
     $frames->{greets} = $how{hello} // 1;
     $frames->connect;
 

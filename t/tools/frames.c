@@ -276,11 +276,12 @@ static void do_hello(yajl_val v) {
         .keys = (uint32_t)n,
         .version = text(v, "version", "0.0.0"),
         .server = text(v, "server", "frames/1"),
+        .proxy = text(v, "proxy", ""),
     };
 
     unsigned char *frame = room(OLLAMA_RECORD_MAX);
     size_t len = ollama_record_hello_encode(frame, OLLAMA_RECORD_MAX, &h);
-    if (num(v, "old", 0)) len = without(frame, len, 1);
+    if (num(v, "old", 0)) len = without(frame, len, 3 + h.proxy.len);
     take(len, 0);
     for (size_t i = 0; i < n; i++) {
         yajl_val k = keys->u.array.values[i];

@@ -271,7 +271,8 @@ other_records_come_back(void **state)
     ollama_record_key_t       key = { 1, 2, 3, 4, 1, TEXT("team-a"),
                                       TEXT("alice") }, key2;
     ollama_record_hello_t     hello = { 1, 2, 3, 4, TEXT("0.1"),
-                                        TEXT("nginx/1.22.1"), 0 }, hello2;
+                                        TEXT("nginx/1.22.1"), 0,
+                                        TEXT("front-1") }, hello2;
     ollama_record_usage_t     usage, usage2;
     ollama_record_outbox_t    outbox = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11,
                                          12 }, outbox2;
@@ -294,6 +295,7 @@ other_records_come_back(void **state)
     assert_int_equal(hello2.keys, 4);
     text_is(&hello2.version, "0.1");
     text_is(&hello2.server, "nginx/1.22.1");
+    text_is(&hello2.proxy, "front-1");
 
     n = ollama_record_key_encode(buf, sizeof(buf), &key);
     f = frame_of(buf, n);
@@ -558,6 +560,12 @@ payloads_of_other_sizes(void **state)
     f = frame_of(buf, n);
     assert_int_equal(ollama_record_hello_decode(&f, &hello), 0);
     assert_int_equal(hello.frames, OLLAMA_FRAME_VERSION);
+    f.len--;
+    assert_int_equal(ollama_record_hello_decode(&f, &hello), -1);
+    f.len--;
+    assert_int_equal(ollama_record_hello_decode(&f, &hello), 0);
+    assert_int_equal(hello.frames, OLLAMA_FRAME_VERSION);
+    assert_int_equal(hello.proxy.len, 0);
     f.len--;
     assert_int_equal(ollama_record_hello_decode(&f, &hello), 0);
     assert_int_equal(hello.frames, 1);
