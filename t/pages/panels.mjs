@@ -256,7 +256,7 @@ await page.keyboard.press("Escape");
 
 await page.locator("#log-search").fill("opened again");
 await ask("hup");
-await becomes(async () => (await page.locator(".line:visible span").allInnerTexts()).at(-1), "SIGHUP: log and pages are opened again", "a line of the log streams in", 3);
+await becomes(async () => (await page.locator(".line:visible span").allInnerTexts()).at(-1), "SIGHUP: log, pages and configuration are read again", "a line of the log streams in", 3);
 await page.locator("#log-level").selectOption("error");
 await becomes(async () => words(page, "#logs .state"), "No line fits these filters.", "levels are filtered");
 await page.locator("#log-level").selectOption("info");
