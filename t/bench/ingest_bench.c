@@ -220,7 +220,7 @@ static int fill_mode(const char *dir, uint64_t n, double days) {
         snprintf(name, sizeof(name), "team-%c", 'a' + (int)k);
         ollama_record_key_t key = {
             .key = 0xa0000000u + k, .index = k, .name = text(name)};
-        if (store_begin(s) != STORE_OK || store_key(s, &key) != STORE_OK ||
+        if (store_begin(s) != STORE_OK || store_key(s, 1, &key) != STORE_OK ||
             store_commit(s) != STORE_OK)
             return 1;
     }
