@@ -254,7 +254,7 @@ await page.keyboard.press("Escape");
 
 // logs
 
-await page.locator("#log-search").fill("opened again");
+await page.locator("#log-search").fill("are read again");
 await ask("hup");
 await becomes(async () => (await page.locator(".line:visible span").allInnerTexts()).at(-1), "SIGHUP: log, pages and configuration are read again", "a line of the log streams in", 3);
 await page.locator("#log-level").selectOption("error");
