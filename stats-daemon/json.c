@@ -60,8 +60,7 @@ void json_member(struct json *j, const char *name) {
     j->comma = 0;
 }
 
-/* Length of the UTF-8 sequence at p, or 0 if there is none. */
-static size_t utf8(const unsigned char *p, size_t left) {
+size_t json_utf8(const unsigned char *p, size_t left) {
     if (p[0] < 0x80) return 1;
     if (p[0] >= 0xc2 && p[0] <= 0xdf && left >= 2 && (p[1] & 0xc0) == 0x80)
         return 2;
@@ -95,7 +94,7 @@ void json_string(struct json *j, const void *data, size_t len) {
         if (p > plain) json_raw(j, (const char *)plain, (size_t)(p - plain));
         if (p == end) break;
 
-        n = utf8(p, (size_t)(end - p));
+        n = json_utf8(p, (size_t)(end - p));
         if (n > 1) {
             json_raw(j, (const char *)p, n);
         } else if (n == 0) {

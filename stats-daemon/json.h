@@ -42,6 +42,9 @@ void json_bool(struct json *j, int v);
 void json_null(struct json *j);
 void json_time(struct json *j, int64_t ms, int with_ms); /* 0 gives null */
 
+/* The length of the UTF-8 character at p (left is not 0), or 0 for none. */
+size_t json_utf8(const unsigned char *p, size_t left);
+
 /* Bytes as they are. */
 void json_raw(struct json *j, const char *s, size_t len);
 void json_newline(struct json *j);

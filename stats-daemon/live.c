@@ -164,6 +164,8 @@ static uint64_t key_hash(const struct state_key *k) {
     struct state_key copy = *k;
 
     copy.seen = 0;
+    copy.teller = 0;
+    copy.round = 0;
     return hash_bytes(&copy, sizeof(copy));
 }
 
@@ -279,7 +281,8 @@ static void on_close(struct evhttp_connection *conn, void *arg) {
     (void)conn;
     *c->prev = c->next;
     if (c->next) c->next->prev = c->prev;
-    if (--lv.nclients == 0 && lv.tick) event_del(lv.tick);
+    lv.api->state->streams = --lv.nclients;
+    if (lv.nclients == 0 && lv.tick) event_del(lv.tick);
     /* a request that its connection has let go of is ours to free */
     if (evhttp_request_get_connection(c->req) == NULL)
         evhttp_send_reply_end(c->req);
@@ -298,6 +301,7 @@ static struct client *client_add(struct evhttp_request *req) {
         lv.sent = lv.second = mono_ms();
         event_add(lv.tick, &period);
     }
+    lv.api->state->streams = lv.nclients;
     c->req = req;
     c->next = lv.clients;
     c->prev = &lv.clients;

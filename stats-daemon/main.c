@@ -15,7 +15,7 @@
 #include "ingest.h"
 #include "live.h"
 #include "log.h"
-#include "metrics.h"
+#include "metrics_count.h"
 #include "notify.h"
 #include "page.h"
 #include "problems.h"
@@ -241,6 +241,9 @@ static void on_commit(void *arg, uint64_t instance, uint64_t seq) {
     store_key_names(d.store, on_key_name, &d.state);
 }
 
+static const struct writer_observer counted = {metrics_note, metrics_batch,
+                                               NULL};
+
 static void on_stop(evutil_socket_t sig, short what, void *arg) {
     (void)what;
     (void)arg;
@@ -335,6 +338,8 @@ static void start(void) {
     if (d.ingest == NULL) die("the ledger cannot be read");
     d.writer = writer_start(d.base, d.store, d.bodies, &d.keep, d.data,
                             on_commit, NULL);
+    writer_observe(d.writer, &counted);
+    store_on_read(d.store, metrics_read, NULL);
     ingest_set_writer(d.ingest, d.writer);
 
     d.api =

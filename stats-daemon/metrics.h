@@ -1,39 +1,28 @@
 /*
- * GET /metrics: Prometheus text.
+ * GET /metrics: the page for Prometheus.
  *
- * Two sources.  Counters and histograms grow with each committed request:
- * the writer notes the requests of a batch, then says commit or discard, so
- * that the numbers agree with the ledger.  They begin with 0 at each start,
- * as counters may.  Gauges (keys, outbox, store) are what the module and the
- * writer say at the moment of the question.
+ *     metrics_count      counters and histograms, see there
+ *     metrics.c          gauges: what the module and the writer say of keys,
+ *                        outbox and store at the moment of the question
+ *     metrics_process    what the kernel says of the daemon
+ *     metrics_text       how a line is written
  *
- * Cardinality is bounded: METRICS_KEYS keys, METRICS_MODELS models and
- * METRICS_SERIES combinations get labels of their own, the rest is summed up
- * as "(other)".
+ * No line comes twice: what shares its labels is summed up.  Keys that share a
+ * name are one line, in which slots are unlimited if those of one are, and the
+ * penalty is that of the one which waits longest; ollama_proxy_key_info tells
+ * them apart by their fingerprints.  A key that is not configured any more
+ * leaves, and so does one of which nothing was heard for STATE_SHOWN_MS.
  */
 
 #ifndef STATSD_METRICS_H
 #define STATSD_METRICS_H
 
-#include "../ngx_ollama_module/core/record.h"
-
 #include <stddef.h>
-
-#define METRICS_KEYS   200
-#define METRICS_MODELS 100
-#define METRICS_SERIES 5000
 
 struct state;
 struct writer;
 
-/* The writer's side. */
-void metrics_note(const ollama_record_request_t *q);
-void metrics_commit(void);
-void metrics_discard(void);
-
 /* The whole page in fresh memory. */
 char *metrics_page(struct state *state, struct writer *writer, size_t *len);
-
-void metrics_free(void);
 
 #endif

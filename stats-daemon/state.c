@@ -71,6 +71,33 @@ struct state_key *state_key(struct state *s, uint32_t key) {
     return k;
 }
 
+void state_told(const struct state_proxy *p, struct state_key *k) {
+    k->teller = p->instance;
+    k->round = p->round;
+}
+
+static int is_connected(const struct state *s, uint64_t instance) {
+    for (const struct state_proxy *p = s->proxies; p; p = p->next)
+        if (p->instance == instance) return p->connections > 0;
+    return 0;
+}
+
+void state_round(struct state *s, struct state_proxy *p) {
+    for (int i = 0; i < s->nkeys; i++) {
+        struct state_key *k = &s->keys[i];
+
+        if (k->index < 0) continue;
+        if (k->teller == p->instance ? k->round != p->round
+                                     : !is_connected(s, k->teller))
+            k->index = -1;
+    }
+    p->round++;
+}
+
+int state_key_listed(const struct state_key *k) {
+    return k->index >= 0 || *k->name == '\0';
+}
+
 void state_copy(char *to, size_t size, const ollama_text_t *t) {
     size_t n = t->len < size ? t->len : size - 1;
 

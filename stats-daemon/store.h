@@ -160,6 +160,11 @@ int store_settle(struct store *s);
 
 const char *store_read_error(const struct store *s);
 
+/* Called after each question, by who asked it, with how long the answer took in
+ * microseconds. */
+typedef void store_read_cb(void *arg, int64_t us);
+void store_on_read(struct store *s, store_read_cb *cb, void *arg);
+
 struct store_counts {
     int64_t requests, errors;
     int64_t prompt, completion, cached;

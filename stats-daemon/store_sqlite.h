@@ -129,7 +129,9 @@ struct store {
     pthread_mutex_t read_lock;
     sqlite3 *read_db;
     sqlite3_stmt *read[READ_STATEMENTS];
-    int64_t read_deadline;
+    int64_t read_deadline, read_began; /* ms; us */
+    store_read_cb *on_read;
+    void *on_read_arg;
     char read_error[256];
 
     _Atomic int64_t last_id; /* committed */

@@ -165,7 +165,14 @@ const char *store_read_error(const struct store *s) {
     return s->read_error;
 }
 
+void store_on_read(struct store *s, store_read_cb *cb, void *arg) {
+    s->on_read = cb;
+    s->on_read_arg = arg;
+}
+
 static enum store_result begin(struct store *s) {
+    int64_t began = mono_us();
+
     pthread_mutex_lock(&s->read_lock);
     if (s->read_db == NULL) {
         snprintf(s->read_error, sizeof(s->read_error), "%s is not open",
@@ -173,13 +180,17 @@ static enum store_result begin(struct store *s) {
         pthread_mutex_unlock(&s->read_lock);
         return STORE_IO;
     }
+    s->read_began = began;
     s->read_deadline = mono_ms() + STORE_READ_MAX;
     return STORE_OK;
 }
 
 static enum store_result end(struct store *s, enum store_result r) {
+    int64_t began = s->read_began;
+
     if (r == STORE_DAMAGED) s->damaged = 1;
     pthread_mutex_unlock(&s->read_lock);
+    if (s->on_read) s->on_read(s->on_read_arg, mono_us() - began);
     return r;
 }
 

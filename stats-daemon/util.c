@@ -23,6 +23,13 @@ int64_t mono_ms(void) {
     return clock_ms(CLOCK_MONOTONIC);
 }
 
+int64_t mono_us(void) {
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
 static char *put_digits(char *p, int v, int n) {
     for (int i = n - 1; i >= 0; i--, v /= 10) p[i] = (char)('0' + v % 10);
     return p + n;

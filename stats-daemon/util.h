@@ -2,7 +2,8 @@
  * Small things that several files need: clocks, times in words, hashing.
  *
  * Times of day are int64_t milliseconds since 1970 (UTC) everywhere in the
- * daemon; monotonic times are milliseconds too and are only subtracted.
+ * daemon; monotonic times are milliseconds too (of mono_us() microseconds) and
+ * are only subtracted.
  */
 
 #ifndef STATSD_UTIL_H
@@ -15,6 +16,7 @@
 
 int64_t now_ms(void);
 int64_t mono_ms(void);
+int64_t mono_us(void);
 
 /* "2026-11-22T20:43:00Z", with ".123" when ms is set; buf has ISO_SIZE. */
 const char *iso_time(char *buf, int64_t ms, int with_ms);

@@ -2,7 +2,6 @@
 
 #include "clock.h"
 #include "log.h"
-#include "metrics.h"
 #include "util.h"
 
 #include <errno.h>
@@ -71,6 +70,7 @@ struct writer {
     struct pending *pending; /* bodies of the batch */
     size_t pending_size;
     int64_t short_of; /* segments up to this one have to go, 0: none */
+    struct writer_observer observer;
 
     int event_fd;
     struct event *event;
@@ -106,6 +106,12 @@ void writer_lock(struct writer *w) {
 }
 
 void writer_unlock(struct writer *w) {
+    pthread_mutex_unlock(&w->lock);
+}
+
+void writer_observe(struct writer *w, const struct writer_observer *o) {
+    pthread_mutex_lock(&w->lock);
+    w->observer = *o;
     pthread_mutex_unlock(&w->lock);
 }
 
@@ -281,7 +287,7 @@ static enum store_result write_request(struct writer *w, const struct entry *e,
     }
     if (r != STORE_OK) return r;
     t->requests++;
-    metrics_note(q);
+    if (w->observer.request) w->observer.request(w->observer.arg, q);
     note_cloud(cloud, q);
     return STORE_OK;
 }
@@ -375,6 +381,12 @@ static void note_bodies(struct writer *w, const struct tally *t) {
         make_room(w);
 }
 
+/* Tells the observer what became of a batch. */
+static void told(struct writer *w, int committed, int64_t began) {
+    if (w->observer.batch)
+        w->observer.batch(w->observer.arg, committed, mono_us() - began);
+}
+
 /* One transaction of at most max frames; *at moves on if it is committed. */
 static enum store_result write_batch(struct writer *w, size_t *at, int max,
                                      char *error, size_t len) {
@@ -382,7 +394,7 @@ static enum store_result write_batch(struct writer *w, size_t *at, int max,
     struct tally t = {0};
     struct writer_status cloud;
     size_t pos = *at;
-    int64_t end = mono_ms() + COMMIT_MS;
+    int64_t end = mono_ms() + COMMIT_MS, began = mono_us();
 
     pthread_mutex_lock(&w->lock);
     cloud = w->status;
@@ -408,12 +420,12 @@ static enum store_result write_batch(struct writer *w, size_t *at, int max,
         snprintf(error, len, "%s", store_error(w->store));
         store_rollback(w->store);
         segments_undo(w->bodies);
-        metrics_discard();
+        told(w, 0, began);
         free(numbers.list);
         return r;
     }
 
-    metrics_commit();
+    told(w, 1, began);
     w->worked = mono_ms();
     *at = pos;
     pthread_mutex_lock(&w->lock);

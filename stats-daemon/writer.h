@@ -59,6 +59,15 @@ struct writer *writer_start(struct event_base *base, struct store *store,
 
 /* Others from the next turn of retention on. */
 void writer_keep(struct writer *w, const struct retention *keep);
+/* Who wants to know what is written, in the writer's thread: each request of a
+ * batch, then whether the batch was committed (or rolled back, and comes again)
+ * and the microseconds that took.  Set before the first frame. */
+struct writer_observer {
+    void (*request)(void *arg, const ollama_record_request_t *q);
+    void (*batch)(void *arg, int committed, int64_t us);
+    void *arg;
+};
+void writer_observe(struct writer *w, const struct writer_observer *o);
 
 /* Puts frames into the queue; between lock and unlock, from the loop. */
 void writer_lock(struct writer *w);
