@@ -23,10 +23,6 @@ struct key_sum {
     uint64_t eligible, in_flight, slots, usage, reserved, penalty;
 };
 
-static int is_shown(const struct state_key *k, int64_t now) {
-    return state_key_listed(k) && k->seen >= now - STATE_SHOWN_MS;
-}
-
 static void key_add(struct key_sum *sum, const struct state_key *k,
                     int64_t now) {
     uint64_t left = k->until > now ? (uint64_t)(k->until - now) / 1000 : 0;
@@ -50,7 +46,7 @@ static struct map *key_sums(const struct state *state, int64_t now) {
     for (int i = 0; i < state->nkeys; i++) {
         const struct state_key *k = &state->keys[i];
 
-        if (!is_shown(k, now)) continue;
+        if (!state_key_shown(state, k, now)) continue;
         metrics_key_name(name, k);
         if (map_count(sums) >= METRICS_KEYS &&
             map_get(sums, name, strlen(name) + 1) == NULL)
@@ -120,7 +116,7 @@ static void key_info(struct json *j, const struct state *state, int64_t now) {
     for (int i = 0; i < state->nkeys && shown < METRICS_KEYS; i++) {
         const struct state_key *k = &state->keys[i];
 
-        if (!is_shown(k, now)) continue;
+        if (!state_key_shown(state, k, now)) continue;
         shown++;
         metrics_key_name(name, k);
         metrics_out(j, "ollama_proxy_key_info{");

@@ -11,7 +11,7 @@
  * name are one line, in which slots are unlimited if those of one are, and the
  * penalty is that of the one which waits longest; ollama_proxy_key_info tells
  * them apart by their fingerprints.  A key that is not configured any more
- * leaves, and so does one of which nothing was heard for STATE_SHOWN_MS.
+ * leaves, and so do those of a proxy that was not heard for STATE_SHOWN_MS.
  */
 
 #ifndef STATSD_METRICS_H

@@ -76,10 +76,15 @@ void state_told(const struct state_proxy *p, struct state_key *k) {
     k->round = p->round;
 }
 
-static int is_connected(const struct state *s, uint64_t instance) {
+static const struct state_proxy *teller(const struct state *s,
+                                        const struct state_key *k) {
     for (const struct state_proxy *p = s->proxies; p; p = p->next)
-        if (p->instance == instance) return p->connections > 0;
-    return 0;
+        if (p->instance == k->teller) return p;
+    return NULL;
+}
+
+static int is_connected(const struct state_proxy *p) {
+    return p && p->connections > 0;
 }
 
 void state_round(struct state *s, struct state_proxy *p) {
@@ -88,7 +93,7 @@ void state_round(struct state *s, struct state_proxy *p) {
 
         if (k->index < 0) continue;
         if (k->teller == p->instance ? k->round != p->round
-                                     : !is_connected(s, k->teller))
+                                     : !is_connected(teller(s, k)))
             k->index = -1;
     }
     p->round++;
@@ -96,6 +101,17 @@ void state_round(struct state *s, struct state_proxy *p) {
 
 int state_key_listed(const struct state_key *k) {
     return k->index >= 0 || *k->name == '\0';
+}
+
+int state_key_shown(const struct state *s, const struct state_key *k,
+                    int64_t now) {
+    int64_t old = now - STATE_SHOWN_MS;
+
+    if (k->seen == 0 || !state_key_listed(k)) return 0;
+    if (k->seen >= old) return 1;
+
+    const struct state_proxy *p = teller(s, k);
+    return p && p->seen >= old;
 }
 
 void state_copy(char *to, size_t size, const ollama_text_t *t) {

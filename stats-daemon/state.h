@@ -85,6 +85,12 @@ void state_round(struct state *s, struct state_proxy *p);
  * taken to be. */
 int state_key_listed(const struct state_key *k);
 
+/* Whether its figures are of now: it is configured, and it, or else the proxy
+ * that told it, was heard in the last STATE_SHOWN_MS.  Of a key with which
+ * nothing happens a proxy says nothing. */
+int state_key_shown(const struct state *s, const struct state_key *k,
+                    int64_t now);
+
 /* Copies a text of the wire, cut at size - 1. */
 void state_copy(char *to, size_t size, const ollama_text_t *t);
 

@@ -1,6 +1,6 @@
 # The unit tests of the pure C parts: every t/unit/test_*.c is a program of its
-# own, linked with all of ngx_ollama_module/core, and test_segments with the
-# parts of the daemon that it is about.
+# own, linked with all of ngx_ollama_module/core, and those of the daemon with
+# the parts of it that they are about.
 #
 #     make -f t/unit/unit.mk unit        build them
 #     make -f t/unit/unit.mk check-unit  and run them
@@ -45,6 +45,19 @@ $(BUILD)/unit/test_segments: UNIT_MORE = stats-daemon/bodies/segments.c \
 $(BUILD)/unit/test_segments: stats-daemon/bodies/segments.c
 $(BUILD)/unit/test_clock: UNIT_MORE = stats-daemon/clock.c
 $(BUILD)/unit/test_clock: stats-daemon/clock.c stats-daemon/clock.h
+
+$(BUILD)/unit/test_state: UNIT_MORE = stats-daemon/state.c \
+                                      stats-daemon/run_list.c \
+                                      stats-daemon/util.c \
+                                      $(BUILD)/unit/core.a
+$(BUILD)/unit/test_state: stats-daemon/state.c stats-daemon/state.h
+
+$(BUILD)/unit/test_metrics_text: UNIT_MORE = stats-daemon/metrics_text.c \
+                                             stats-daemon/metrics_histogram.c \
+                                             stats-daemon/json.c \
+                                             stats-daemon/util.c -lm
+$(BUILD)/unit/test_metrics_text: stats-daemon/metrics_text.c \
+                                 stats-daemon/metrics_histogram.c
 
 $(UNIT): $(BUILD)/unit/%: t/unit/%.c $(UNIT_HDR) $(BUILD)/unit/core.a
 	$(UNIT_CC) -o $@ $< $(BUILD)/unit/core.a $(UNIT_MORE) $(UNIT_LIBS)
