@@ -15,10 +15,21 @@ typedef struct {
 } ngx_http_ollama_gauge_t;
 
 
-static ngx_int_t ngx_http_ollama_write_gauge(ngx_http_ollama_text_t *text,
-    ngx_http_ollama_pool_t *pool, ngx_http_ollama_gauge_t *gauge);
-static ngx_int_t ngx_http_ollama_write_info(ngx_http_ollama_text_t *text,
+typedef struct {
+    ngx_http_ollama_pool_t      *pool;
+    ngx_http_ollama_cursor_t     cursor;
+    ngx_uint_t                   generation;    /* of the list, 0: any */
+} ngx_http_ollama_walk_t;
+
+
+static ngx_int_t ngx_http_ollama_write_keys(ngx_http_ollama_text_t *text,
     ngx_http_ollama_pool_t *pool);
+static ngx_int_t ngx_http_ollama_write_gauge(ngx_http_ollama_text_t *text,
+    ngx_http_ollama_walk_t *walk, ngx_http_ollama_gauge_t *gauge);
+static ngx_int_t ngx_http_ollama_write_info(ngx_http_ollama_text_t *text,
+    ngx_http_ollama_walk_t *walk);
+static ngx_int_t ngx_http_ollama_walk_next(ngx_http_ollama_text_t *text,
+    ngx_http_ollama_walk_t *walk, ngx_http_ollama_snapshot_t *snap);
 static void ngx_http_ollama_write_label(ngx_http_ollama_text_t *text,
     ngx_http_ollama_snapshot_t *snap);
 
@@ -70,23 +81,22 @@ ngx_int_t
 ngx_http_ollama_prometheus(ngx_http_request_t *r,
     ngx_http_ollama_pool_t *pool, ngx_str_t *out)
 {
+    ngx_int_t                  rc;
     ngx_http_ollama_text_t     text;
-    ngx_http_ollama_gauge_t   *gauge;
     ngx_http_ollama_totals_t   totals;
 
     if (ngx_http_ollama_text_init(&text, r->pool) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    for (gauge = ngx_http_ollama_gauges; gauge->name; gauge++) {
-        if (ngx_http_ollama_write_gauge(&text, pool, gauge) != NGX_OK) {
-            return NGX_ERROR;
-        }
-    }
+    /* of two lists a key might be told twice, which no reader takes */
 
-    if (ngx_http_ollama_write_info(&text, pool) != NGX_OK
-        || ngx_http_ollama_text_room(&text, 1024) != NGX_OK)
-    {
+    do {
+        text.json.pos = text.json.start;
+        rc = ngx_http_ollama_write_keys(&text, pool);
+    } while (rc == NGX_AGAIN);
+
+    if (rc != NGX_OK || ngx_http_ollama_text_room(&text, 1024) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -109,12 +119,36 @@ ngx_http_ollama_prometheus(ngx_http_request_t *r,
 }
 
 
+/* NGX_AGAIN: the list was replaced meanwhile */
+
+static ngx_int_t
+ngx_http_ollama_write_keys(ngx_http_ollama_text_t *text,
+    ngx_http_ollama_pool_t *pool)
+{
+    ngx_int_t                 rc;
+    ngx_http_ollama_walk_t    walk;
+    ngx_http_ollama_gauge_t  *gauge;
+
+    walk.pool = pool;
+    walk.generation = 0;
+
+    for (gauge = ngx_http_ollama_gauges; gauge->name; gauge++) {
+        rc = ngx_http_ollama_write_gauge(text, &walk, gauge);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return ngx_http_ollama_write_info(text, &walk);
+}
+
+
 static ngx_int_t
 ngx_http_ollama_write_gauge(ngx_http_ollama_text_t *text,
-    ngx_http_ollama_pool_t *pool, ngx_http_ollama_gauge_t *gauge)
+    ngx_http_ollama_walk_t *walk, ngx_http_ollama_gauge_t *gauge)
 {
-    ngx_uint_t                  n;
-    ngx_http_ollama_cursor_t    cursor;
+    ngx_int_t                   rc;
     ngx_http_ollama_snapshot_t  snap;
 
     if (ngx_http_ollama_text_room(text, NGX_HTTP_OLLAMA_LINE_SIZE) != NGX_OK) {
@@ -124,19 +158,13 @@ ngx_http_ollama_write_gauge(ngx_http_ollama_text_t *text,
     ngx_http_ollama_text_write(text, "# HELP %s %s\n# TYPE %s gauge\n",
                           gauge->name, gauge->help, gauge->name);
 
-    ngx_memzero(&cursor, sizeof(ngx_http_ollama_cursor_t));
+    ngx_memzero(&walk->cursor, sizeof(ngx_http_ollama_cursor_t));
 
     for ( ;; ) {
-        n = ngx_http_ollama_pool_list(pool, &cursor, &snap, 1);
+        rc = ngx_http_ollama_walk_next(text, walk, &snap);
 
-        if (n == 0) {
-            return NGX_OK;
-        }
-
-        if (ngx_http_ollama_text_room(text, NGX_HTTP_OLLAMA_LINE_SIZE)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
+        if (rc != NGX_OK) {
+            return (rc == NGX_DONE) ? NGX_OK : rc;
         }
 
         ngx_http_ollama_text_write(text, "%s{", gauge->name);
@@ -148,10 +176,9 @@ ngx_http_ollama_write_gauge(ngx_http_ollama_text_t *text,
 
 static ngx_int_t
 ngx_http_ollama_write_info(ngx_http_ollama_text_t *text,
-    ngx_http_ollama_pool_t *pool)
+    ngx_http_ollama_walk_t *walk)
 {
-    ngx_uint_t                  n;
-    ngx_http_ollama_cursor_t    cursor;
+    ngx_int_t                   rc;
     ngx_http_ollama_snapshot_t  snap;
 
     if (ngx_http_ollama_text_room(text, NGX_HTTP_OLLAMA_LINE_SIZE) != NGX_OK) {
@@ -163,19 +190,13 @@ ngx_http_ollama_write_info(ngx_http_ollama_text_t *text,
                           "1, with the state of a key in words.\n"
                           "# TYPE ollama_proxy_key_info gauge\n");
 
-    ngx_memzero(&cursor, sizeof(ngx_http_ollama_cursor_t));
+    ngx_memzero(&walk->cursor, sizeof(ngx_http_ollama_cursor_t));
 
     for ( ;; ) {
-        n = ngx_http_ollama_pool_list(pool, &cursor, &snap, 1);
+        rc = ngx_http_ollama_walk_next(text, walk, &snap);
 
-        if (n == 0) {
-            return NGX_OK;
-        }
-
-        if (ngx_http_ollama_text_room(text, NGX_HTTP_OLLAMA_LINE_SIZE)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
+        if (rc != NGX_OK) {
+            return (rc == NGX_DONE) ? NGX_OK : rc;
         }
 
         ngx_http_ollama_text_write(text, "ollama_proxy_key_info{");
@@ -187,31 +208,40 @@ ngx_http_ollama_write_info(ngx_http_ollama_text_t *text,
 }
 
 
-/* what is not printable ASCII might not be UTF-8 either */
+/* the next key, and room for its line; NGX_DONE: there was none left */
+
+static ngx_int_t
+ngx_http_ollama_walk_next(ngx_http_ollama_text_t *text,
+    ngx_http_ollama_walk_t *walk, ngx_http_ollama_snapshot_t *snap)
+{
+    ngx_uint_t  n;
+
+    n = ngx_http_ollama_pool_list(walk->pool, &walk->cursor, snap, 1);
+
+    if (walk->generation == 0) {
+        walk->generation = walk->cursor.generation;
+    }
+
+    if (walk->generation != walk->cursor.generation) {
+        return NGX_AGAIN;
+    }
+
+    if (n == 0) {
+        return NGX_DONE;
+    }
+
+    return ngx_http_ollama_text_room(text, NGX_HTTP_OLLAMA_LINE_SIZE);
+}
+
+
+/* a name holds nothing that had to be escaped, see config_key.c */
 
 static void
 ngx_http_ollama_write_label(ngx_http_ollama_text_t *text,
     ngx_http_ollama_snapshot_t *snap)
 {
-    u_char      ch;
-    ngx_uint_t  i;
-
     ollama_json_raw(&text->json, "key=\"", 5);
-
-    for (i = 0; i < snap->name_len; i++) {
-        ch = snap->name[i];
-
-        if (ch == '\\' || ch == '"') {
-            ollama_json_raw(&text->json, "\\", 1);
-        }
-
-        if (ch < 0x20 || ch > 0x7e) {
-            ch = '?';
-        }
-
-        ollama_json_raw(&text->json, &ch, 1);
-    }
-
+    ollama_json_raw(&text->json, snap->name, snap->name_len);
     ollama_json_raw(&text->json, "\"", 1);
 }
 

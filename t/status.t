@@ -9,6 +9,9 @@ use strict;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use IO::Socket::INET;
+use Metrics;
+use POSIX ();
 use Poll;
 use Proxy;
 use Test::More;
@@ -167,42 +170,10 @@ is(metrics($http)->{ollama_proxy_requests_waiting}, 0, 'and gone');
 # the rules of the format
 
 for my $page ($r->body, $http->get('/pool/metrics')->body) {
-    my (%type, %help, %seen, %done, $family, @bad);
+    my $read = Metrics->new($page);
 
-    like($page, qr/\n\z/, 'ends with a newline');
-    unlike($page, qr/\r/, 'lines end in LF');
-
-    for (split /\n/, $page) {
-        if (/^# HELP (\w+) (.+)/) {
-            push @bad, "twice: $_" if $help{$1}++;
-        } elsif (/^# TYPE (\w+) (counter|gauge)$/) {
-            my ($name, $type) = ($1, $2);
-
-            push @bad, "twice: $_" if $type{$name};
-            push @bad, "late: $_" if grep { /^$name(\{|$)/ } keys %seen;
-            push @bad, "name: $_"
-                if ($type eq 'counter') != ($name =~ /_total$/);
-            $type{$name} = $type;
-
-        } elsif (/^([a-zA-Z_:]\w*)(\{(?:\w+="(?:[^"\\]|\\["\\n])*"(?:,(?!\})|(?=\})))+\})?
-                  [ ](-?[\d.]+(?:e[+-]?\d+)?)$/x)
-        {
-            my ($name, $labels) = ($1, $2 // '');
-
-            push @bad, "twice: $_" if $seen{$name . $labels}++;
-            push @bad, "no HELP or TYPE: $_" unless $type{$name} && $help{$name};
-
-            if (($family // '') ne $name) {
-                push @bad, "not together: $_" if $done{$name}++;
-                $family = $name;
-            }
-        } else {
-            push @bad, "malformed: $_";
-        }
-    }
-
-    is_deeply(\@bad, [], 'every line is well formed');
-    cmp_ok(scalar keys %type, '>=', 9, 'families');
+    is_deeply([ $read->faults ], [], 'every line is well formed');
+    cmp_ok(scalar(() = $read->families), '>=', 9, 'families');
 }
 
 # methods
@@ -269,6 +240,55 @@ is(scalar keys %{ $r->json // {} }, 600, '600 keys as JSON');
 cmp_ok(scalar(() = $many->get('/pool/metrics')->body
               =~ /^ollama_proxy_key_eligible\{/mg), '>=', 200,
        'as many as /metrics has for Prometheus, at least');
+
+# a list that is replaced while it is told: no series comes twice
+
+my @named = map { { key => key_of($_), name => "named-$_" } } 0 .. 599;
+my @ask;
+
+# three at once, so that a worker is always at it
+
+for my $n (1 .. 3) {
+    $ask[$n - 1] = fork // die "fork: $!\n";
+    next if $ask[$n - 1];
+
+    my ($stop, $pages, $bad) = (0, 0, '');
+
+    local $SIG{TERM} = sub { $stop = 1 };
+
+    until ($stop) {
+        my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+                                           PeerPort => $many->port) or next;
+        my ($page, %seen) = ('');
+
+        syswrite $socket, "GET /pool/metrics HTTP/1.0\r\n\r\n";
+        1 while sysread $socket, $page, 1 << 20, length $page;
+
+        $pages += $page =~ /^ollama_proxy_requests_waiting /m;
+        $bad = "twice: $_" for grep { $seen{$_}++ }
+                                    $page =~ /^(\w+\{[^}]*\})/mg;
+    }
+
+    Process::spill($many->dir . "/asked.$n", "$pages pages: $bad");
+    POSIX::_exit(0);
+}
+
+my $reloads = 0;
+
+for my $turn (1 .. 12) {
+    @named = reverse @named;
+    $many->write_config(@named);
+    ($code, $output) = $many->nginx('-s', 'reload');
+    $reloads += $code == 0;
+    poll { ($many->get('/pool')->json // {})->{key_0}{name} eq $named[0]{name} }
+         'the list of now';
+}
+
+kill TERM => @ask;
+waitpid $_, 0 for @ask;
+is($reloads, 12, 'twelve lists');
+like(Process::slurp($many->dir . "/asked.$_"), qr/^[1-9]\d* pages: $/,
+     'no page had a key twice') for 1 .. 3;
 
 # what is refused
 
