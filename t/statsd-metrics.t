@@ -339,6 +339,19 @@ for my $turn (1 .. 4) {
        (grep { /^turn-$turn-/ } $m->labels('key')), '.. none of those before');
 }
 
+# README names each of them
+
+my $readme = Process::slurp("$Process::root/README.md");
+my ($list) = $readme =~ /^## Metrics\n(.*?)^## /ms;
+my %listed;
+
+for my $part (split /^(?=\| `ollama_)/m, $list) {
+    my $prefix = $part =~ /^\| `(ollama_\w+_)` \|/ ? $1 : '';
+    $listed{$_}++ for map { ($_, "$prefix$_") } $part =~ /`([a-z_]+)`/g;
+}
+
+is(join(' ', grep { !$listed{$_} } $m->families), '', 'README knows them all');
+
 is($s->stop, 0, 'a clean end');
 unlike($s->output, qr/Sanitizer|runtime error/, 'no sanitizer spoke');
 
