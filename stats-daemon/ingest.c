@@ -167,7 +167,7 @@ static void got_key(struct conn *c, const ollama_frame_t *f) {
     if (ollama_record_key_decode(f, &r) != 0) return;
     k = state_key(c->in->state, r.key);
     if (k) {
-        state_told(c->proxy, k);
+        k->teller = c->proxy->instance;
         k->index = (int)r.index;
         k->max_concurrent = r.max_concurrent;
         k->enabled = r.enabled;
@@ -235,7 +235,6 @@ static const char *got_frame(struct conn *c, const ollama_frame_t *f) {
     switch (f->type) {
     case OLLAMA_FRAME_KEY: got_key(c, f); break;
     case OLLAMA_FRAME_READY:
-        state_round(state, c->proxy);
         writer_push(c->in->writer, c->proxy->instance, f);
         if (!c->introduced) {
             c->introduced = 1;

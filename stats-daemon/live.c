@@ -165,7 +165,6 @@ static uint64_t key_hash(const struct state_key *k) {
 
     copy.seen = 0;
     copy.teller = 0;
-    copy.round = 0;
     return hash_bytes(&copy, sizeof(copy));
 }
 

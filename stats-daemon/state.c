@@ -71,32 +71,11 @@ struct state_key *state_key(struct state *s, uint32_t key) {
     return k;
 }
 
-void state_told(const struct state_proxy *p, struct state_key *k) {
-    k->teller = p->instance;
-    k->round = p->round;
-}
-
 static const struct state_proxy *teller(const struct state *s,
                                         const struct state_key *k) {
     for (const struct state_proxy *p = s->proxies; p; p = p->next)
         if (p->instance == k->teller) return p;
     return NULL;
-}
-
-static int is_connected(const struct state_proxy *p) {
-    return p && p->connections > 0;
-}
-
-void state_round(struct state *s, struct state_proxy *p) {
-    for (int i = 0; i < s->nkeys; i++) {
-        struct state_key *k = &s->keys[i];
-
-        if (k->index < 0) continue;
-        if (k->teller == p->instance ? k->round != p->round
-                                     : !is_connected(teller(s, k)))
-            k->index = -1;
-    }
-    p->round++;
 }
 
 int state_key_listed(const struct state_key *k) {

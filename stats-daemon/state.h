@@ -30,7 +30,6 @@ struct state_proxy {
     uint32_t pid;
     char version[65], server[65];
     int frames_told;    /* the version of frames that was said to be old */
-    uint32_t round;     /* of keys, see state_round() */
     uint64_t accepted;  /* last number put into the queue */
     uint64_t committed; /* last number committed */
     uint64_t frames, duplicates, gaps;
@@ -42,8 +41,7 @@ struct state_proxy {
 struct state_key {
     uint32_t key;
     int index;       /* -1: not configured any more */
-    uint64_t teller; /* the instance that told it last, in which round */
-    uint32_t round;
+    uint64_t teller; /* the instance that told it last */
     char name[129], account[129];
     int64_t seen; /* of the figures below, 0: never */
     uint32_t in_flight, slots, max_concurrent;
@@ -73,13 +71,6 @@ void state_free(struct state *s);
 struct state_proxy *state_proxy(struct state *s, uint64_t instance);
 struct state_key *state_key(struct state *s, uint32_t key);
 const struct state_key *state_find_key(const struct state *s, uint32_t key);
-
-/* A proxy tells its keys in rounds: state_told() each, then state_round().  A
- * key that it had told before, and not in this round, is not configured any
- * more; nor is one whose teller is not connected, as long as nobody tells it.
- * What other proxies have told stays. */
-void state_told(const struct state_proxy *p, struct state_key *k);
-void state_round(struct state *s, struct state_proxy *p);
 
 /* Whether it is configured; one of which only figures came, without a name, is
  * taken to be. */

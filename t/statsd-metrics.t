@@ -185,7 +185,7 @@ is((grep { $_->{key_fingerprint} eq 'a1b2c3d4' } @{ $s->json('/stats/keys') }),
 
 # two proxies, each with a key of one name
 
-my $g = $s->frames(instance => '2', keys => [
+my $g = $s->frames(instance => '2', proxy => 'two', keys => [
     { key => '0000feed', name => 'team-a' },
     { key => '0000beef', name => '钥匙乙' }, { key => '0000dead', name => '钥匙丙' }]);
 
@@ -216,7 +216,7 @@ is($m->value('ollama_proxy_key_slots', key => '钥匙乙'), 6, 'names in UTF-8')
 
 # a key that is removed leaves, whatever other proxies have; so does a name
 
-$g->do('hello', instance => '2', keys => [{ key => '0000feed', name => 'team-a' },
+$g->do('hello', instance => '2', proxy => 'two', keys => [{ key => '0000feed', name => 'team-a' },
                                           { key => '0000beef', name => '新' }]);
 $g->request(seq => 3, key => '0000beef', model => 'm1');
 $g->acked(3);
@@ -331,7 +331,7 @@ my $line = 0;
 for my $turn (1 .. 4) {
     my @told = map { { key => sprintf('%08x', 5000 + 100 * $turn + $_),
                        name => "turn-$turn-$_" } } 1 .. 60;
-    $g->do('hello', instance => '2', keys => \@told);
+    $g->do('hello', instance => '2', proxy => 'two', keys => \@told);
     $g->request(seq => 3 + ++$line, key => $_->{key}, model => 'm1') for @told;
     $g->acked(3 + $line);
     $m = page("keys come and go, $turn");
