@@ -6,8 +6,10 @@
 #include "fields.h"
 #include "map.h"
 #include "metrics.h"
+#include "peers.h"
 #include "problems_api.h"
 #include "running.h"
+#include "trouble.h"
 #include "util.h"
 #include "version.h"
 
@@ -820,6 +822,7 @@ static void health_ingest(struct json *j, const struct state *s) {
     field_number(j, "foreign", (int64_t)s->foreign);
     field_number(j, "unknown", (int64_t)s->unknown);
     field_number(j, "refused", (int64_t)s->refused);
+    field_number(j, "peers_refused", peers_refused());
     json_end(j, '}');
 }
 
@@ -852,6 +855,7 @@ static void find_problems(struct problems *p, const struct api *api,
         connected += x->connections;
 
     p->n += problems_texts(&p->list);
+    p->n += trouble_texts(&p->list);
     if (w->result != STORE_OK)
         problem(p,
                 "the ledger cannot be written since %s (%s): %s; records wait "

@@ -2,6 +2,7 @@
 
 #include "log.h"
 #include "map.h"
+#include "peers.h"
 #include "util.h"
 #include "version.h"
 
@@ -383,6 +384,10 @@ static void on_accept(evutil_socket_t fd, short what, void *arg) {
     (void)what;
     int s = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (s < 0) return;
+    if (!peers_allowed(s)) {
+        close(s);
+        return;
+    }
     if (in->state->connections >= INGEST_CONNECTIONS) {
         log_msg(LOG_ERROR, "ingest: more than %d connections: one refused",
                 INGEST_CONNECTIONS);

@@ -18,6 +18,7 @@
 #include "metrics_count.h"
 #include "notify.h"
 #include "page.h"
+#include "peers.h"
 #include "problems.h"
 #include "retention.h"
 #include "sockets.h"
@@ -83,6 +84,10 @@ static const char usage[] =
     "there)\n"
     "    --user NAME     become this user (needs root)\n"
     "    --group NAME    group of the sockets, whose mode is 0660\n"
+    "    --allow-user NAME\n"
+    "                    whose records are taken beside root's and its own; "
+    "may be\n"
+    "                    given several times (the usual users of nginx)\n"
     "    --backup FILE   copy the ledger of --data, beside a daemon that runs, "
     "and end\n"
     "    --demo          says in /health that the cloud is a simulated one\n"
@@ -106,14 +111,14 @@ static void die(const char *fmt, ...) {
 
 static void options(int argc, char **argv) {
     static const struct option list[] = {
-        {"data", 1, NULL, 'd'},    {"socket", 1, NULL, 's'},
-        {"sockets", 1, NULL, 'S'}, {"demo", 0, NULL, 'D'},
-        {"http", 1, NULL, 'h'},    {"syslog", 1, NULL, 'l'},
-        {"page", 1, NULL, 'p'},    {"config", 1, NULL, 'c'},
-        {"user", 1, NULL, 'u'},    {"group", 1, NULL, 'g'},
-        {"backup", 1, NULL, 'b'},  {"foreground", 0, NULL, 'f'},
-        {"version", 0, NULL, 'v'}, {"help", 0, NULL, 'H'},
-        {NULL, 0, NULL, 0}};
+        {"data", 1, NULL, 'd'},       {"socket", 1, NULL, 's'},
+        {"sockets", 1, NULL, 'S'},    {"demo", 0, NULL, 'D'},
+        {"http", 1, NULL, 'h'},       {"syslog", 1, NULL, 'l'},
+        {"page", 1, NULL, 'p'},       {"config", 1, NULL, 'c'},
+        {"user", 1, NULL, 'u'},       {"group", 1, NULL, 'g'},
+        {"backup", 1, NULL, 'b'},     {"foreground", 0, NULL, 'f'},
+        {"allow-user", 1, NULL, 'a'}, {"version", 0, NULL, 'v'},
+        {"help", 0, NULL, 'H'},       {NULL, 0, NULL, 0}};
     int c, at = 0;
 
     while ((c = getopt_long(argc, argv, "", list, &at)) != -1) {
@@ -130,6 +135,10 @@ static void options(int argc, char **argv) {
         case 'u': to = &d.user; break;
         case 'g': to = &d.group; break;
         case 'b': to = &d.backup; break;
+        case 'a':
+            if (peers_allow(optarg) != 0)
+                die("--allow-user: there is no user \"%s\"", optarg);
+            continue;
         case 'f': continue;
         case 'D': d.demo = 1; continue;
         case 'v': puts("ollama-statsd " STATSD_VERSION); exit(0);
@@ -254,8 +263,8 @@ static void on_stop(evutil_socket_t sig, short what, void *arg) {
 
 /* --config, or the file that is looked for without it. */
 static int read_keep(struct retention *keep, char *err, size_t len) {
-    char *file = d.config ? xstrdup(d.config)
-                          : xasprintf("%s/statsd.conf", d.data);
+    char *file =
+        d.config ? xstrdup(d.config) : xasprintf("%s/statsd.conf", d.data);
     int bad = 0;
 
     *keep = retention_default;
@@ -314,6 +323,7 @@ static void start(void) {
     sockets[SOCKET_HTTP] = take_socket(SOCKET_HTTP, d.http);
     sockets[SOCKET_SYSLOG] = take_socket(SOCKET_SYSLOG, d.syslog);
     become_user();
+    peers_start();
     if (access(d.data, W_OK | X_OK) != 0)
         die("the data folder cannot be written: %s: %s", d.data,
             strerror(errno));

@@ -88,6 +88,16 @@ my ($code, $output) = Process::run([ "$Process::root/mk/install" ], env =>
 
 is($code, 0, 'make install') or diag($output);
 
+my ($user, $group) = Process::slurp("$etc/nginx.conf")
+                     =~ /^user +([^\s;]+) *([^\s;]*);/m;
+$group ||= getgrgid((getpwnam $user)[3]);
+
+like(Process::slurp("$root/usr/lib/systemd/system/ollama-statsd.service"),
+     qr/^ExecStart=\S+ .*--allow-user $user\n.*^Group=$group$/ms,
+     'the daemon is to take the records of nginx\'s user');
+like(Process::slurp("$root/usr/lib/systemd/system/ollama-statsd.socket"),
+     qr/^SocketGroup=$group$/m, '.. by sockets of its group');
+
 my ($top) = $output =~ /^ +(load_module .*\n +worker_shutdown_timeout .*)$/m;
 my ($lines) = $output =~ /inside http.*?\n\n(.*?)\n\n3\./s;
 

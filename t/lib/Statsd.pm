@@ -202,13 +202,15 @@ sub json {
 sub health { $_[0]->json('/health') }
 
 
-# a connection of the module; hello is said unless hello => 0
+# a connection of the module; hello is said unless hello => 0; tool => is the
+# command that plays it
 
 sub frames {
     my ($self, %how) = @_;
     my $frames = bless { seen => [] }, 'Statsd::Frames';
 
-    $frames->{pid} = open2($frames->{out}, $frames->{in}, tool('frames'),
+    $frames->{pid} = open2($frames->{out}, $frames->{in},
+                           @{ $how{tool} // [ tool('frames') ] },
                            $self->path('statsd'));
     $frames->{hello} = { instance => $how{instance} // '1',
                          keys => $how{keys} // [],
