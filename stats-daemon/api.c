@@ -4,6 +4,7 @@
 #include "bodies/gunzip.h"
 
 #include "fields.h"
+#include "http_conns.h"
 #include "map.h"
 #include "metrics.h"
 #include "peers.h"
@@ -826,6 +827,18 @@ static void health_ingest(struct json *j, const struct state *s) {
     json_end(j, '}');
 }
 
+static void health_readers(struct json *j) {
+    struct http_conns_count count;
+
+    http_conns_count(&count);
+    json_member(j, "readers");
+    json_begin(j, '{');
+    field_number(j, "connections", count.open);
+    field_number(j, "most", count.max);
+    field_number(j, "refused", count.refused);
+    json_end(j, '}');
+}
+
 struct problems {
     struct json list;
     int n;
@@ -918,6 +931,7 @@ void api_health(struct json *j, struct api *api) {
     health_clock(j, &w);
     health_proxies(j, api->state, now);
     health_ingest(j, api->state);
+    health_readers(j);
 
     json_member(j, "disk");
     json_begin(j, '{');

@@ -1,9 +1,9 @@
 #include "http.h"
 
+#include "http_conns.h"
 #include "util.h"
 
 #include <event2/buffer.h>
-#include <event2/listener.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -165,6 +165,13 @@ static void on_request(struct evhttp_request *ev, void *arg) {
     if (q.path == NULL) q.path = "";
     TAILQ_INIT(&q.params);
 
+    if (http_conns_refuses(ev)) {
+        http_set(&q, "Connection", "close");
+        http_set(&q, "Retry-After", "2");
+        http_error(&q, 503, "too many connections are open already");
+        return;
+    }
+
     for (int i = 0; i < h->n && handler == NULL; i++) {
         size_t len = h->routes[i].len;
 
@@ -197,14 +204,14 @@ static void on_request(struct evhttp_request *ev, void *arg) {
     evhttp_clear_headers(&q.params);
 }
 
-struct http *http_start(struct event_base *base, int fd, void *ctx) {
+struct http *http_start(struct event_base *base, int fd, void *ctx, int max,
+                        int refusals) {
     struct http *h = xcalloc(1, sizeof(*h));
-    struct evconnlistener *l = evconnlistener_new(
-        base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
 
     h->ctx = ctx;
     h->ev = evhttp_new(base);
-    if (l == NULL || h->ev == NULL || evhttp_bind_listener(h->ev, l) == NULL) {
+    if (h->ev == NULL ||
+        http_conns_start(base, h->ev, fd, max, refusals) != 0) {
         free(h);
         return NULL;
     }
@@ -239,6 +246,8 @@ void http_route_post(struct http *h, const char *path, http_handler *handler) {
 
 void http_free(struct http *h) {
     if (h == NULL) return;
+    http_conns_stop();
     evhttp_free(h->ev);
+    http_conns_free();
     free(h);
 }

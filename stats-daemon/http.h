@@ -38,8 +38,10 @@ struct http_request {
     void *ctx;
 };
 
-/* fd listens already; ctx is handed to every handler. */
-struct http *http_start(struct event_base *base, int fd, void *ctx);
+/* fd listens already; ctx is handed to every handler.  At most max connections
+ * are served, and refusals more are told so (http_conns.h). */
+struct http *http_start(struct event_base *base, int fd, void *ctx, int max,
+                        int refusals);
 void http_free(struct http *h);
 void http_route(struct http *h, const char *path, http_handler *handler);
 void http_route_post(struct http *h, const char *path, http_handler *handler);

@@ -1,5 +1,6 @@
 #include "ingest.h"
 
+#include "accepting.h"
 #include "log.h"
 #include "map.h"
 #include "peers.h"
@@ -33,6 +34,7 @@ struct conn {
 struct ingest {
     struct event_base *base;
     struct event *accept;
+    struct accepting accepting;
     int fd;
     struct state *state;
     struct store *store;
@@ -42,6 +44,7 @@ struct ingest {
 };
 
 static void conn_close(struct conn *c, const char *why) {
+    struct ingest *in = c->in;
     struct state_proxy *p = c->proxy;
 
     if (why) log_msg(LOG_WARN, "ingest: connection closed: %s", why);
@@ -57,6 +60,7 @@ static void conn_close(struct conn *c, const char *why) {
     if (c->next) c->next->prev = c->prev;
     *c->prev = c->next;
     free(c);
+    if (!in->stopped) accepting_closed(&in->accepting);
 }
 
 /* ---- answers ---- */
@@ -140,6 +144,7 @@ static const char *got_hello(struct conn *c, const ollama_frame_t *f) {
     if (p == NULL) return "there are too many instances";
     if (c->proxy == NULL) p->connections++;
     c->proxy = p;
+    event_remove_timer(c->read);
     c->introduced = 0;
     writer_push(c->in->writer, h.instance, f);
     p->seen = now_ms();
@@ -314,6 +319,13 @@ static const char *conn_parse(struct conn *c) {
     return why;
 }
 
+/* Who does not say HELLO takes no place for ever. */
+static void conn_listen(struct conn *c) {
+    static const struct timeval patience = {INGEST_HELLO_S, 0};
+
+    event_add(c->read, c->proxy ? NULL : &patience);
+}
+
 static void pause_all(struct ingest *in) {
     in->state->paused++;
     for (struct conn *c = in->conns; c; c = c->next) event_del(c->read);
@@ -324,7 +336,10 @@ static void on_read(evutil_socket_t fd, short what, void *arg) {
     struct ingest *in = c->in;
     const char *why;
 
-    (void)what;
+    if ((what & EV_TIMEOUT) && c->proxy == NULL) {
+        conn_close(c, "it does not say who it is");
+        return;
+    }
     if (c->size - c->len < READ_SIZE / 2) {
         c->size = c->len + READ_SIZE;
         c->buf = xrealloc(c->buf, c->size);
@@ -355,7 +370,7 @@ static void resume_all(struct ingest *in) {
         if (why) conn_close(c, why);
     }
     if (in->paused) return;
-    for (struct conn *c = in->conns; c; c = c->next) event_add(c->read, NULL);
+    for (struct conn *c = in->conns; c; c = c->next) conn_listen(c);
 }
 
 void ingest_committed(struct ingest *in, uint64_t instance, uint64_t seq) {
@@ -383,14 +398,11 @@ static void on_accept(evutil_socket_t fd, short what, void *arg) {
 
     (void)what;
     int s = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (s < 0) return;
-    if (!peers_allowed(s)) {
-        close(s);
+    if (s < 0) {
+        accepting_failed(&in->accepting, errno);
         return;
     }
-    if (in->state->connections >= INGEST_CONNECTIONS) {
-        log_msg(LOG_ERROR, "ingest: more than %d connections: one refused",
-                INGEST_CONNECTIONS);
+    if (!peers_allowed(s)) {
         close(s);
         return;
     }
@@ -406,7 +418,17 @@ static void on_accept(evutil_socket_t fd, short what, void *arg) {
     if (c->next) c->next->prev = &c->next;
     in->conns = c;
     in->state->connections++;
-    if (!in->paused) event_add(c->read, NULL);
+    if (!in->paused) conn_listen(c);
+    accepting_opened(&in->accepting);
+}
+
+static void turn(void *arg, int on) {
+    struct ingest *in = arg;
+
+    if (on)
+        event_add(in->accept, NULL);
+    else
+        event_del(in->accept);
 }
 
 static void on_instance(void *arg, uint64_t instance, uint64_t seq) {
@@ -416,7 +438,7 @@ static void on_instance(void *arg, uint64_t instance, uint64_t seq) {
 }
 
 struct ingest *ingest_start(struct event_base *base, int fd,
-                            struct state *state, struct store *store) {
+                            struct state *state, struct store *store, int max) {
     struct ingest *in = xcalloc(1, sizeof(*in));
 
     in->base = base;
@@ -431,6 +453,7 @@ struct ingest *ingest_start(struct event_base *base, int fd,
     }
     in->accept = event_new(base, fd, EV_READ | EV_PERSIST, on_accept, in);
     event_add(in->accept, NULL);
+    accepting_start(&in->accepting, base, "proxies", max, turn, in);
     return in;
 }
 
@@ -440,6 +463,7 @@ void ingest_set_writer(struct ingest *in, struct writer *writer) {
 
 void ingest_stop(struct ingest *in) {
     in->stopped = 1;
+    accepting_stop(&in->accepting);
     event_del(in->accept);
     for (struct conn *c = in->conns; c; c = c->next) event_del(c->read);
 }

@@ -10,7 +10,9 @@
  *
  * While the writer's queue is full, nothing is read: the kernel's buffers and
  * then the module's outbox fill up.  A connection that does not take its
- * answers is closed at INGEST_OUT_MAX.
+ * answers is closed at INGEST_OUT_MAX, one that does not say HELLO after
+ * INGEST_HELLO_S.  At most INGEST_CONNECTIONS, others wait (accepting.h); whose
+ * they may be is in peers.h.
  *
  * Frames of both versions are read, and answered in version 1, which every
  * module knows.  A damaged frame, one of a later version or of an unknown type
@@ -27,13 +29,14 @@
 #include <event2/event.h>
 
 #define INGEST_CONNECTIONS 256
+#define INGEST_HELLO_S     60
 #define INGEST_OUT_MAX     (64 * 1024 * 1024)
 
 struct ingest;
 
-/* fd listens already. */
+/* fd listens already; at most max connections. */
 struct ingest *ingest_start(struct event_base *base, int fd,
-                            struct state *state, struct store *store);
+                            struct state *state, struct store *store, int max);
 void ingest_set_writer(struct ingest *in, struct writer *writer);
 
 /* To be called by the writer's on_commit. */

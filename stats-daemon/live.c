@@ -1,5 +1,6 @@
 #include "live.h"
 
+#include "http_conns.h"
 #include "log.h"
 #include "problems.h"
 #include "running.h"
@@ -306,10 +307,18 @@ static struct client *client_add(struct evhttp_request *req) {
     c->prev = &lv.clients;
     if (c->next) c->next->prev = &c->next;
     lv.clients = c;
-    evhttp_connection_set_closecb(conn, on_close, c);
+    http_conns_on_close(conn, on_close, c);
     bufferevent_set_timeouts(evhttp_connection_get_bufferevent(conn), NULL,
                              &stall);
     return c;
+}
+
+/* Questions need connections, too, where there are few. */
+static int clients_max(void) {
+    struct http_conns_count count;
+
+    http_conns_count(&count);
+    return count.max / 2 < LIVE_CLIENTS ? count.max / 2 : LIVE_CLIENTS;
 }
 
 /* "12.34" */
@@ -340,9 +349,10 @@ static void events(struct http_request *q) {
         http_data(q, 200, "text/event-stream", NULL, 0);
         return;
     }
-    if (lv.nclients >= LIVE_CLIENTS) {
+    if (lv.nclients >= clients_max()) {
         http_set(q, "Retry-After", "5");
-        http_error(q, 503, "%d pages are listening already", LIVE_CLIENTS);
+        http_set(q, "Connection", "close");
+        http_error(q, 503, "%d pages are listening already", lv.nclients);
         return;
     }
     http_set(q, "Content-Type", "text/event-stream");

@@ -24,7 +24,8 @@
  * LIVE_RESUME of each; a new one hears nothing old.
  *
  * A client that does not read is dropped: at LIVE_PENDING bytes, or when it
- * takes nothing for LIVE_STALL_S seconds.  LIVE_CLIENTS at a time.
+ * takes nothing for LIVE_STALL_S seconds.  LIVE_CLIENTS at a time, and no more
+ * than half of the connections.
  */
 
 #ifndef STATSD_LIVE_H

@@ -11,7 +11,9 @@
 
 #include "api.h"
 #include "bodies/segments.h"
+#include "descriptors.h"
 #include "http.h"
+#include "http_conns.h"
 #include "ingest.h"
 #include "live.h"
 #include "log.h"
@@ -311,7 +313,9 @@ static int backup(void) {
 static void start(void) {
     char err[512];
     int sockets[SOCKETS];
+    struct descriptors fds;
 
+    descriptors_raise();
     if (read_keep(&d.keep, err, sizeof(err)) != 0) die("%s", err);
 
     identity();
@@ -344,7 +348,10 @@ static void start(void) {
     store_key_names(d.store, on_key_name, &d.state);
 
     if ((d.base = event_base_new()) == NULL) die("libevent does not start");
-    d.ingest = ingest_start(d.base, sockets[SOCKET_INGEST], &d.state, d.store);
+    descriptors_share(&fds, INGEST_CONNECTIONS, HTTP_CONNS_MAX,
+                      HTTP_CONNS_REFUSALS);
+    d.ingest = ingest_start(d.base, sockets[SOCKET_INGEST], &d.state, d.store,
+                            fds.ingest);
     if (d.ingest == NULL) die("the ledger cannot be read");
     d.writer = writer_start(d.base, d.store, d.bodies, &d.keep, d.data,
                             on_commit, NULL);
@@ -354,7 +361,8 @@ static void start(void) {
 
     d.api =
         (struct api){&d.state, d.store, d.writer, d.bodies, d.data, &d.keep};
-    d.http_server = http_start(d.base, sockets[SOCKET_HTTP], &d.api);
+    d.http_server = http_start(d.base, sockets[SOCKET_HTTP], &d.api, fds.http,
+                               fds.refusals);
     if (d.http_server == NULL) die("the HTTP server does not start");
     api_routes(d.http_server);
     live_start(d.base, &d.api);

@@ -29,6 +29,9 @@ for my $unit (qw/ ollama-statsd.service ollama-statsd.socket /) {
     Process::spill("$dir/$unit", $text =~ s!/usr/sbin/ollama-statsd!$daemon!r);
 }
 
+like(Process::slurp("$dir/ollama-statsd.service"), qr/^LimitNOFILE=[1-9]\d{3}/m,
+     'there are descriptors for all the connections that are served');
+
 my ($code, $output) = Process::run([ qw/ systemd-analyze verify --man=no /,
                                      "$dir/ollama-statsd.service",
                                      "$dir/ollama-statsd.socket" ]);

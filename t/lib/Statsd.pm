@@ -74,6 +74,7 @@ sub preload {
 # page      folder of --page
 # args      further arguments
 # env       environment
+# under     a command that executes it: [ 'prlimit', '--nofile=64' ]
 # wait      0: do not wait until it answers
 
 sub start {
@@ -103,7 +104,8 @@ sub launch {
 
     push @args, '--page', $self->{page} // Process::build('dashboard');
 
-    $self->{process} = Process->start([ tool('ollama-statsd'),
+    $self->{process} = Process->start([ @{ $self->{under} // [] },
+                                        tool('ollama-statsd'),
                                         '--data', $self->{dir}, @args ],
                                       name => 'ollama-statsd',
                                       dir => $self->{log},
