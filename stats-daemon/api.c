@@ -474,7 +474,7 @@ static void queries(struct http_request *q) {
     struct answer a = {.api = q->ctx};
     struct store_query sq = {0};
     const char *status, *ip;
-    int64_t limit, offset, until, last;
+    int64_t limit, offset, until;
 
     if (http_int(q, "limit", 50, 1, 500, &limit) != 0 ||
         http_int(q, "offset", 0, 0, 10000, &offset) != 0 ||
@@ -497,13 +497,10 @@ static void queries(struct http_request *q) {
     sq.limit = (int)limit;
     sq.offset = (int)offset;
 
-    enum store_result r = STORE_OK;
-    if (until >= 0) {
-        r = store_ended_by(a.api->store, until, &last);
-        if (sq.before == 0 || sq.before > last + 1) sq.before = last + 1;
-    }
+    if (until == 0) sq.before = 1; /* nothing had */
+    if (until > 0) sq.until = until;
     json_begin(&a.j, '[');
-    if (r == STORE_OK) r = store_rows(a.api->store, &sq, on_query, &a);
+    enum store_result r = store_rows(a.api->store, &sq, on_query, &a);
     json_end(&a.j, ']');
     finish(q, &a, r);
 }

@@ -14,6 +14,9 @@
  *     key            names of fingerprints
  *     instance       last number committed for each life of a proxy
  *     total          sums of everything ever seen
+ *     given          the greatest id of a request whose row is gone
+ *     began          the greatest id of the requests that began in a minute:
+ *                    by this a time has a bound among the ids
  *
  * A request's (client, key, model) is a "series", a series with a status (and
  * a kind, see below) a "combo".  Rows hold the combo's id, and (combo, id) is
@@ -40,7 +43,8 @@
  * Bounds.  Names come from outside: from STORE_NAMES_FREE models (clients:
  * ten times as many) on, a new name gets an entry of its own only with an
  * answer that was no error, and from STORE_NAMES_MAX on never; it is then
- * summed up as "(other)", and the request's row keeps the name.
+ * summed up as "(other)", and the request's row keeps the name, by which it is
+ * found.
  */
 
 #ifndef STATSD_STORE_H
@@ -212,6 +216,7 @@ struct store_query {
     int kinds;                  /* of those with such a status; 0: any */
     int also;                   /* with any status; 0: none */
     int64_t before, after;      /* ids, 0: no bound */
+    int64_t until;              /* a time by which they had ended, 0: any */
     int limit, offset;
 };
 struct store_row {
@@ -236,9 +241,6 @@ enum store_result store_rows(struct store *s, const struct store_query *q,
                              store_row_cb *cb, void *arg);
 enum store_result store_row(struct store *s, int64_t id, store_row_cb *cb,
                             void *arg);
-
-/* The greatest id of a request that had ended by a time of day; 0: none had. */
-enum store_result store_ended_by(struct store *s, int64_t time, int64_t *id);
 
 /* The greatest id committed so far. */
 int64_t store_last_id(struct store *s);

@@ -178,7 +178,6 @@ enum store_result store_open_first(struct store *s, char *err, size_t len) {
 
 enum store_result store_mend(struct store *s) {
     char why[256], err[256] = "";
-    int64_t next = s->last_id + 1;
     enum store_result r;
 
     if (!is_damaged(s, why, sizeof(why))) return STORE_AGAIN;
@@ -187,8 +186,5 @@ enum store_result store_mend(struct store *s) {
         snprintf(s->error, sizeof(s->error), "%s", err);
         return STORE_IO;
     }
-    /* numbers that were told are not given again */
-    if (s->next_id < next) s->next_id = next;
-    s->last_id = s->next_id - 1;
     return STORE_OK;
 }

@@ -18,9 +18,8 @@
 
 /* Those not named here come behind "penalty". */
 static const char *const order[] = {
-    "total",  "instance", "key",          "model",      "client",
-    "series", "combo",    "usage_minute", "usage_hour", "penalty",
-    "clock"};
+    "total", "instance",     "key",        "model",   "client", "series",
+    "combo", "usage_minute", "usage_hour", "penalty", "clock"};
 static const char *const last[] = {"key_event", "segment", "request", "body"};
 
 /* Each is a whole table, in another order. */
@@ -390,6 +389,8 @@ static const char *const after_rows[] = {
     " WHERE instance NOT IN (SELECT id FROM instance)",
     "UPDATE combo SET last = coalesce((SELECT max(id) FROM request r"
     " WHERE r.combo = combo.id), 0)",
+    "INSERT INTO began SELECT 0, id FROM request WHERE true ORDER BY id DESC"
+    " LIMIT 1 ON CONFLICT(minute) DO UPDATE SET last = excluded.last",
     "INSERT OR IGNORE INTO segment(id, bodies, bytes, ending)"
     " SELECT segment, count(*), sum(stored), max(place + stored) FROM body"
     "  WHERE segment IS NOT NULL GROUP BY segment",

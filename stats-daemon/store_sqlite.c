@@ -198,7 +198,30 @@ static const char *const migrations[STORE_SCHEMA] = {
      " round INTEGER NOT NULL,"
      " PRIMARY KEY(key, proxy)) WITHOUT ROWID;"
      "INSERT INTO key_place SELECT fingerprint, '?', position, 0 FROM key"
-     " WHERE position IS NOT NULL;"),
+     " WHERE position IS NOT NULL;"
+
+     /* the greatest id of a request that was given, when its row is gone */
+     "CREATE TABLE given("
+     " id INTEGER PRIMARY KEY,"
+     " last INTEGER NOT NULL);"
+     "INSERT INTO given SELECT 1, last FROM combo ORDER BY last DESC LIMIT 1;"
+     "UPDATE combo SET last = coalesce((SELECT max(id) FROM request r"
+     " WHERE r.combo = combo.id), 0);"
+
+     /* .. of those that began in a minute; of all that are here already */
+     "CREATE TABLE began("
+     " minute INTEGER PRIMARY KEY,"
+     " last INTEGER NOT NULL);"
+     "INSERT INTO began SELECT 0, id FROM request ORDER BY id DESC LIMIT 1;"
+
+     /* the client's name that became "(other)" */
+     "ALTER TABLE request ADD COLUMN client_name_other TEXT;"
+     "CREATE INDEX request_model_other ON request(model_other)"
+     " WHERE model_other IS NOT NULL;"
+     "CREATE INDEX request_client_other ON request(client_other)"
+     " WHERE client_other IS NOT NULL;"
+     "CREATE INDEX request_client_name_other ON request(client_name_other)"
+     " WHERE client_name_other IS NOT NULL;"),
 };
 
 #define ADD_COUNTS                                           \
@@ -212,7 +235,7 @@ static const char *const migrations[STORE_SCHEMA] = {
 static const char *const write_sql[WRITE_STATEMENTS] = {
     [WRITE_REQUEST] =
         "INSERT INTO request VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,"
-        "?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,?29)"
+        "?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,?29,?30)"
         " ON CONFLICT(instance, rid) WHERE attempts_all IS NOT NULL DO NOTHING",
     [WRITE_BODY] =
         "INSERT INTO body(instance, rid, time, size, stored, truncated,"
@@ -295,7 +318,9 @@ static const char *const write_sql[WRITE_STATEMENTS] = {
         "DELETE FROM key_event WHERE id IN (SELECT id FROM key_event ORDER BY"
         " id LIMIT ?2) AND (time < ?1 OR (time > ?3 AND id < ?4))",
     [TRIM_PENALTIES] = "DELETE FROM penalty WHERE until < ?1",
-    [TRIM_INSTANCES] = "DELETE FROM instance WHERE seen < ?1",
+    /* the greatest id stays, so that none is given twice */
+    [TRIM_INSTANCES] = "DELETE FROM instance WHERE seen < ?1"
+                       " AND id < (SELECT max(id) FROM instance)",
     [TRIM_BODY_FIND] =
         "SELECT b.id, i.value, b.rid, b.time, b.stored, b.segment"
         " FROM body b LEFT JOIN instance i ON i.id = b.instance"
@@ -310,6 +335,13 @@ static const char *const write_sql[WRITE_STATEMENTS] = {
     [TRIM_SEGMENT_LESS] =
         "UPDATE segment SET bodies = bodies - ?2 WHERE id = ?1",
     [TRIM_SEGMENT] = "DELETE FROM segment WHERE id = ?1",
+    [WRITE_GIVEN] = "INSERT INTO given VALUES(1, ?1)"
+                    " ON CONFLICT(id) DO UPDATE SET last = excluded.last",
+    [WRITE_BEGAN] = "INSERT INTO began VALUES(?1, ?2)"
+                    " ON CONFLICT(minute) DO UPDATE SET last = excluded.last",
+    [TRIM_BEGAN] = "DELETE FROM began WHERE minute IN (SELECT minute FROM began"
+                   " ORDER BY minute LIMIT ?2)"
+                   " AND last < coalesce((SELECT min(id) FROM request), ?1)",
     [FIND_TIME] = "SELECT max(time) FROM (SELECT time FROM clock"
                   " UNION ALL SELECT time FROM request WHERE NOT EXISTS"
                   " (SELECT 1 FROM clock) AND id ="
@@ -527,7 +559,13 @@ static enum store_result open_writer(struct store *s, char *err, size_t len) {
     }
     if (r == STORE_OK) {
         int c[7];
-        s->next_id = 1 + pragma_int(s->db, "SELECT max(id) FROM request", c);
+        s->next_id =
+            1 + pragma_int(s->db,
+                           "SELECT max(coalesce((SELECT max(id) FROM request),"
+                           " 0), coalesce((SELECT last FROM given), 0))",
+                           c);
+        /* nor when it is another file: live pages have heard of them */
+        if (s->next_id <= s->last_id) s->next_id = s->last_id + 1;
         s->models = pragma_int(s->db, "SELECT count(*) FROM model", c + 1);
         s->clients = pragma_int(s->db, "SELECT count(*) FROM client", c + 2);
         s->body_count =
@@ -909,8 +947,8 @@ void store_set_time(struct store *s, int64_t now, int64_t wall) {
 
 int64_t store_time(struct store *s) {
     sqlite3_stmt *st = s->write[FIND_TIME];
-    int64_t time = sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_int64(st, 0)
-                                                  : 0;
+    int64_t time =
+        sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 0;
 
     sqlite3_reset(st);
     return time;
@@ -996,6 +1034,10 @@ enum store_result store_request(struct store *s, uint64_t instance,
         bind_text(st, 26, &q->client);
     else
         sqlite3_bind_null(st, 26);
+    if (p->client_other)
+        bind_maybe(st, 30, &q->client_name);
+    else
+        sqlite3_bind_null(st, 30);
     sqlite3_bind_int(st, 27, q->attempts_all);
     sqlite3_bind_int(st, 28, q->prompt_certainty);
     sqlite3_bind_int(st, 29, q->completion_certainty);
@@ -1161,6 +1203,13 @@ static void sum_up(struct map *sums, int64_t time, int64_t kind, int64_t ref,
     add_counts(map_put(sums, &key, sizeof(key), &fresh), n);
 }
 
+/* By this /queries?until= knows where to begin. */
+static enum store_result write_began(struct store *s, int64_t minute) {
+    sqlite3_bind_int64(s->write[WRITE_BEGAN], 1, minute);
+    sqlite3_bind_int64(s->write[WRITE_BEGAN], 2, s->next_id - 1);
+    return run(s, s->write[WRITE_BEGAN]);
+}
+
 /* The batch's sums go to the tables once, however many rows it has. */
 static enum store_result write_sums(struct store *s) {
     struct map *sums = map_new(sizeof(struct store_counts));
@@ -1196,6 +1245,8 @@ static enum store_result write_sums(struct store *s) {
             bind_counts(st, 4, n);
         }
         r = run(s, st);
+        if (r == STORE_OK && key->kind == STORE_ALL)
+            r = write_began(s, key->time);
     }
     map_free(sums);
     return r;
@@ -1318,8 +1369,8 @@ static enum store_result trim(struct store *s, int which, int64_t before, int n,
     return r;
 }
 
-/* Rows with the lowest ids, which came first.  Those that say they are of a time
- * to come were written while a clock was wrong: they go with those behind
+/* Rows with the lowest ids, which came first.  Those that say they are of a
+ * time to come were written while a clock was wrong: they go with those behind
  * them, and are looked past until then. */
 static enum store_result trim_rows(struct store *s, struct store_head *h,
                                    int find, int which, int64_t before, int n,
@@ -1335,6 +1386,8 @@ static enum store_result trim_rows(struct store *s, struct store_head *h,
     if (code == SQLITE_ROW) {
         if (sqlite3_column_type(st, 1) != SQLITE_NULL)
             h->old = sqlite3_column_int64(st, 1);
+        /* there is none behind, or none at all: what comes is looked at anew */
+        if (sqlite3_column_int64(st, 3) == 0) memset(h, 0, sizeof(*h));
         if (sqlite3_column_int64(st, 2) == 0 &&
             sqlite3_column_int64(st, 3) == n) {
             h->future = sqlite3_column_int64(st, 0);
@@ -1347,6 +1400,12 @@ static enum store_result trim_rows(struct store *s, struct store_head *h,
     sqlite3_bind_int64(s->write[which], 4, h->old);
     sqlite3_bind_int64(s->write[which], 3, future);
     return trim(s, which, before, n, left);
+}
+
+/* Ids of rows that are gone are not given again. */
+static enum store_result write_given(struct store *s) {
+    sqlite3_bind_int64(s->write[WRITE_GIVEN], 1, s->last_id);
+    return run(s, s->write[WRITE_GIVEN]);
 }
 
 /* What one turn takes away. */
@@ -1455,6 +1514,8 @@ enum store_result store_trim(struct store *s, const struct store_limits *l,
     if (r == STORE_OK)
         r = trim_rows(s, &s->requests, OLD_REQUESTS, TRIM_REQUESTS,
                       l->rows_before, n, left);
+    if (r == STORE_OK && sqlite3_changes(s->db)) r = write_given(s);
+    if (r == STORE_OK) r = trim(s, TRIM_BEGAN, s->next_id, n, left);
     for (int kind = STORE_ALL; r == STORE_OK && kind <= STORE_CLIENT; kind++) {
         sqlite3_bind_int(s->write[TRIM_MINUTES], 3, kind);
         r = trim(s, TRIM_MINUTES, l->rows_before / 60000, n, left);
@@ -1462,8 +1523,8 @@ enum store_result store_trim(struct store *s, const struct store_limits *l,
     if (r == STORE_OK)
         r = trim(s, TRIM_HOURS, l->hours_before / 3600000, n, left);
     if (r == STORE_OK)
-        r = trim_rows(s, &s->events, OLD_EVENTS, TRIM_EVENTS, l->rows_before,
-                      n, left);
+        r = trim_rows(s, &s->events, OLD_EVENTS, TRIM_EVENTS, l->rows_before, n,
+                      left);
     if (r == STORE_OK) r = trim_files(s, l, n, left, &t);
     if (r == STORE_OK) r = trim_segment(s, l, n, left, &t);
     if (r == STORE_OK) {

@@ -1,6 +1,7 @@
 /*
  * What the parts of the SQLite store share: store_sqlite.c opens, writes,
- * repairs and trims, store_sqlite_read.c answers, store_damage.c looks at a
+ * repairs and trims, store_sqlite_read.c answers (store_requests.c, what is asked
+ * of requests), store_damage.c looks at a
  * file before it is opened and puts a new one into a damaged one's place.
  *
  * Two connections, one for each side.  The reader's is guarded by read_lock
@@ -27,11 +28,16 @@ enum read_statement {
     READ_ROWS,
     READ_ROW,
     READ_ENDED,
+    READ_BEGAN,
     READ_COMBO_MODEL,
     READ_COMBO_CLIENT,
     READ_COMBO_KEY,
     READ_COMBO_ANY,
     READ_COMBO_ROWS,
+    READ_COMBO_ENDED,
+    READ_OTHER_MODEL,
+    READ_OTHER_CLIENT,
+    READ_OTHER_CLIENT_NAME,
     READ_KEYS,
     READ_USAGE,
     READ_PENALTIES,
@@ -82,6 +88,9 @@ enum write_statement {
     TRIM_SEGMENT_ROWS,
     TRIM_SEGMENT_LESS,
     TRIM_SEGMENT,
+    WRITE_GIVEN,
+    WRITE_BEGAN,
+    TRIM_BEGAN,
     FIND_TIME,
     WRITE_TIME,
     WRITE_STATEMENTS
@@ -151,5 +160,24 @@ enum store_result store_mend(struct store *s);
 
 enum store_result store_open_reader(struct store *s, char *err, size_t len);
 void store_close_reader(struct store *s);
+
+/* A read is between these two, with the lock held. */
+enum store_result store_read_begin(struct store *s);
+enum store_result store_read_end(struct store *s, enum store_result r);
+
+/* What a statement's last step meant; the statement is ready again. */
+enum store_result store_read_done(struct store *s, sqlite3_stmt *st, int code);
+
+static inline const char *text(sqlite3_stmt *st, int n) {
+    return (const char *)sqlite3_column_text(st, n);
+}
+
+static inline int64_t number(sqlite3_stmt *st, int n) {
+    return sqlite3_column_int64(st, n);
+}
+
+static inline int64_t or_minus(sqlite3_stmt *st, int n) {
+    return sqlite3_column_type(st, n) == SQLITE_NULL ? -1 : number(st, n);
+}
 
 #endif

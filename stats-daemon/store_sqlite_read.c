@@ -11,7 +11,8 @@
 
 #define ROW                                                                         \
     "SELECT r.id, r.time, i.value, r.rid,"                                          \
-    " coalesce(r.client_other, c.address), c.name, k.name,"                         \
+    " coalesce(r.client_other, c.address),"                                         \
+    " coalesce(r.client_name_other, c.name), k.name,"                               \
     " coalesce(r.model_other, m.name), r.model_answered,"                           \
     " r.method, r.endpoint, r.attempts, r.upstream_id, r.user_agent,"               \
     " r.reason, k.fingerprint, k.position, o.status % 1000, r.certainty, r.ending," \
@@ -29,14 +30,31 @@
     " LEFT JOIN instance i ON i.id = r.instance"                                    \
     " LEFT JOIN body b ON b.instance = r.instance AND b.rid = r.rid"
 
-/* Combos of a filter, from the narrowest thing that is given.  "Newest first"
- * lets a page of n rows look at no more than n of them. */
+/* Combos of a filter, from the narrowest thing that is given.  Newest first: no
+ * row of a combo has a greater id than its last, so a page of n rows ends with
+ * the first combo whose last is none of the n greatest. */
 #define COMBO_CLIENT "(?1 IS NULL OR c.address = ?1 OR c.name = ?1)"
 #define COMBO_KEY    "(?3 IS NULL OR k.name = ?3 OR k.fingerprint = ?4)"
 #define COMBO_REST                                                            \
     " AND ((o.status % 1000 BETWEEN ?5 AND ?6 AND ?9 >> o.status / 1000 & 1)" \
     " OR ?10 >> o.status / 1000 & 1)"                                         \
-    " AND o.last > ?7 ORDER BY o.last DESC LIMIT ?8"
+    " AND o.last > ?7 ORDER BY o.last DESC"
+
+/* Requests with a name that became "(other)": few, found by the name itself.
+ * ?11: no bound, or by when they had ended. */
+#define OTHER                                                         \
+    "SELECT r.id FROM request r CROSS JOIN combo o ON o.id = r.combo" \
+    " CROSS JOIN series s ON s.id = o.series"                         \
+    " CROSS JOIN model m ON m.id = s.model"                           \
+    " CROSS JOIN client c ON c.id = s.client"                         \
+    " LEFT JOIN key k ON k.id = s.key"
+#define OTHER_REST                                                            \
+    " AND " COMBO_KEY                                                         \
+    " AND ((o.status % 1000 BETWEEN ?5 AND ?6 AND ?9 >> o.status / 1000 & 1)" \
+    " OR ?10 >> o.status / 1000 & 1)"                                         \
+    " AND r.id > ?7 AND r.id < ?8"                                            \
+    " AND (?11 IS NULL OR r.time + coalesce(r.total, 0) <= ?11)"              \
+    " ORDER BY r.id DESC LIMIT ?12"
 
 static const struct {
     const char *name, *sql;
@@ -60,39 +78,61 @@ static const struct {
     [READ_CLIENT_NAME] = {"client name",
                           "SELECT address, name FROM client WHERE id = ?1"},
     [READ_ROWS] = {"newest requests",
-                   ROW " WHERE r.id < ?1 AND r.id > ?2 ORDER BY r.id DESC"
-                       " LIMIT ?3 OFFSET ?4"},
+                   ROW " WHERE r.id < ?1 AND r.id > ?2 AND (?5 IS NULL OR"
+                       " r.time + coalesce(r.total, 0) <= ?5)"
+                       " ORDER BY r.id DESC LIMIT ?3 OFFSET ?4"},
     [READ_ROW] = {"one request", ROW " WHERE r.id = ?1"},
     [READ_ENDED] = {"end of a request",
                     "SELECT id, time + coalesce(total, 0) FROM request"
-                    " WHERE id >= ?1 ORDER BY id LIMIT 1"},
+                    " WHERE id >= ?1 AND time <= ?2 ORDER BY id LIMIT 1"},
+    [READ_BEGAN] = {"begin of a request",
+                    "SELECT max(CASE WHEN minute > 0 THEN last END),"
+                    " max(CASE WHEN minute = 0 THEN last END)"
+                    " FROM began WHERE minute <= ?1"},
     [READ_COMBO_MODEL] =
         {"combos of a model",
-         "SELECT o.id FROM model m CROSS JOIN series s ON s.model = m.id"
+         "SELECT o.id, o.last FROM model m CROSS JOIN series s ON s.model = m.id"
          " CROSS JOIN combo o ON o.series = s.id"
          " CROSS JOIN client c ON c.id = s.client"
          " LEFT JOIN key k ON k.id = s.key"
          " WHERE m.name = ?2 AND " COMBO_CLIENT " AND " COMBO_KEY COMBO_REST},
     [READ_COMBO_CLIENT] =
         {"combos of a client",
-         "SELECT o.id FROM client c CROSS JOIN series s ON s.client = c.id"
+         "SELECT o.id, o.last FROM client c CROSS JOIN series s ON s.client = c.id"
          " CROSS JOIN combo o ON o.series = s.id"
          " LEFT JOIN key k ON k.id = s.key"
          " WHERE (c.address = ?1 OR c.name = ?1) AND ?2 IS NULL"
          " AND " COMBO_KEY COMBO_REST},
     [READ_COMBO_KEY] =
         {"combos of a key",
-         "SELECT o.id FROM key k CROSS JOIN series s ON s.key = k.id"
+         "SELECT o.id, o.last FROM key k CROSS JOIN series s ON s.key = k.id"
          " CROSS JOIN combo o ON o.series = s.id"
          " WHERE (k.name = ?3 OR k.fingerprint = ?4)"
          " AND ?1 IS NULL AND ?2 IS NULL" COMBO_REST},
     [READ_COMBO_ANY] = {"combos of a status",
-                        "SELECT o.id FROM combo o"
+                        "SELECT o.id, o.last FROM combo o"
                         " WHERE ?1 IS NULL AND ?2 IS NULL AND ?3 IS NULL"
                         " AND ?4 <> 0" COMBO_REST},
     [READ_COMBO_ROWS] = {"requests of a combo",
                          "SELECT id FROM request WHERE combo = ?1 AND id < ?2"
                          " AND id > ?3 ORDER BY id DESC LIMIT ?4"},
+    [READ_COMBO_ENDED] = {"requests of a combo that had ended",
+                          "SELECT id FROM request WHERE combo = ?1 AND id < ?2"
+                          " AND id > ?3 AND time + coalesce(total, 0) <= ?5"
+                          " ORDER BY id DESC LIMIT ?4"},
+    [READ_OTHER_MODEL] =
+        {"requests of another model",
+         OTHER " WHERE r.model_other = ?2"
+               " AND (?1 IS NULL OR r.client_other = ?1 OR c.address = ?1"
+               " OR r.client_name_other = ?1 OR c.name = ?1)" OTHER_REST},
+    [READ_OTHER_CLIENT] =
+        {"requests of another client", OTHER
+         " WHERE r.client_other = ?1 AND"
+         " (?2 IS NULL OR (m.name = ?2 AND r.model_other IS NOT ?2))" OTHER_REST},
+    [READ_OTHER_CLIENT_NAME] =
+        {"requests of another client's name", OTHER
+         " WHERE r.client_name_other = ?1 AND r.client_other <> ?1 AND"
+         " (?2 IS NULL OR (m.name = ?2 AND r.model_other IS NOT ?2))" OTHER_REST},
     [READ_KEYS] = {"keys", "SELECT fingerprint, position, name, account"
                            " FROM key ORDER BY id"},
     [READ_USAGE] = {"usage of keys",
@@ -170,7 +210,7 @@ void store_on_read(struct store *s, store_read_cb *cb, void *arg) {
     s->on_read_arg = arg;
 }
 
-static enum store_result begin(struct store *s) {
+enum store_result store_read_begin(struct store *s) {
     int64_t began = mono_us();
 
     pthread_mutex_lock(&s->read_lock);
@@ -185,7 +225,7 @@ static enum store_result begin(struct store *s) {
     return STORE_OK;
 }
 
-static enum store_result end(struct store *s, enum store_result r) {
+enum store_result store_read_end(struct store *s, enum store_result r) {
     int64_t began = s->read_began;
 
     if (r == STORE_DAMAGED) s->damaged = 1;
@@ -194,8 +234,7 @@ static enum store_result end(struct store *s, enum store_result r) {
     return r;
 }
 
-/* What a statement's last step meant; the statement is ready again. */
-static enum store_result done(struct store *s, sqlite3_stmt *st, int code) {
+enum store_result store_read_done(struct store *s, sqlite3_stmt *st, int code) {
     enum store_result r = STORE_OK;
 
     if (code != SQLITE_DONE && code != SQLITE_ROW) {
@@ -207,18 +246,6 @@ static enum store_result done(struct store *s, sqlite3_stmt *st, int code) {
     sqlite3_reset(st);
     sqlite3_clear_bindings(st);
     return r;
-}
-
-static const char *text(sqlite3_stmt *st, int n) {
-    return (const char *)sqlite3_column_text(st, n);
-}
-
-static int64_t number(sqlite3_stmt *st, int n) {
-    return sqlite3_column_int64(st, n);
-}
-
-static int64_t or_minus(sqlite3_stmt *st, int n) {
-    return sqlite3_column_type(st, n) == SQLITE_NULL ? -1 : number(st, n);
 }
 
 static void counts(sqlite3_stmt *st, int n, struct store_counts *c) {
@@ -234,7 +261,7 @@ static void counts(sqlite3_stmt *st, int n, struct store_counts *c) {
 
 enum store_result store_hours(struct store *s, int64_t from, int64_t to,
                               int limit, store_hour_cb *cb, void *arg) {
-    enum store_result r = begin(s);
+    enum store_result r = store_read_begin(s);
     int code;
 
     if (r != STORE_OK) return r;
@@ -255,7 +282,7 @@ enum store_result store_hours(struct store *s, int64_t from, int64_t to,
         counts(st, 7, &row.n);
         cb(arg, &row);
     }
-    return end(s, done(s, st, code));
+    return store_read_end(s, store_read_done(s, st, code));
 }
 
 /* The names behind a minute's refs are looked up once each. */
@@ -284,7 +311,7 @@ static struct label *label_of(struct store *s, struct map *labels,
         if (kind == STORE_CLIENT)
             l->more = xstrdup(text(st, 1) ? text(st, 1) : "");
     }
-    done(s, st, code);
+    store_read_done(s, st, code);
     return l;
 }
 
@@ -312,7 +339,7 @@ static void give_step(struct map *labels, int64_t minute, store_minute_cb *cb,
 enum store_result store_minutes(struct store *s, enum store_kind kind,
                                 int64_t from, int64_t to, int step,
                                 store_minute_cb *cb, void *arg) {
-    enum store_result r = begin(s);
+    enum store_result r = store_read_begin(s);
     int64_t current = -1;
     int code;
 
@@ -341,7 +368,7 @@ enum store_result store_minutes(struct store *s, enum store_kind kind,
         add(&l->n, &n);
     }
     give_step(labels, current, cb, arg);
-    r = end(s, done(s, st, code));
+    r = store_read_end(s, store_read_done(s, st, code));
 
     for (struct label *l = NULL; (l = map_next(labels, l));) {
         free(l->name);
@@ -351,216 +378,11 @@ enum store_result store_minutes(struct store *s, enum store_kind kind,
     return r;
 }
 
-/* ---- requests ---- */
-
-static void give_row(sqlite3_stmt *st, store_row_cb *cb, void *arg) {
-    struct store_row row = {
-        .id = number(st, 0),
-        .time = number(st, 1),
-        .instance = (uint64_t)number(st, 2),
-        .rid = (uint64_t)number(st, 3),
-        .client = text(st, 4),
-        .client_name = text(st, 5),
-        .key_name = text(st, 6),
-        .model = text(st, 7),
-        .model_answered = text(st, 8),
-        .method = text(st, 9),
-        .endpoint = text(st, 10),
-        .attempts = text(st, 11),
-        .upstream_id = text(st, 12),
-        .user_agent = text(st, 13),
-        .reason = text(st, 14),
-        .key = (uint32_t)number(st, 15),
-        .key_index = (int)or_minus(st, 16),
-        .status = (int)number(st, 17),
-        .certainty = (int)number(st, 18),
-        .end = (int)number(st, 19),
-        .streamed = (int)number(st, 20),
-        .prompt = number(st, 21),
-        .completion = number(st, 22),
-        .cached = number(st, 23),
-        .bytes_in = number(st, 24),
-        .bytes_out = number(st, 25),
-        .queue = or_minus(st, 26),
-        .connect = or_minus(st, 27),
-        .first_token = or_minus(st, 28),
-        .total = or_minus(st, 29),
-        .body_size = or_minus(st, 30),
-        .body_time = or_minus(st, 31),
-        .body_truncated = (int)number(st, 32),
-        .attempts_all = (int)number(st, 33),
-        .prompt_certainty = (int)number(st, 34),
-        .completion_certainty = (int)number(st, 35),
-        .body = {number(st, 36), number(st, 37), number(st, 38)},
-    };
-    cb(arg, &row);
-}
-
-static enum store_result one_row(struct store *s, int64_t id, store_row_cb *cb,
-                                 void *arg) {
-    sqlite3_stmt *st = s->read[READ_ROW];
-    enum store_result found = STORE_NONE;
-
-    sqlite3_bind_int64(st, 1, id);
-    int code = sqlite3_step(st);
-    if (code == SQLITE_ROW) {
-        give_row(st, cb, arg);
-        found = STORE_OK;
-    }
-    enum store_result r = done(s, st, code);
-    return r == STORE_OK ? found : r;
-}
-
-enum store_result store_row(struct store *s, int64_t id, store_row_cb *cb,
-                            void *arg) {
-    enum store_result r = begin(s);
-    return r == STORE_OK ? end(s, one_row(s, id, cb, arg)) : r;
-}
-
-static enum store_result newest_rows(struct store *s,
-                                     const struct store_query *q,
-                                     store_row_cb *cb, void *arg) {
-    sqlite3_stmt *st = s->read[READ_ROWS];
-    int code;
-
-    sqlite3_bind_int64(st, 1, q->before ? q->before : INT64_MAX);
-    sqlite3_bind_int64(st, 2, q->after);
-    sqlite3_bind_int(st, 3, q->limit);
-    sqlite3_bind_int(st, 4, q->offset);
-    while ((code = sqlite3_step(st)) == SQLITE_ROW) give_row(st, cb, arg);
-    return done(s, st, code);
-}
-
-/* The greatest ids so far, as a heap with the smallest of them on top. */
-struct top {
-    int64_t *ids;
-    int n, max;
-};
-
-static void top_add(struct top *t, int64_t id) {
-    int i;
-
-    if (t->n < t->max) {
-        for (i = t->n++; i && t->ids[(i - 1) / 2] > id; i = (i - 1) / 2)
-            t->ids[i] = t->ids[(i - 1) / 2];
-        t->ids[i] = id;
-        return;
-    }
-    if (id <= t->ids[0]) return;
-    for (i = 0;;) {
-        int child = 2 * i + 1;
-        if (child >= t->n) break;
-        if (child + 1 < t->n && t->ids[child + 1] < t->ids[child]) child++;
-        if (t->ids[child] >= id) break;
-        t->ids[i] = t->ids[child];
-        i = child;
-    }
-    t->ids[i] = id;
-}
-
-static int newer_first(const void *a, const void *b) {
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return x < y ? 1 : x > y ? -1 : 0;
-}
-
-static enum store_result collect(struct store *s, const struct store_query *q,
-                                 int which, struct top *top) {
-    sqlite3_stmt *combos = s->read[which], *st = s->read[READ_COMBO_ROWS];
-    int64_t key = -1;
-    enum store_result r = STORE_OK;
-    int code;
-
-    if (q->client) sqlite3_bind_text(combos, 1, q->client, -1, SQLITE_STATIC);
-    if (q->model) sqlite3_bind_text(combos, 2, q->model, -1, SQLITE_STATIC);
-    if (q->key) {
-        char *rest;
-        sqlite3_bind_text(combos, 3, q->key, -1, SQLITE_STATIC);
-        if (strlen(q->key) == 8) {
-            key = (int64_t)strtoul(q->key, &rest, 16);
-            if (*rest) key = -1;
-        }
-    }
-    sqlite3_bind_int64(combos, 4, key);
-    sqlite3_bind_int(combos, 5, q->status_min);
-    sqlite3_bind_int(combos, 6, q->status_max ? q->status_max : 999);
-    sqlite3_bind_int(combos, 9, q->kinds ? q->kinds : STORE_KINDS_ANY);
-    sqlite3_bind_int(combos, 10, q->also);
-    sqlite3_bind_int64(combos, 7, q->after);
-    /* with a bound from above the newest combos need not hold the rows */
-    sqlite3_bind_int(combos, 8, q->before ? -1 : top->max);
-
-    while (r == STORE_OK && (code = sqlite3_step(combos)) == SQLITE_ROW) {
-        int64_t oldest = top->n == top->max ? top->ids[0] : q->after;
-        int c;
-
-        sqlite3_bind_int64(st, 1, number(combos, 0));
-        sqlite3_bind_int64(st, 2, q->before ? q->before : INT64_MAX);
-        sqlite3_bind_int64(st, 3, oldest);
-        sqlite3_bind_int(st, 4, top->max);
-        while ((c = sqlite3_step(st)) == SQLITE_ROW)
-            top_add(top, number(st, 0));
-        r = done(s, st, c);
-    }
-    if (r != STORE_OK) code = SQLITE_DONE;
-    enum store_result end = done(s, combos, code);
-    return r != STORE_OK ? r : end;
-}
-
-enum store_result store_rows(struct store *s, const struct store_query *q,
-                             store_row_cb *cb, void *arg) {
-    enum store_result r = begin(s);
-    int which = q->model    ? READ_COMBO_MODEL
-                : q->client ? READ_COMBO_CLIENT
-                : q->key    ? READ_COMBO_KEY
-                            : READ_COMBO_ANY;
-
-    if (r != STORE_OK) return r;
-    if (which == READ_COMBO_ANY && q->status_max == 0 && q->also == 0)
-        return end(s, newest_rows(s, q, cb, arg));
-
-    struct top top = {NULL, 0, q->limit + q->offset};
-    top.ids = xcalloc((size_t)top.max, sizeof(*top.ids));
-    r = collect(s, q, which, &top);
-    qsort(top.ids, (size_t)top.n, sizeof(*top.ids), newer_first);
-    for (int i = q->offset; r == STORE_OK && i < top.n; i++) {
-        r = one_row(s, top.ids[i], cb, arg);
-        if (r == STORE_NONE) r = STORE_OK; /* retention was quicker */
-    }
-    free(top.ids);
-    return end(s, r);
-}
-
-/* Ids are given in the order in which requests end, so their ends are sorted
- * (but for the length of a batch), and need no index. */
-enum store_result store_ended_by(struct store *s, int64_t time, int64_t *id) {
-    enum store_result r = begin(s);
-    sqlite3_stmt *st = s->read[READ_ENDED];
-    int64_t low = 1, high = s->last_id + 1;
-
-    while (r == STORE_OK && low < high) {
-        int64_t middle = low + (high - low) / 2;
-
-        sqlite3_bind_int64(st, 1, middle);
-        int code = sqlite3_step(st);
-        if (code != SQLITE_ROW || number(st, 1) > time)
-            high = middle;
-        else
-            low = number(st, 0) + 1;
-        r = done(s, st, code);
-    }
-    *id = low - 1;
-    return end(s, r);
-}
-
-int64_t store_last_id(struct store *s) {
-    return s->last_id;
-}
-
 /* ---- keys ---- */
 
 enum store_result store_key_names(struct store *s, store_key_cb *cb,
                                   void *arg) {
-    enum store_result r = begin(s);
+    enum store_result r = store_read_begin(s);
     int code;
 
     if (r != STORE_OK) return r;
@@ -571,12 +393,12 @@ enum store_result store_key_names(struct store *s, store_key_cb *cb,
                                    text(st, 3)};
         cb(arg, &k);
     }
-    return end(s, done(s, st, code));
+    return store_read_end(s, store_read_done(s, st, code));
 }
 
 enum store_result store_usage(struct store *s, uint32_t since,
                               store_usage_cb *cb, void *arg) {
-    enum store_result r = begin(s);
+    enum store_result r = store_read_begin(s);
     int code;
 
     if (r != STORE_OK) return r;
@@ -585,7 +407,7 @@ enum store_result store_usage(struct store *s, uint32_t since,
     while ((code = sqlite3_step(st)) == SQLITE_ROW)
         cb(arg, (uint32_t)number(st, 0), (uint32_t)number(st, 1),
            (uint64_t)number(st, 2));
-    return end(s, done(s, st, code));
+    return store_read_end(s, store_read_done(s, st, code));
 }
 
 static void column(sqlite3_stmt *st, int n, ollama_text_t *t) {
@@ -595,7 +417,7 @@ static void column(sqlite3_stmt *st, int n, ollama_text_t *t) {
 
 static enum store_result penalties(struct store *s, int which, int64_t first,
                                    store_penalty_cb *cb, void *arg) {
-    enum store_result r = begin(s);
+    enum store_result r = store_read_begin(s);
     int code;
 
     if (r != STORE_OK) return r;
@@ -617,7 +439,7 @@ static enum store_result penalties(struct store *s, int which, int64_t first,
         column(st, 10, &p.reason);
         cb(arg, &p);
     }
-    return end(s, done(s, st, code));
+    return store_read_end(s, store_read_done(s, st, code));
 }
 
 enum store_result store_penalties(struct store *s, int64_t now,
@@ -631,12 +453,12 @@ enum store_result store_events(struct store *s, int limit, store_penalty_cb *cb,
 }
 
 enum store_result store_totals(struct store *s, struct store_counts *n) {
-    enum store_result r = begin(s);
+    enum store_result r = store_read_begin(s);
 
     if (r != STORE_OK) return r;
     memset(n, 0, sizeof(*n));
     sqlite3_stmt *st = s->read[READ_TOTALS];
     int code = sqlite3_step(st);
     if (code == SQLITE_ROW) counts(st, 0, n);
-    return end(s, done(s, st, code));
+    return store_read_end(s, store_read_done(s, st, code));
 }

@@ -14,6 +14,7 @@ use lib "$FindBin::Bin/lib";
 
 use Clocks;
 use Poll;
+use Schema;
 use Statsd;
 use Test::More;
 use Time::HiRes qw/ sleep /;
@@ -292,14 +293,7 @@ sub before_a_migration {
     $s->stop;
     is_deeply([ glob "$db.schema-*" ], [], 'nothing is kept of the same schema');
 
-    my $old = 'DROP INDEX request_rid;'
-            . ' ALTER TABLE request DROP COLUMN attempts_all;'
-            . ' ALTER TABLE request DROP COLUMN prompt_certainty;'
-            . ' ALTER TABLE request DROP COLUMN completion_certainty;'
-            . ' ALTER TABLE body DROP COLUMN segment;'
-            . ' ALTER TABLE body DROP COLUMN place; DROP TABLE segment; DROP TABLE clock;'
-            . ' DROP TABLE key_place;'
-            . ' PRAGMA user_version = 2';
+    my $old = Schema::back(2);
 
     sql($db, $old);
     Process::spill("$db.schema-$_", 'old') for 0, 1;

@@ -9,6 +9,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Poll;
+use Schema;
 use Statsd;
 use Test::More;
 
@@ -317,14 +318,7 @@ sub older {
     $f->acked(1);
     $s->stop;
 
-    sql($s, 'DROP INDEX request_rid; DROP INDEX client_name;'
-            . ' ALTER TABLE request DROP COLUMN attempts_all;'
-            . ' ALTER TABLE request DROP COLUMN prompt_certainty;'
-            . ' ALTER TABLE request DROP COLUMN completion_certainty;'
-            . ' ALTER TABLE body DROP COLUMN segment;'
-            . ' ALTER TABLE body DROP COLUMN place; DROP TABLE segment;'
-            . ' DROP TABLE clock; DROP TABLE key_place;'
-            . ' PRAGMA user_version = 1');
+    sql($s, Schema::back(1));
 
     $s->launch;
     my $row = $s->json('/queries?client=anna')->[0];

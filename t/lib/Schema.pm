@@ -1,0 +1,39 @@
+package Schema;
+
+# Makes of a ledger of today's schema one that an earlier version left, in SQL:
+# what later migrations have added is taken away again.
+#
+#     sql($s, Schema::back(1));      # user_version 1
+
+use warnings;
+use strict;
+
+# by the schema which has it
+
+my %added = (
+    2 => 'DROP INDEX client_name;',
+    3 => 'DROP INDEX request_rid;'
+         . ' ALTER TABLE request DROP COLUMN attempts_all;',
+    4 => 'ALTER TABLE request DROP COLUMN prompt_certainty;'
+         . ' ALTER TABLE request DROP COLUMN completion_certainty;',
+    5 => 'ALTER TABLE body DROP COLUMN segment;'
+         . ' ALTER TABLE body DROP COLUMN place;'
+         . ' DROP TABLE segment; DROP TABLE clock; DROP TABLE key_place;'
+         . ' DROP TABLE given; DROP TABLE began;'
+         . ' DROP INDEX request_model_other;'
+         . ' DROP INDEX request_client_other;'
+         . ' DROP INDEX request_client_name_other;'
+         . ' ALTER TABLE request DROP COLUMN client_name_other;',
+);
+
+
+sub back {
+    my ($version) = @_;
+
+    return join ' ', (map { $added{$_} } grep { $_ > $version }
+                          reverse sort keys %added),
+                     "PRAGMA user_version = $version";
+}
+
+
+1;
