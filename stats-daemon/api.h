@@ -39,6 +39,8 @@
 #define STATSD_API_H
 
 #include "bodies/segments.h"
+
+#include "ask.h"
 #include "http.h"
 #include "log.h"
 #include "retention.h"
@@ -49,6 +51,7 @@
 struct api {
     struct state *state;
     struct store *store;
+    struct ask *ask;
     struct writer *writer;
     const struct segments *bodies;
     const char *dir; /* the data folder */
@@ -58,12 +61,8 @@ struct api {
 /* The context of http must be a struct api. */
 void api_routes(struct http *h);
 
-/* Objects that live.c tells as well: a request, a line, a key, all of
- * /health. */
-void api_query(struct json *j, const struct state *state,
-               const struct store_row *row);
+/* Objects that live.c tells as well: a line, a key. */
 void api_log(struct json *j, const struct log_line *line);
 void api_key(struct json *j, const struct state_key *k);
-void api_health(struct json *j, struct api *api);
 
 #endif

@@ -1,5 +1,9 @@
 #include "fields.h"
 
+#include "key_names.h"
+
+#include "../ngx_ollama_module/core/record.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -50,14 +54,24 @@ const char *field_end(unsigned end) {
     }
 }
 
-void field_attempt(struct json *j, const struct state *state, uint32_t key,
-                   unsigned status, unsigned ms, unsigned cause) {
-    const struct state_key *k = state_find_key(state, key);
+void field_attempt(struct json *j, uint32_t key, unsigned status, unsigned ms,
+                   unsigned cause) {
+    char name[KEY_NAME_SIZE];
 
+    key_names_get(key, name);
     json_begin(j, '{');
-    field_key(j, key, k ? k->name : NULL);
+    field_key(j, key, name);
     field_maybe(j, "status", status ? (int64_t)status : -1);
     field_number(j, "ms", ms);
     field_text(j, "cause", field_cause(cause));
     json_end(j, '}');
+}
+
+void field_counts(struct json *j, const struct store_counts *n) {
+    field_number(j, "requests", n->requests);
+    field_number(j, "prompt_tokens", n->prompt);
+    field_number(j, "completion_tokens", n->completion);
+    field_number(j, "cached_tokens", n->cached);
+    field_number(j, "estimated_tokens", n->estimated);
+    field_number(j, "errors", n->errors);
 }

@@ -6,7 +6,7 @@
 #define STATSD_FIELDS_H
 
 #include "json.h"
-#include "state.h"
+#include "store.h"
 
 #include <stdint.h>
 
@@ -23,9 +23,11 @@ void field_key(struct json *j, uint32_t key, const char *name);
 
 /* One object: which key, its status (0: none came), and why that was not the
  * answer that the client got. */
-void field_attempt(struct json *j, const struct state *state, uint32_t key,
-                   unsigned status, unsigned ms, unsigned cause);
+void field_attempt(struct json *j, uint32_t key, unsigned status, unsigned ms,
+                   unsigned cause);
 const char *field_cause(unsigned cause);
+
+void field_counts(struct json *j, const struct store_counts *n);
 
 /* How a request ended, in a word. */
 const char *field_end(unsigned end);

@@ -1,11 +1,13 @@
 #include "ingest.h"
 
 #include "accepting.h"
+#include "key_names.h"
 #include "log.h"
 #include "map.h"
 #include "peers.h"
 #include "util.h"
 #include "version.h"
+#include "welcome.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -27,6 +29,7 @@ struct conn {
     struct evbuffer *out;
     struct state_proxy *proxy; /* NULL before HELLO */
     int introduced;            /* READY has come */
+    struct asking *asking;     /* .. and is not answered yet */
     struct run_list running;   /* until it is whole */
     int told_damage, told_foreign, told_gap;
 };
@@ -37,7 +40,7 @@ struct ingest {
     struct accepting accepting;
     int fd;
     struct state *state;
-    struct store *store;
+    struct ask *ask;
     struct writer *writer;
     struct conn *conns;
     int paused, stopped;
@@ -51,6 +54,7 @@ static void conn_close(struct conn *c, const char *why) {
     if (p && --p->connections == 0)
         log_msg(LOG_INFO, "proxy %016" PRIx64 " has disconnected", p->instance);
     c->in->state->connections--;
+    if (c->asking) ask_leave(c->asking);
     event_free(c->read);
     event_free(c->write);
     evbuffer_free(c->out);
@@ -84,21 +88,13 @@ static void conn_send(struct conn *c, const unsigned char *frame, size_t len) {
     event_add(c->write, NULL);
 }
 
-static void on_usage(void *arg, uint32_t key, uint32_t minute,
-                     uint64_t tokens) {
-    int fresh;
-    ollama_record_usage_t *u = map_put(arg, &key, sizeof(key), &fresh);
+static void on_welcome(void *arg, const struct answer *a) {
+    struct conn *c = arg;
+    size_t len;
 
-    u->key = key;
-    if (tokens == 0 || u->n == OLLAMA_RECORD_MINUTES) return;
-    u->minutes[u->n].minute = minute;
-    u->minutes[u->n++].tokens = tokens;
-}
-
-static void on_penalty(void *arg, const ollama_record_penalty_t *p) {
-    unsigned char buf[OLLAMA_RECORD_MAX];
-
-    conn_send(arg, buf, ollama_record_penalty_encode(buf, sizeof(buf), p));
+    c->asking = NULL;
+    const void *frames = welcome_frames(a, &len);
+    conn_send(c, frames, len);
 }
 
 static void conn_welcome(struct conn *c) {
@@ -111,22 +107,10 @@ static void conn_welcome(struct conn *c) {
         .version = {(const unsigned char *)STATSD_VERSION,
                     sizeof(STATSD_VERSION) - 1},
     };
-    struct map *usage = map_new(sizeof(ollama_record_usage_t));
-    uint32_t since = (uint32_t)(now / 60000) - OLLAMA_RECORD_MINUTES + 1;
 
     conn_send(c, buf, ollama_record_welcome_encode(buf, sizeof(buf), &welcome));
-
-    if (store_usage(c->in->store, since, on_usage, usage) != STORE_OK)
-        log_msg(LOG_WARN, "usage of the last 2 h is not at hand: %s",
-                store_read_error(c->in->store));
-    for (ollama_record_usage_t *u = NULL; (u = map_next(usage, u));)
-        conn_send(c, buf, ollama_record_usage_encode(buf, sizeof(buf), u));
-    map_free(usage);
-
-    if (store_penalties(c->in->store, now, on_penalty, c) != STORE_OK)
-        log_msg(LOG_WARN, "penalties are not at hand: %s",
-                store_read_error(c->in->store));
-    conn_send(c, buf, ollama_record_ready_encode(buf, sizeof(buf)));
+    c->asking =
+        ask(c->in->ask, &welcome_question, &now, sizeof(now), 0, on_welcome, c);
 }
 
 /* ---- frames ---- */
@@ -178,6 +162,7 @@ static void got_key(struct conn *c, const ollama_frame_t *f) {
         k->max_concurrent = r.max_concurrent;
         k->enabled = r.enabled;
         state_copy(k->name, sizeof(k->name), &r.name);
+        key_names_set(k->key, k->name);
         state_copy(k->account, sizeof(k->account), &r.account);
     }
     writer_push(c->in->writer, c->proxy->instance, f);
@@ -444,7 +429,6 @@ struct ingest *ingest_start(struct event_base *base, int fd,
     in->base = base;
     in->fd = fd;
     in->state = state;
-    in->store = store;
     if (store_instances(store, on_instance, state) != STORE_OK) {
         log_msg(LOG_EMERG, "the last numbers cannot be read: %s",
                 store_error(store));
@@ -457,7 +441,9 @@ struct ingest *ingest_start(struct event_base *base, int fd,
     return in;
 }
 
-void ingest_set_writer(struct ingest *in, struct writer *writer) {
+void ingest_set_writer(struct ingest *in, struct writer *writer,
+                       struct ask *ask) {
+    in->ask = ask;
     in->writer = writer;
 }
 

@@ -22,6 +22,7 @@
 #ifndef STATSD_INGEST_H
 #define STATSD_INGEST_H
 
+#include "ask.h"
 #include "state.h"
 #include "store.h"
 #include "writer.h"
@@ -37,7 +38,8 @@ struct ingest;
 /* fd listens already; at most max connections. */
 struct ingest *ingest_start(struct event_base *base, int fd,
                             struct state *state, struct store *store, int max);
-void ingest_set_writer(struct ingest *in, struct writer *writer);
+void ingest_set_writer(struct ingest *in, struct writer *writer,
+                       struct ask *ask);
 
 /* To be called by the writer's on_commit. */
 void ingest_committed(struct ingest *in, uint64_t instance, uint64_t seq);

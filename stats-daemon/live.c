@@ -1,8 +1,10 @@
 #include "live.h"
 
+#include "health.h"
 #include "http_conns.h"
 #include "log.h"
 #include "problems.h"
+#include "queries.h"
 #include "running.h"
 #include "util.h"
 #include "version.h"
@@ -17,6 +19,11 @@
 struct client {
     struct client *next, **prev;
     struct evhttp_request *req;
+    /* one that has come back, until it has what it has missed */
+    struct evbuffer *missed; /* NULL: it hears what all hear */
+    struct asking *asking;
+    int64_t row, asked; /* it has them up to here; will have, with the answer */
+    int64_t line;
 };
 
 static struct {
@@ -24,10 +31,11 @@ static struct {
     struct event *tick;
     struct client *clients;
     int nclients;
-    int64_t row, line; /* the last ones that were told */
-    int64_t sent;      /* when anything was, monotonic */
-    int64_t second;    /* when keys and health were looked at, monotonic */
-    int64_t listed;    /* when the running requests were told, monotonic */
+    int64_t row, line;     /* the last ones that were told */
+    struct asking *asking; /* for newer ones */
+    int64_t sent;          /* when anything was, monotonic */
+    int64_t second;        /* when keys and health were looked at, monotonic */
+    int64_t listed;        /* when the running requests were told, monotonic */
     uint64_t shape, progress; /* of what was told of them */
     int long_list;            /* that one was */
     int uneven;               /* somebody has heard another list since */
@@ -70,7 +78,7 @@ static void put_hello(struct evbuffer *out) {
 static void put_health(struct evbuffer *out) {
     struct json j = {0};
 
-    api_health(&j, lv.api);
+    health_json(&j, lv.api);
     put(out, "health", lv.row, lv.line, &j);
 }
 
@@ -103,42 +111,70 @@ static void put_running(struct evbuffer *out, int64_t now) {
     lv.long_list = put_list(out) > LIVE_RUNNING / 4;
 }
 
+/* ---- requests ---- */
+
+struct rows_params {
+    int64_t after, before;
+    int limit;
+};
+
+enum { ROWS_NEWEST, ROWS_COUNT, ROWS_AFTER };
+
+static void on_row(void *arg, const struct store_row *row) {
+    struct answer *a = arg;
+
+    if (row->id > a->n[ROWS_NEWEST]) a->n[ROWS_NEWEST] = row->id;
+    a->n[ROWS_COUNT]++;
+    queries_row(&a->j, row);
+}
+
+static enum store_result read_rows(struct store_reader *rd, const void *params,
+                                   struct answer *a) {
+    const struct rows_params *p = params;
+    struct store_query q = {
+        .after = p->after, .before = p->before, .limit = p->limit};
+
+    a->n[ROWS_AFTER] = a->n[ROWS_NEWEST] = p->after;
+    json_begin(&a->j, '[');
+    enum store_result r = store_rows(rd, &q, on_row, a);
+    json_end(&a->j, ']');
+    return r;
+}
+
+/* Requests after one and before another (0: any). */
+static struct asking *ask_rows(int64_t after, int64_t before, int limit,
+                               ask_cb *cb, void *arg) {
+    static const struct question kind = {.read = read_rows};
+    struct rows_params p;
+
+    memset(&p, 0, sizeof(p));
+    p.after = after;
+    p.before = before;
+    p.limit = limit;
+    return ask(lv.api->ask, &kind, &p, sizeof(p), 0, cb, arg);
+}
+
+static void put_queries(struct evbuffer *out, const struct answer *a,
+                        int64_t line) {
+    struct json j = {0};
+
+    if (a->n[ROWS_COUNT] == 0) return;
+    json_begin(&j, '{');
+    json_member(&j, "count");
+    json_int(&j, a->n[ROWS_NEWEST] - a->n[ROWS_AFTER]);
+    json_member(&j, "queries");
+    json_raw(&j, a->j.data, a->j.len);
+    json_end(&j, '}');
+    put(out, "queries", a->n[ROWS_NEWEST], line, &j);
+}
+
+/* ---- lines ---- */
+
 struct collect {
     struct json j;
     int64_t newest;
     int n;
 };
-
-static void on_row(void *arg, const struct store_row *row) {
-    struct collect *c = arg;
-
-    if (row->id > c->newest) c->newest = row->id;
-    c->n++;
-    api_query(&c->j, lv.api->state, row);
-}
-
-/* Requests after one and before another (0: any); the newest there was. */
-static int64_t put_queries(struct evbuffer *out, int64_t after, int64_t before,
-                           int limit, int64_t line) {
-    struct store_query q = {.after = after, .before = before, .limit = limit};
-    struct collect c = {.newest = after};
-    struct json j = {0};
-
-    json_begin(&c.j, '[');
-    enum store_result r = store_rows(lv.api->store, &q, on_row, &c);
-    json_end(&c.j, ']');
-    if (r == STORE_OK && c.n) {
-        json_begin(&j, '{');
-        json_member(&j, "count");
-        json_int(&j, c.newest - after);
-        json_member(&j, "queries");
-        json_raw(&j, c.j.data, c.j.len);
-        json_end(&j, '}');
-        put(out, "queries", c.newest, line, &j);
-    }
-    json_free(&c.j);
-    return c.newest;
-}
 
 static void on_line(void *arg, const struct log_line *line) {
     struct collect *c = arg;
@@ -240,11 +276,33 @@ static void client_send(struct client *c, struct evbuffer *out) {
     evbuffer_free(copy);
 }
 
+static void client_send_all(struct evbuffer *out) {
+    struct client *next;
+
+    for (struct client *c = lv.clients; c; c = next) {
+        next = c->next;
+        if (c->missed == NULL) client_send(c, out);
+    }
+}
+
+static void on_rows(void *arg, const struct answer *a) {
+    struct evbuffer *out = evbuffer_new();
+
+    (void)arg;
+    lv.asking = NULL;
+    if (a->result == STORE_OK && a->n[ROWS_NEWEST] > lv.row) {
+        put_queries(out, a, lv.line);
+        lv.row = a->n[ROWS_NEWEST];
+        lv.sent = mono_ms();
+        client_send_all(out);
+    }
+    evbuffer_free(out);
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg) {
     int64_t now = mono_ms(), row = store_last_id(lv.api->store);
     int beat = now - lv.sent >= LIVE_BEAT_MS;
     struct evbuffer *out = evbuffer_new();
-    struct client *next;
 
     (void)fd;
     (void)what;
@@ -252,7 +310,6 @@ static void on_tick(evutil_socket_t fd, short what, void *arg) {
 
     if (beat) evbuffer_add_printf(out, ": heartbeat\n");
     if (row < lv.row) lv.row = row; /* another ledger */
-    if (row > lv.row) lv.row = put_queries(out, lv.row, 0, LIVE_ROWS, lv.line);
     if (log_last() > lv.line) lv.line = put_logs(out, lv.line, LIVE_LINES);
     put_running(out, now);
     if (now - lv.second >= 1000 || beat) {
@@ -266,12 +323,11 @@ static void on_tick(evutil_socket_t fd, short what, void *arg) {
 
     if (evbuffer_get_length(out)) {
         lv.sent = now;
-        for (struct client *c = lv.clients; c; c = next) {
-            next = c->next;
-            client_send(c, out);
-        }
+        client_send_all(out);
     }
     evbuffer_free(out);
+    if (row > lv.row && lv.asking == NULL)
+        lv.asking = ask_rows(lv.row, 0, LIVE_ROWS, on_rows, NULL);
 }
 
 /* Whoever ends it: the browser, a timeout, client_send(), http_free(). */
@@ -282,7 +338,13 @@ static void on_close(struct evhttp_connection *conn, void *arg) {
     *c->prev = c->next;
     if (c->next) c->next->prev = c->prev;
     lv.api->state->streams = --lv.nclients;
-    if (lv.nclients == 0 && lv.tick) event_del(lv.tick);
+    if (lv.nclients == 0) {
+        if (lv.tick) event_del(lv.tick);
+        if (lv.asking) ask_leave(lv.asking);
+        lv.asking = NULL;
+    }
+    if (c->asking) ask_leave(c->asking);
+    if (c->missed) evbuffer_free(c->missed);
     /* a request that its connection has let go of is ours to free */
     if (evhttp_request_get_connection(c->req) == NULL)
         evhttp_send_reply_end(c->req);
@@ -311,6 +373,48 @@ static struct client *client_add(struct evhttp_request *req) {
     bufferevent_set_timeouts(evhttp_connection_get_bufferevent(conn), NULL,
                              &stall);
     return c;
+}
+
+/* From now on it hears what all hear. */
+static void client_begin(struct client *c) {
+    struct evbuffer *out = evbuffer_new();
+
+    put_hello(out);
+    put_health(out);
+    put_keys(out, 1);
+    put_list(out);
+    lv.uneven = 1;
+    evbuffer_add_buffer(out, c->missed);
+    evbuffer_free(c->missed);
+    c->missed = NULL;
+    if (c->line < lv.line) put_logs(out, c->line, LIVE_RESUME);
+    client_send(c, out);
+    evbuffer_free(out);
+}
+
+static void client_resume(struct client *c);
+
+static void on_missed(void *arg, const struct answer *a) {
+    struct client *c = arg;
+
+    c->asking = NULL;
+    if (a->result == STORE_OK) put_queries(c->missed, a, c->line);
+    c->row = c->asked;
+    client_resume(c);
+}
+
+/* All have heard more while it was asked for: once more. */
+static void client_resume(struct client *c) {
+    if (c->row >= lv.row) {
+        client_begin(c);
+        return;
+    }
+    c->asked = lv.row;
+
+    /* on_missed() may be called here */
+    struct asking *asking =
+        ask_rows(c->row, lv.row + 1, LIVE_RESUME, on_missed, c);
+    if (asking) c->asking = asking;
 }
 
 /* Questions need connections, too, where there are few. */
@@ -363,21 +467,16 @@ static void events(struct http_request *q) {
     evhttp_send_reply_start(q->ev, 200, NULL);
 
     struct client *c = client_add(q->ev);
-    struct evbuffer *out = evbuffer_new();
 
-    put_hello(out);
-    put_health(out);
-    put_keys(out, 1);
-    put_list(out);
-    lv.uneven = 1;
+    c->row = lv.row;
+    c->line = lv.line;
     if (last) {
+        c->row = row;
         /* lines are numbered anew by each daemon, requests are not */
-        if (line > lv.line) line = 0;
-        if (row < lv.row) put_queries(out, row, lv.row + 1, LIVE_RESUME, line);
-        if (line < lv.line) put_logs(out, line, LIVE_RESUME);
+        c->line = line > lv.line ? 0 : line;
     }
-    client_send(c, out);
-    evbuffer_free(out);
+    c->missed = evbuffer_new();
+    client_resume(c);
 }
 
 void live_start(struct event_base *base, struct api *api) {

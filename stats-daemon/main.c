@@ -15,6 +15,8 @@
 #include "http.h"
 #include "http_conns.h"
 #include "ingest.h"
+#include "key_list.h"
+#include "key_names.h"
 #include "live.h"
 #include "log.h"
 #include "metrics_count.h"
@@ -65,6 +67,7 @@ static struct {
     struct event *signals[3];
     struct state state;
     struct store *store;
+    struct ask *ask;
     struct segments *bodies;
     struct writer *writer;
     struct ingest *ingest;
@@ -228,15 +231,6 @@ static int take_socket(enum socket_use use, const char *path) {
     return fd;
 }
 
-static void on_key_name(void *arg, const struct store_key_name *k) {
-    struct state_key *key = state_key(arg, k->key);
-
-    if (key == NULL) return;
-    key->index = k->index;
-    snprintf(key->name, sizeof(key->name), "%s", k->name);
-    snprintf(key->account, sizeof(key->account), "%s", k->account);
-}
-
 static void on_segment(void *arg, int64_t segment, int64_t end) {
     (void)arg;
     segments_end(d.bodies, segment, end);
@@ -248,8 +242,7 @@ static void on_commit(void *arg, uint64_t instance, uint64_t seq) {
     if (instance || seq == 0) return;
 
     /* who has which keys is known when all that were told are in the ledger */
-    for (int i = 0; i < d.state.nkeys; i++) d.state.keys[i].index = -1;
-    store_key_names(d.store, on_key_name, &d.state);
+    key_list_ask(&d.state, d.ask);
 }
 
 static const struct writer_observer counted = {metrics_note, metrics_batch,
@@ -345,7 +338,9 @@ static void start(void) {
     segments_limit(d.bodies, d.keep.body_bytes);
     if (store_segments(d.store, on_segment, NULL) != STORE_OK)
         die("the ledger cannot be read: %s", store_error(d.store));
-    store_key_names(d.store, on_key_name, &d.state);
+    if (key_list_read(&d.state, d.store) != STORE_OK)
+        log_msg(LOG_WARN, "the list of keys cannot be read: %s",
+                store_read_error(store_reader(d.store, 0)));
 
     if ((d.base = event_base_new()) == NULL) die("libevent does not start");
     descriptors_share(&fds, INGEST_CONNECTIONS, HTTP_CONNS_MAX,
@@ -357,10 +352,11 @@ static void start(void) {
                             on_commit, NULL);
     writer_observe(d.writer, &counted);
     store_on_read(d.store, metrics_read, NULL);
-    ingest_set_writer(d.ingest, d.writer);
+    d.ask = ask_start(d.base, d.store);
+    ingest_set_writer(d.ingest, d.writer, d.ask);
 
-    d.api =
-        (struct api){&d.state, d.store, d.writer, d.bodies, d.data, &d.keep};
+    d.api = (struct api){&d.state, d.store, d.ask,  d.writer,
+                         d.bodies, d.data,  &d.keep};
     d.http_server = http_start(d.base, sockets[SOCKET_HTTP], &d.api, fds.http,
                                fds.refusals);
     if (d.http_server == NULL) die("the HTTP server does not start");
@@ -388,6 +384,7 @@ static int stop(void) {
     ingest_free(d.ingest);
     live_stop();
     http_free(d.http_server);
+    ask_stop(d.ask);
     writer_free(d.writer);
     segments_close(d.bodies);
     store_close(d.store);
@@ -395,6 +392,7 @@ static int stop(void) {
     problems_close();
     metrics_free();
     state_free(&d.state);
+    key_names_free();
     for (int i = 0; i < 3; i++) event_free(d.signals[i]);
     log_deafen();
     event_base_free(d.base);

@@ -24,8 +24,7 @@ void notify(const char *state) {
     if (*path == '@') sa.sun_path[0] = '\0'; /* an abstract one */
 
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    socklen_t size =
-        (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
+    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
     if (fd < 0 || sendto(fd, state, strlen(state), MSG_NOSIGNAL,
                          (struct sockaddr *)&sa, size) < 0)
         log_msg(LOG_WARN, "NOTIFY_SOCKET: %s: %s", path, strerror(errno));

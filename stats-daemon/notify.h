@@ -1,6 +1,7 @@
 /*
- * Says to systemd that the daemon is ready, or about to end: sd_notify(3), whose
- * protocol is a datagram to $NOTIFY_SOCKET.  Without that variable, nothing.
+ * Says to systemd that the daemon is ready, or about to end: sd_notify(3),
+ * whose protocol is a datagram to $NOTIFY_SOCKET.  Without that variable,
+ * nothing.
  */
 
 #ifndef STATSD_NOTIFY_H

@@ -18,9 +18,9 @@
 
 #define PROBLEM_LEDGER "ledger_damaged"
 
-#define PROBLEM_NAME   64
-#define PROBLEM_TEXT   1024
-#define PROBLEMS_MAX   16
+#define PROBLEM_NAME 64
+#define PROBLEM_TEXT 1024
+#define PROBLEMS_MAX 16
 
 struct problem {
     char name[PROBLEM_NAME]; /* a-z and _ */

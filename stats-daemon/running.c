@@ -105,7 +105,7 @@ static void put(struct json *j, const struct state *s, const struct row *row) {
     json_member(j, "attempts");
     json_begin(j, '[');
     for (int i = 0; i < r->nattempts; i++)
-        field_attempt(j, s, r->attempts[i].key, r->attempts[i].status,
+        field_attempt(j, r->attempts[i].key, r->attempts[i].status,
                       r->attempts[i].ms, r->attempts[i].cause);
     json_end(j, ']');
     field_number(j, "attempts_total", r->attempts_all);

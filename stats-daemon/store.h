@@ -34,8 +34,9 @@
  *     call store_rollback(), later store_repair(), and give the same batch
  *     again.
  *
- *     The reading side belongs to one other thread and never waits for the
- *     writer.  A read gives up after STORE_READ_MAX milliseconds.
+ *     The reading side is STORE_READERS readers, each of which belongs to one
+ *     other thread at a time and never waits for the writer.  A read gives up
+ *     after STORE_READ_MAX milliseconds, or when another thread says so.
  *
  * Errors are one of store_result; store_error() has the words of the last
  * one on that side.
@@ -58,6 +59,7 @@
 
 #define STORE_FILE       "usage.db"
 #define STORE_SCHEMA     5
+#define STORE_READERS    2
 #define STORE_READ_MAX   2000
 #define STORE_NAMES_FREE 1000
 #define STORE_NAMES_MAX  20000
@@ -75,6 +77,7 @@ enum store_result {
 };
 
 struct store;
+struct store_reader;
 
 /* Opens or creates; a schema of an older version is brought up to date (and a
  * copy kept, store_backup.h), a newer one and a file of somebody else refused.
@@ -85,6 +88,27 @@ struct store *store_open(const char *dir, char *err, size_t errlen);
 void store_close(struct store *s);
 
 const char *store_word(enum store_result r); /* "full", "read-only", ... */
+
+struct store_counts {
+    int64_t requests, errors;
+    int64_t prompt, completion, cached;
+    int64_t estimated; /* tokens of answers that were not counted exactly */
+};
+
+static inline void store_add(struct store_counts *to,
+                             const struct store_counts *n) {
+    to->requests += n->requests;
+    to->errors += n->errors;
+    to->prompt += n->prompt;
+    to->completion += n->completion;
+    to->cached += n->cached;
+    to->estimated += n->estimated;
+}
+
+/* From any thread: the greatest id committed so far, and how often something
+ * was. */
+int64_t store_last_id(struct store *s);
+uint64_t store_commits(struct store *s);
 
 /* ---- the writing side ---- */
 
@@ -105,10 +129,10 @@ enum store_result store_body(struct store *s, uint64_t instance,
 enum store_result store_penalty(struct store *s,
                                 const ollama_record_penalty_t *r);
 
-/* Keys are told in rounds, by each proxy for itself: store_keys() after the last
- * key of a round takes those away from it that were not in it.  A key that no
- * proxy has keeps its name, but no position.  store_proxy() begins a round, and
- * says the name of the proxy that an instance is (of old ones, none). */
+/* Keys are told in rounds, by each proxy for itself: store_keys() after the
+ * last key of a round takes those away from it that were not in it.  A key that
+ * no proxy has keeps its name, but no position.  store_proxy() begins a round,
+ * and says the name of the proxy that an instance is (of old ones, none). */
 enum store_result store_proxy(struct store *s, uint64_t instance,
                               const ollama_text_t *name);
 enum store_result store_key(struct store *s, uint64_t instance,
@@ -122,6 +146,9 @@ enum store_result store_commit(struct store *s);
 void store_rollback(struct store *s);
 enum store_result store_repair(struct store *s, enum store_result reason);
 const char *store_error(const struct store *s);
+
+/* Of all that was ever committed. */
+void store_totals(const struct store *s, struct store_counts *n);
 
 /* Where the last known body of each segment ends, for the start. */
 typedef void store_segment_cb(void *arg, int64_t segment, int64_t end);
@@ -162,18 +189,19 @@ int store_settle(struct store *s);
 
 /* ---- the reading side ---- */
 
-const char *store_read_error(const struct store *s);
+/* One of STORE_READERS, from 0 on. */
+struct store_reader *store_reader(struct store *s, int n);
+
+/* From any thread: what it reads is given up, and so is what it begins to read,
+ * until stop is 0 again. */
+void store_stop_reading(struct store_reader *rd, int stop);
+
+const char *store_read_error(const struct store_reader *rd);
 
 /* Called after each question, by who asked it, with how long the answer took in
  * microseconds. */
 typedef void store_read_cb(void *arg, int64_t us);
 void store_on_read(struct store *s, store_read_cb *cb, void *arg);
-
-struct store_counts {
-    int64_t requests, errors;
-    int64_t prompt, completion, cached;
-    int64_t estimated; /* tokens of answers that were not counted exactly */
-};
 
 /* Sums by hour, newest first. */
 struct store_hour {
@@ -184,7 +212,7 @@ struct store_hour {
     struct store_counts n;
 };
 typedef void store_hour_cb(void *arg, const struct store_hour *row);
-enum store_result store_hours(struct store *s, int64_t from, int64_t to,
+enum store_result store_hours(struct store_reader *rd, int64_t from, int64_t to,
                               int limit, store_hour_cb *cb, void *arg);
 
 /* Sums by minute (or step minutes) of one kind, oldest first. */
@@ -197,7 +225,7 @@ struct store_minute {
     struct store_counts n;
 };
 typedef void store_minute_cb(void *arg, const struct store_minute *row);
-enum store_result store_minutes(struct store *s, enum store_kind kind,
+enum store_result store_minutes(struct store_reader *rd, enum store_kind kind,
                                 int64_t from, int64_t to, int step,
                                 store_minute_cb *cb, void *arg);
 
@@ -237,13 +265,11 @@ struct store_row {
     struct body_ref body; /* no segment: in a file of its own */
 };
 typedef void store_row_cb(void *arg, const struct store_row *row);
-enum store_result store_rows(struct store *s, const struct store_query *q,
-                             store_row_cb *cb, void *arg);
-enum store_result store_row(struct store *s, int64_t id, store_row_cb *cb,
-                            void *arg);
-
-/* The greatest id committed so far. */
-int64_t store_last_id(struct store *s);
+enum store_result store_rows(struct store_reader *rd,
+                             const struct store_query *q, store_row_cb *cb,
+                             void *arg);
+enum store_result store_row(struct store_reader *rd, int64_t id,
+                            store_row_cb *cb, void *arg);
 
 /* Names of keys, for labels and filters. */
 struct store_key_name {
@@ -252,22 +278,24 @@ struct store_key_name {
     const char *name, *account;
 };
 typedef void store_key_cb(void *arg, const struct store_key_name *k);
-enum store_result store_key_names(struct store *s, store_key_cb *cb, void *arg);
+enum store_result store_key_names(struct store_reader *rd, store_key_cb *cb,
+                                  void *arg);
 
 /* What a new connection is told: usage since a minute, standing penalties. */
 typedef void store_usage_cb(void *arg, uint32_t key, uint32_t minute,
                             uint64_t tokens);
-enum store_result store_usage(struct store *s, uint32_t since,
+enum store_result store_usage(struct store_reader *rd, uint32_t since,
                               store_usage_cb *cb, void *arg);
 typedef void store_penalty_cb(void *arg, const ollama_record_penalty_t *p);
-enum store_result store_penalties(struct store *s, int64_t now,
+enum store_result store_penalties(struct store_reader *rd, int64_t now,
                                   store_penalty_cb *cb, void *arg);
 
 /* The history of penalties, newest first. */
-enum store_result store_events(struct store *s, int limit, store_penalty_cb *cb,
-                               void *arg);
+enum store_result store_events(struct store_reader *rd, int limit,
+                               store_penalty_cb *cb, void *arg);
 
-enum store_result store_totals(struct store *s, struct store_counts *n);
+/* Reads next to nothing: does the ledger answer? */
+enum store_result store_probe(struct store_reader *rd);
 
 struct store_sizes {
     int64_t file, wal, bodies, body_count;

@@ -96,15 +96,14 @@ static enum store_result replace(struct store *s, const char *why) {
         sqlite3_close(db);
     }
     if (r == STORE_OK) {
-        pthread_mutex_lock(&s->read_lock);
-        store_close_reader(s);
+        store_readers_close(s);
         store_close_writer(s);
         if (aside_swap(s->path, aside, sizeof(aside)) != 0) {
             snprintf(err, sizeof(err), "cannot rename %s: %s", s->path,
                      strerror(errno));
             r = STORE_IO;
         }
-        pthread_mutex_unlock(&s->read_lock);
+        store_readers_go_on(s);
     }
     if (r == STORE_OK) {
         s->damaged = 0;
@@ -135,7 +134,8 @@ static int is_damaged(struct store *s, char *why, size_t len) {
     int again = s->checked && now - s->checked < CHECK_AGAIN;
     s->checked = now;
     if (again) {
-        snprintf(why, len, "%.200s", s->error[0] ? s->error : s->read_error);
+        snprintf(why, len, "%.200s",
+                 s->error[0] ? s->error : "a page that was read");
         return 1;
     }
     log_msg(LOG_ERROR,

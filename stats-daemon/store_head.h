@@ -1,12 +1,13 @@
 /*
- * A copy of the few pages without which no other can be found: the first one and
- * those that say where each table begins.  Lost, they are as bad as all of them
- * lost; kept in usage.db.head they are put into a copy of what is left.
+ * A copy of the few pages without which no other can be found: the first one
+ * and those that say where each table begins.  Lost, they are as bad as all of
+ * them lost; kept in usage.db.head they are put into a copy of what is left.
  *
  * The file: 8 bytes "olmahead", page size, number of pages, then for each page
  * its number and its bytes, then the CRC of all that; integers of 4 bytes, the
- * machine's.  These pages change with the schema only (and the first one in what
- * is not needed for reading), so it is written at a start, when they are others.
+ * machine's.  These pages change with the schema only (and the first one in
+ * what is not needed for reading), so it is written at a start, when they are
+ * others.
  */
 
 #ifndef STATSD_STORE_HEAD_H

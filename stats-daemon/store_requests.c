@@ -49,9 +49,9 @@ static void give_row(sqlite3_stmt *st, store_row_cb *cb, void *arg) {
     cb(arg, &row);
 }
 
-static enum store_result one_row(struct store *s, int64_t id, store_row_cb *cb,
-                                 void *arg) {
-    sqlite3_stmt *st = s->read[READ_ROW];
+static enum store_result one_row(struct store_reader *rd, int64_t id,
+                                 store_row_cb *cb, void *arg) {
+    sqlite3_stmt *st = rd->st[READ_ROW];
     enum store_result found = STORE_NONE;
 
     sqlite3_bind_int64(st, 1, id);
@@ -60,20 +60,20 @@ static enum store_result one_row(struct store *s, int64_t id, store_row_cb *cb,
         give_row(st, cb, arg);
         found = STORE_OK;
     }
-    enum store_result r = store_read_done(s, st, code);
+    enum store_result r = store_read_done(rd, st, code);
     return r == STORE_OK ? found : r;
 }
 
-enum store_result store_row(struct store *s, int64_t id, store_row_cb *cb,
-                            void *arg) {
-    enum store_result r = store_read_begin(s);
-    return r == STORE_OK ? store_read_end(s, one_row(s, id, cb, arg)) : r;
+enum store_result store_row(struct store_reader *rd, int64_t id,
+                            store_row_cb *cb, void *arg) {
+    enum store_result r = store_read_begin(rd);
+    return r == STORE_OK ? store_read_end(rd, one_row(rd, id, cb, arg)) : r;
 }
 
-static enum store_result newest_rows(struct store *s,
+static enum store_result newest_rows(struct store_reader *rd,
                                      const struct store_query *q,
                                      store_row_cb *cb, void *arg) {
-    sqlite3_stmt *st = s->read[READ_ROWS];
+    sqlite3_stmt *st = rd->st[READ_ROWS];
     int code;
 
     sqlite3_bind_int64(st, 1, q->before ? q->before : INT64_MAX);
@@ -82,7 +82,7 @@ static enum store_result newest_rows(struct store *s,
     sqlite3_bind_int(st, 4, q->offset);
     if (q->until) sqlite3_bind_int64(st, 5, q->until);
     while ((code = sqlite3_step(st)) == SQLITE_ROW) give_row(st, cb, arg);
-    return store_read_done(s, st, code);
+    return store_read_done(rd, st, code);
 }
 
 /* The greatest ids so far, as a heap with the smallest of them on top. */
@@ -140,10 +140,11 @@ static void bind_filter(sqlite3_stmt *st, const struct store_query *q) {
     sqlite3_bind_int(st, 10, q->also);
 }
 
-static enum store_result collect(struct store *s, const struct store_query *q,
-                                 int which, struct top *top) {
-    sqlite3_stmt *combos = s->read[which];
-    sqlite3_stmt *st = s->read[q->until ? READ_COMBO_ENDED : READ_COMBO_ROWS];
+static enum store_result collect(struct store_reader *rd,
+                                 const struct store_query *q, int which,
+                                 struct top *top) {
+    sqlite3_stmt *combos = rd->st[which];
+    sqlite3_stmt *st = rd->st[q->until ? READ_COMBO_ENDED : READ_COMBO_ROWS];
     enum store_result r = STORE_OK;
     int code;
 
@@ -160,17 +161,17 @@ static enum store_result collect(struct store *s, const struct store_query *q,
         if (q->until) sqlite3_bind_int64(st, 5, q->until);
         while ((c = sqlite3_step(st)) == SQLITE_ROW)
             top_add(top, number(st, 0));
-        r = store_read_done(s, st, c);
+        r = store_read_done(rd, st, c);
     }
     if (r != STORE_OK) code = SQLITE_DONE;
-    enum store_result end = store_read_done(s, combos, code);
+    enum store_result end = store_read_done(rd, combos, code);
     return r != STORE_OK ? r : end;
 }
 
-static enum store_result collect_others(struct store *s,
+static enum store_result collect_others(struct store_reader *rd,
                                         const struct store_query *q, int which,
                                         struct top *top) {
-    sqlite3_stmt *st = s->read[which];
+    sqlite3_stmt *st = rd->st[which];
     int code;
 
     bind_filter(st, q);
@@ -178,14 +179,14 @@ static enum store_result collect_others(struct store *s,
     if (q->until) sqlite3_bind_int64(st, 11, q->until);
     sqlite3_bind_int(st, 12, top->max);
     while ((code = sqlite3_step(st)) == SQLITE_ROW) top_add(top, number(st, 0));
-    return store_read_done(s, st, code);
+    return store_read_done(rd, st, code);
 }
 
 /* Of requests of an older version: ids were given in the order in which they
  * ended, but for what came late, so it is looked for by halves. */
-static enum store_result ended_of_old(struct store *s, int64_t time,
+static enum store_result ended_of_old(struct store_reader *rd, int64_t time,
                                       int64_t last, int64_t *id) {
-    sqlite3_stmt *st = s->read[READ_ENDED];
+    sqlite3_stmt *st = rd->st[READ_ENDED];
     int64_t low = 1, high = last + 1, future = now_ms() + CLOCK_JUMP;
     enum store_result r = STORE_OK;
 
@@ -199,57 +200,59 @@ static enum store_result ended_of_old(struct store *s, int64_t time,
             high = middle;
         else
             low = number(st, 0) + 1;
-        r = store_read_done(s, st, code);
+        r = store_read_done(rd, st, code);
     }
     *id = low - 1;
     return r;
 }
 
 /* No request with a greater id had ended by that time: none had begun. */
-static enum store_result ended_by(struct store *s, int64_t time, int64_t *id) {
-    sqlite3_stmt *st = s->read[READ_BEGAN];
+static enum store_result ended_by(struct store_reader *rd, int64_t time,
+                                  int64_t *id) {
+    sqlite3_stmt *st = rd->st[READ_BEGAN];
     int64_t old = 0;
 
     sqlite3_bind_int64(st, 1, time / 60000);
     int code = sqlite3_step(st);
     *id = code == SQLITE_ROW ? number(st, 0) : 0;
     if (code == SQLITE_ROW && number(st, 1) > *id) old = number(st, 1);
-    enum store_result r = store_read_done(s, st, code);
+    enum store_result r = store_read_done(rd, st, code);
 
     if (r == STORE_OK && old) {
         int64_t last;
-        r = ended_of_old(s, time, old, &last);
+        r = ended_of_old(rd, time, old, &last);
         if (last > *id) *id = last;
     }
     return r;
 }
 
-static enum store_result filtered_rows(struct store *s,
+static enum store_result filtered_rows(struct store_reader *rd,
                                        const struct store_query *q, int which,
                                        store_row_cb *cb, void *arg) {
     struct top top = {NULL, 0, q->limit + q->offset};
     enum store_result r;
 
     top.ids = xcalloc((size_t)top.max, sizeof(*top.ids));
-    r = collect(s, q, which, &top);
+    r = collect(rd, q, which, &top);
     if (r == STORE_OK && q->model)
-        r = collect_others(s, q, READ_OTHER_MODEL, &top);
+        r = collect_others(rd, q, READ_OTHER_MODEL, &top);
     if (r == STORE_OK && q->client)
-        r = collect_others(s, q, READ_OTHER_CLIENT, &top);
+        r = collect_others(rd, q, READ_OTHER_CLIENT, &top);
     if (r == STORE_OK && q->client)
-        r = collect_others(s, q, READ_OTHER_CLIENT_NAME, &top);
+        r = collect_others(rd, q, READ_OTHER_CLIENT_NAME, &top);
     qsort(top.ids, (size_t)top.n, sizeof(*top.ids), newer_first);
     for (int i = q->offset; r == STORE_OK && i < top.n; i++) {
-        r = one_row(s, top.ids[i], cb, arg);
+        r = one_row(rd, top.ids[i], cb, arg);
         if (r == STORE_NONE) r = STORE_OK; /* retention was quicker */
     }
     free(top.ids);
     return r;
 }
 
-enum store_result store_rows(struct store *s, const struct store_query *query,
-                             store_row_cb *cb, void *arg) {
-    enum store_result r = store_read_begin(s);
+enum store_result store_rows(struct store_reader *rd,
+                             const struct store_query *query, store_row_cb *cb,
+                             void *arg) {
+    enum store_result r = store_read_begin(rd);
     struct store_query q = *query;
     int which = q.model    ? READ_COMBO_MODEL
                 : q.client ? READ_COMBO_CLIENT
@@ -259,16 +262,12 @@ enum store_result store_rows(struct store *s, const struct store_query *query,
 
     if (r != STORE_OK) return r;
     if (q.until) {
-        r = ended_by(s, q.until, &last);
+        r = ended_by(rd, q.until, &last);
         if (q.before == 0 || q.before > last + 1) q.before = last + 1;
     }
     if (r == STORE_OK)
         r = which == READ_COMBO_ANY && q.status_max == 0 && q.also == 0
-                ? newest_rows(s, &q, cb, arg)
-                : filtered_rows(s, &q, which, cb, arg);
-    return store_read_end(s, r);
-}
-
-int64_t store_last_id(struct store *s) {
-    return s->last_id;
+                ? newest_rows(rd, &q, cb, arg)
+                : filtered_rows(rd, &q, which, cb, arg);
+    return store_read_end(rd, r);
 }

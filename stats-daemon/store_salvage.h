@@ -32,9 +32,9 @@ struct salvage {
  * one cannot be written, with the reason in text. */
 int salvage_copy(const char *path, sqlite3 *to, struct salvage *s);
 
-/* Reads all of the ledger: 1 if it is whole, 0 if it is not, with what was found
- * in err.  For a start, ms is a bound: of a large one only the small tables are
- * read; -1 if nothing was found, and not all was read. */
+/* Reads all of the ledger: 1 if it is whole, 0 if it is not, with what was
+ * found in err.  For a start, ms is a bound: of a large one only the small
+ * tables are read; -1 if nothing was found, and not all was read. */
 int salvage_check(const char *path, int64_t ms, char *err, size_t len);
 
 #endif

@@ -192,8 +192,8 @@ static const char *const migrations[STORE_SCHEMA] = {
      " id INTEGER PRIMARY KEY,"
      " time INTEGER NOT NULL);" /* the time of day that counts */
      "CREATE TABLE key_place("
-     " key INTEGER NOT NULL,"  /* its fingerprint */
-     " proxy TEXT NOT NULL,"   /* '?': not known, before there were names */
+     " key INTEGER NOT NULL," /* its fingerprint */
+     " proxy TEXT NOT NULL,"  /* '?': not known, before there were names */
      " position INTEGER NOT NULL,"
      " round INTEGER NOT NULL,"
      " PRIMARY KEY(key, proxy)) WITHOUT ROWID;"
@@ -264,8 +264,9 @@ static const char *const write_sql[WRITE_STATEMENTS] = {
                     " position = excluded.position, round = excluded.round",
     [TRIM_PLACES] = "DELETE FROM key_place WHERE proxy = '?'"
                     " OR (proxy = ?1 AND round <> ?2)",
-    [WRITE_KEYS] = "UPDATE key SET position = (SELECT position FROM key_place p"
-                   " WHERE p.key = key.fingerprint ORDER BY round DESC LIMIT 1)",
+    [WRITE_KEYS] =
+        "UPDATE key SET position = (SELECT position FROM key_place p"
+        " WHERE p.key = key.fingerprint ORDER BY round DESC LIMIT 1)",
     [WRITE_SEQ] =
         "INSERT INTO instance(value, last_seq, seen) VALUES(?1,?2,?3)"
         " ON CONFLICT(value) DO UPDATE SET last_seq = excluded.last_seq,"
@@ -605,11 +606,10 @@ enum store_result store_open_both(struct store *s, char *err, size_t len) {
         store_close_writer(s);
     if (r != STORE_OK) return r;
 
-    pthread_mutex_lock(&s->read_lock);
-    store_close_reader(s);
+    store_readers_close(s);
     if (store_settle(s)) store_head_save(s->path);
-    r = store_open_reader(s, err, len);
-    pthread_mutex_unlock(&s->read_lock);
+    r = store_readers_open(s, err, len);
+    if (r == STORE_OK) r = store_read_total(&s->readers[0], &s->total);
     if (r != STORE_OK) store_close_writer(s);
     return r;
 }
@@ -625,7 +625,7 @@ struct store *store_open(const char *dir, char *err, size_t errlen) {
     s->instances = map_new(sizeof(int64_t));
     s->segments = map_new(sizeof(struct segment_sum));
     s->proxies = map_new(sizeof(struct proxy));
-    pthread_mutex_init(&s->read_lock, NULL);
+    store_readers_init(s);
 
     enum store_result r = store_open_first(s, err, errlen);
     if (r != STORE_OK) {
@@ -637,11 +637,10 @@ struct store *store_open(const char *dir, char *err, size_t errlen) {
 
 void store_close(struct store *s) {
     if (s == NULL) return;
-    pthread_mutex_lock(&s->read_lock);
-    store_close_reader(s);
-    pthread_mutex_unlock(&s->read_lock);
+    store_readers_close(s);
+    store_readers_go_on(s);
     if (s->db) store_close_writer(s);
-    pthread_mutex_destroy(&s->read_lock);
+    store_readers_free(s);
     map_free(s->profiles);
     map_free(s->cells);
     map_free(s->instances);
@@ -926,15 +925,6 @@ static int64_t bounded(uint64_t v) {
     return v > 1000000000000LL ? 1000000000000LL : (int64_t)v;
 }
 
-static void add_counts(struct store_counts *to, const struct store_counts *n) {
-    to->requests += n->requests;
-    to->errors += n->errors;
-    to->prompt += n->prompt;
-    to->completion += n->completion;
-    to->cached += n->cached;
-    to->estimated += n->estimated;
-}
-
 static int is_estimate(int certainty) {
     return certainty == OLLAMA_RECORD_ESTIMATED ||
            certainty == OLLAMA_RECORD_PARTIAL;
@@ -1053,8 +1043,8 @@ enum store_result store_request(struct store *s, uint64_t instance,
     memset(&key, 0, sizeof(key));
     key.minute = time / 60000;
     key.profile = p;
-    add_counts(map_put(s->cells, &key, sizeof(key), &fresh), &n);
-    add_counts(&s->batch_total, &n);
+    store_add(map_put(s->cells, &key, sizeof(key), &fresh), &n);
+    store_add(&s->batch_total, &n);
     return STORE_OK;
 }
 
@@ -1200,7 +1190,7 @@ static void sum_up(struct map *sums, int64_t time, int64_t kind, int64_t ref,
     key.time = time;
     key.kind = kind;
     key.ref = ref;
-    add_counts(map_put(sums, &key, sizeof(key), &fresh), n);
+    store_add(map_put(sums, &key, sizeof(key), &fresh), n);
 }
 
 /* By this /queries?until= knows where to begin. */
@@ -1306,7 +1296,21 @@ enum store_result store_commit(struct store *s) {
     s->last_id = s->next_id - 1;
     s->body_bytes += s->batch_body_bytes;
     s->body_count += s->batch_body_count;
+    store_add(&s->total, &s->batch_total);
+    s->commits++;
     return STORE_OK;
+}
+
+void store_totals(const struct store *s, struct store_counts *n) {
+    *n = s->total;
+}
+
+int64_t store_last_id(struct store *s) {
+    return s->last_id;
+}
+
+uint64_t store_commits(struct store *s) {
+    return s->commits;
 }
 
 void store_checkpoint(struct store *s, int force) {
@@ -1536,6 +1540,7 @@ enum store_result store_trim(struct store *s, const struct store_limits *l,
     if (r == STORE_OK) r = write_time(s, TIME_IDLE_MS);
     if (r == STORE_OK) r = exec(s, "COMMIT");
     if (r == STORE_OK) {
+        s->commits++;
         s->body_bytes -= t.bytes;
         s->body_count -= t.bodies;
         for (int i = 0; i < t.count; i++) cb(arg, &t.gone[i]);

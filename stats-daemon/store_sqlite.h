@@ -1,12 +1,12 @@
 /*
  * What the parts of the SQLite store share: store_sqlite.c opens, writes,
- * repairs and trims, store_sqlite_read.c answers (store_requests.c, what is asked
- * of requests), store_damage.c looks at a
- * file before it is opened and puts a new one into a damaged one's place.
+ * repairs and trims, store_sqlite_read.c answers (store_requests.c, what is
+ * asked of requests), store_damage.c looks at a file before it is opened and
+ * puts a new one into a damaged one's place.
  *
- * Two connections, one for each side.  The reader's is guarded by read_lock
- * for one reason only: the writer replaces it when it has to move a damaged
- * file away.
+ * A connection for the writing side, and one for each reader.  A reader's lock
+ * is held while it reads for one reason only: the writer replaces all of them
+ * when it has to move a damaged file away.
  */
 
 #ifndef STATSD_STORE_SQLITE_H
@@ -109,6 +109,16 @@ struct proxy {
     int64_t round; /* 0: none has begun */
 };
 
+struct store_reader {
+    struct store *store;
+    pthread_mutex_t lock;
+    sqlite3 *db;
+    sqlite3_stmt *st[READ_STATEMENTS];
+    int64_t deadline, began; /* ms; us */
+    _Atomic int stopped;
+    char error[256];
+};
+
 struct store {
     char *dir, *path;
 
@@ -134,15 +144,13 @@ struct store {
     int64_t checked; /* when damage was looked for and not found, monotonic */
     char error[256];
 
-    /* the reading side */
-    pthread_mutex_t read_lock;
-    sqlite3 *read_db;
-    sqlite3_stmt *read[READ_STATEMENTS];
-    int64_t read_deadline, read_began; /* ms; us */
+    struct store_counts total; /* of all batches */
+
+    struct store_reader readers[STORE_READERS];
     store_read_cb *on_read;
     void *on_read_arg;
-    char read_error[256];
 
+    _Atomic uint64_t commits;
     _Atomic int64_t last_id; /* committed */
     _Atomic int damaged;     /* the reader has met a damaged page */
 };
@@ -158,15 +166,25 @@ enum store_result store_open_first(struct store *s, char *err, size_t len);
 /* After an error that says damage.  STORE_AGAIN: none is found, open anew. */
 enum store_result store_mend(struct store *s);
 
-enum store_result store_open_reader(struct store *s, char *err, size_t len);
-void store_close_reader(struct store *s);
+void store_readers_init(struct store *s);
+void store_readers_free(struct store *s);
+/* Waits until nobody reads, and lets nobody read until they are open, or
+ * store_readers_go_on() is called. */
+void store_readers_close(struct store *s);
+enum store_result store_readers_open(struct store *s, char *err, size_t len);
+void store_readers_go_on(struct store *s);
+
+/* For store_totals(), at the start. */
+enum store_result store_read_total(struct store_reader *rd,
+                                   struct store_counts *n);
 
 /* A read is between these two, with the lock held. */
-enum store_result store_read_begin(struct store *s);
-enum store_result store_read_end(struct store *s, enum store_result r);
+enum store_result store_read_begin(struct store_reader *rd);
+enum store_result store_read_end(struct store_reader *rd, enum store_result r);
 
 /* What a statement's last step meant; the statement is ready again. */
-enum store_result store_read_done(struct store *s, sqlite3_stmt *st, int code);
+enum store_result store_read_done(struct store_reader *rd, sqlite3_stmt *st,
+                                  int code);
 
 static inline const char *text(sqlite3_stmt *st, int n) {
     return (const char *)sqlite3_column_text(st, n);

@@ -152,47 +152,91 @@ static const struct {
 
 /* ---- the connection ---- */
 
-/* Called every few thousand steps: a read that takes too long is given up. */
+/* Called every few thousand steps: a read that takes too long, or that nobody
+ * waits for any more, is given up. */
 static int on_progress(void *arg) {
-    struct store *s = arg;
-    return mono_ms() > s->read_deadline;
+    struct store_reader *rd = arg;
+    return rd->stopped || mono_ms() > rd->deadline;
 }
 
-enum store_result store_open_reader(struct store *s, char *err, size_t len) {
-    int code = sqlite3_open_v2(s->path, &s->read_db,
+static int open_reader(struct store_reader *rd) {
+    int code = sqlite3_open_v2(rd->store->path, &rd->db,
                                SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
                                    SQLITE_OPEN_PRIVATECACHE,
                                NULL);
 
     if (code == SQLITE_OK) {
-        sqlite3_extended_result_codes(s->read_db, 1);
-        sqlite3_busy_timeout(s->read_db, 200);
-        sqlite3_wal_autocheckpoint(s->read_db, 0);
-        code = sqlite3_exec(s->read_db,
+        sqlite3_extended_result_codes(rd->db, 1);
+        sqlite3_busy_timeout(rd->db, 200);
+        sqlite3_wal_autocheckpoint(rd->db, 0);
+        code = sqlite3_exec(rd->db,
                             "PRAGMA query_only = ON;"
                             "PRAGMA temp_store = MEMORY;"
-                            "PRAGMA cache_size = -16384;",
+                            "PRAGMA cache_size = -8192;",
                             NULL, NULL, NULL);
     }
     for (int i = 0; code == SQLITE_OK && i < READ_STATEMENTS; i++)
-        code = sqlite3_prepare_v3(s->read_db, read_sql[i].sql, -1,
-                                  SQLITE_PREPARE_PERSISTENT, &s->read[i], NULL);
-    if (code != SQLITE_OK) {
-        snprintf(err, len, "%s: %s", s->path, sqlite3_errmsg(s->read_db));
-        store_close_reader(s);
-        return store_result_of(code);
-    }
-    sqlite3_progress_handler(s->read_db, 4096, on_progress, s);
-    return STORE_OK;
+        code = sqlite3_prepare_v3(rd->db, read_sql[i].sql, -1,
+                                  SQLITE_PREPARE_PERSISTENT, &rd->st[i], NULL);
+    if (code == SQLITE_OK)
+        sqlite3_progress_handler(rd->db, 4096, on_progress, rd);
+    return code;
 }
 
-void store_close_reader(struct store *s) {
+static void close_reader(struct store_reader *rd) {
     for (int i = 0; i < READ_STATEMENTS; i++) {
-        sqlite3_finalize(s->read[i]);
-        s->read[i] = NULL;
+        sqlite3_finalize(rd->st[i]);
+        rd->st[i] = NULL;
     }
-    sqlite3_close(s->read_db);
-    s->read_db = NULL;
+    sqlite3_close(rd->db);
+    rd->db = NULL;
+}
+
+void store_readers_init(struct store *s) {
+    for (int i = 0; i < STORE_READERS; i++) {
+        s->readers[i].store = s;
+        pthread_mutex_init(&s->readers[i].lock, NULL);
+    }
+}
+
+void store_readers_free(struct store *s) {
+    for (int i = 0; i < STORE_READERS; i++)
+        pthread_mutex_destroy(&s->readers[i].lock);
+}
+
+void store_readers_close(struct store *s) {
+    for (int i = 0; i < STORE_READERS; i++) {
+        pthread_mutex_lock(&s->readers[i].lock);
+        close_reader(&s->readers[i]);
+    }
+}
+
+enum store_result store_readers_open(struct store *s, char *err, size_t len) {
+    int code = SQLITE_OK;
+
+    for (int i = 0; i < STORE_READERS && code == SQLITE_OK; i++) {
+        code = open_reader(&s->readers[i]);
+        if (code != SQLITE_OK)
+            snprintf(err, len, "%s: %s", s->path,
+                     sqlite3_errmsg(s->readers[i].db));
+    }
+    for (int i = 0; i < STORE_READERS && code != SQLITE_OK; i++)
+        close_reader(&s->readers[i]);
+    store_readers_go_on(s);
+    return store_result_of(code);
+}
+
+void store_readers_go_on(struct store *s) {
+    for (int i = 0; i < STORE_READERS; i++)
+        pthread_mutex_unlock(&s->readers[i].lock);
+}
+
+struct store_reader *store_reader(struct store *s, int n) {
+    return &s->readers[n];
+}
+
+void store_stop_reading(struct store_reader *rd, int stop) {
+    rd->stopped = stop;
 }
 
 const char *store_statement(int n, const char **name) {
@@ -201,8 +245,8 @@ const char *store_statement(int n, const char **name) {
     return read_sql[n].sql;
 }
 
-const char *store_read_error(const struct store *s) {
-    return s->read_error;
+const char *store_read_error(const struct store_reader *rd) {
+    return rd->error;
 }
 
 void store_on_read(struct store *s, store_read_cb *cb, void *arg) {
@@ -210,38 +254,37 @@ void store_on_read(struct store *s, store_read_cb *cb, void *arg) {
     s->on_read_arg = arg;
 }
 
-enum store_result store_read_begin(struct store *s) {
-    int64_t began = mono_us();
-
-    pthread_mutex_lock(&s->read_lock);
-    if (s->read_db == NULL) {
-        snprintf(s->read_error, sizeof(s->read_error), "%s is not open",
-                 s->path);
-        pthread_mutex_unlock(&s->read_lock);
+enum store_result store_read_begin(struct store_reader *rd) {
+    rd->began = mono_us();
+    pthread_mutex_lock(&rd->lock);
+    if (rd->db == NULL) {
+        snprintf(rd->error, sizeof(rd->error), "%s is not open",
+                 rd->store->path);
+        pthread_mutex_unlock(&rd->lock);
         return STORE_IO;
     }
-    s->read_began = began;
-    s->read_deadline = mono_ms() + STORE_READ_MAX;
+    rd->deadline = mono_ms() + STORE_READ_MAX;
     return STORE_OK;
 }
 
-enum store_result store_read_end(struct store *s, enum store_result r) {
-    int64_t began = s->read_began;
+enum store_result store_read_end(struct store_reader *rd, enum store_result r) {
+    struct store *s = rd->store;
 
     if (r == STORE_DAMAGED) s->damaged = 1;
-    pthread_mutex_unlock(&s->read_lock);
-    if (s->on_read) s->on_read(s->on_read_arg, mono_us() - began);
+    pthread_mutex_unlock(&rd->lock);
+    if (s->on_read) s->on_read(s->on_read_arg, mono_us() - rd->began);
     return r;
 }
 
-enum store_result store_read_done(struct store *s, sqlite3_stmt *st, int code) {
+enum store_result store_read_done(struct store_reader *rd, sqlite3_stmt *st,
+                                  int code) {
     enum store_result r = STORE_OK;
 
     if (code != SQLITE_DONE && code != SQLITE_ROW) {
         r = store_result_of(code);
-        snprintf(s->read_error, sizeof(s->read_error), "%s",
+        snprintf(rd->error, sizeof(rd->error), "%s",
                  r == STORE_BUSY ? "the query took too long"
-                                 : sqlite3_errmsg(s->read_db));
+                                 : sqlite3_errmsg(rd->db));
     }
     sqlite3_reset(st);
     sqlite3_clear_bindings(st);
@@ -259,13 +302,13 @@ static void counts(sqlite3_stmt *st, int n, struct store_counts *c) {
 
 /* ---- sums ---- */
 
-enum store_result store_hours(struct store *s, int64_t from, int64_t to,
+enum store_result store_hours(struct store_reader *rd, int64_t from, int64_t to,
                               int limit, store_hour_cb *cb, void *arg) {
-    enum store_result r = store_read_begin(s);
+    enum store_result r = store_read_begin(rd);
     int code;
 
     if (r != STORE_OK) return r;
-    sqlite3_stmt *st = s->read[READ_HOURS];
+    sqlite3_stmt *st = rd->st[READ_HOURS];
     sqlite3_bind_int64(st, 1, from / 3600000);
     sqlite3_bind_int64(st, 2, to / 3600000 + (to % 3600000 != 0));
     sqlite3_bind_int(st, 3, limit);
@@ -282,7 +325,7 @@ enum store_result store_hours(struct store *s, int64_t from, int64_t to,
         counts(st, 7, &row.n);
         cb(arg, &row);
     }
-    return store_read_end(s, store_read_done(s, st, code));
+    return store_read_end(rd, store_read_done(rd, st, code));
 }
 
 /* The names behind a minute's refs are looked up once each. */
@@ -292,7 +335,7 @@ struct label {
     struct store_counts n; /* of the step at hand */
 };
 
-static struct label *label_of(struct store *s, struct map *labels,
+static struct label *label_of(struct store_reader *rd, struct map *labels,
                               enum store_kind kind, int64_t ref) {
     static const int which[] = {[STORE_KEY] = READ_KEY_NAME,
                                 [STORE_MODEL] = READ_MODEL_NAME,
@@ -302,7 +345,7 @@ static struct label *label_of(struct store *s, struct map *labels,
 
     if (!fresh || kind == STORE_ALL) return l;
 
-    sqlite3_stmt *st = s->read[which[kind]];
+    sqlite3_stmt *st = rd->st[which[kind]];
     sqlite3_bind_int64(st, 1, ref);
     int code = sqlite3_step(st);
     if (code == SQLITE_ROW) {
@@ -311,17 +354,8 @@ static struct label *label_of(struct store *s, struct map *labels,
         if (kind == STORE_CLIENT)
             l->more = xstrdup(text(st, 1) ? text(st, 1) : "");
     }
-    store_read_done(s, st, code);
+    store_read_done(rd, st, code);
     return l;
-}
-
-static void add(struct store_counts *to, const struct store_counts *n) {
-    to->requests += n->requests;
-    to->errors += n->errors;
-    to->prompt += n->prompt;
-    to->completion += n->completion;
-    to->cached += n->cached;
-    to->estimated += n->estimated;
 }
 
 /* Gives the sums of one step, in the order in which its refs appeared. */
@@ -336,24 +370,24 @@ static void give_step(struct map *labels, int64_t minute, store_minute_cb *cb,
     }
 }
 
-enum store_result store_minutes(struct store *s, enum store_kind kind,
+enum store_result store_minutes(struct store_reader *rd, enum store_kind kind,
                                 int64_t from, int64_t to, int step,
                                 store_minute_cb *cb, void *arg) {
-    enum store_result r = store_read_begin(s);
+    enum store_result r = store_read_begin(rd);
     int64_t current = -1;
     int code;
 
     if (r != STORE_OK) return r;
 
     struct map *labels = map_new(sizeof(struct label));
-    sqlite3_stmt *st = s->read[READ_MINUTES];
+    sqlite3_stmt *st = rd->st[READ_MINUTES];
     sqlite3_bind_int(st, 1, kind);
     sqlite3_bind_int64(st, 2, from / 60000);
     sqlite3_bind_int64(st, 3, to / 60000 + (to % 60000 != 0));
 
     while ((code = sqlite3_step(st)) == SQLITE_ROW) {
         int64_t minute = number(st, 0) / step * step;
-        struct label *l = label_of(s, labels, kind, number(st, 1));
+        struct label *l = label_of(rd, labels, kind, number(st, 1));
         struct store_counts n;
 
         counts(st, 2, &n);
@@ -365,10 +399,10 @@ enum store_result store_minutes(struct store *s, enum store_kind kind,
         }
         if (minute != current) give_step(labels, current, cb, arg);
         current = minute;
-        add(&l->n, &n);
+        store_add(&l->n, &n);
     }
     give_step(labels, current, cb, arg);
-    r = store_read_end(s, store_read_done(s, st, code));
+    r = store_read_end(rd, store_read_done(rd, st, code));
 
     for (struct label *l = NULL; (l = map_next(labels, l));) {
         free(l->name);
@@ -380,34 +414,34 @@ enum store_result store_minutes(struct store *s, enum store_kind kind,
 
 /* ---- keys ---- */
 
-enum store_result store_key_names(struct store *s, store_key_cb *cb,
+enum store_result store_key_names(struct store_reader *rd, store_key_cb *cb,
                                   void *arg) {
-    enum store_result r = store_read_begin(s);
+    enum store_result r = store_read_begin(rd);
     int code;
 
     if (r != STORE_OK) return r;
-    sqlite3_stmt *st = s->read[READ_KEYS];
+    sqlite3_stmt *st = rd->st[READ_KEYS];
     while ((code = sqlite3_step(st)) == SQLITE_ROW) {
         struct store_key_name k = {(uint32_t)number(st, 0),
                                    (int)or_minus(st, 1), text(st, 2),
                                    text(st, 3)};
         cb(arg, &k);
     }
-    return store_read_end(s, store_read_done(s, st, code));
+    return store_read_end(rd, store_read_done(rd, st, code));
 }
 
-enum store_result store_usage(struct store *s, uint32_t since,
+enum store_result store_usage(struct store_reader *rd, uint32_t since,
                               store_usage_cb *cb, void *arg) {
-    enum store_result r = store_read_begin(s);
+    enum store_result r = store_read_begin(rd);
     int code;
 
     if (r != STORE_OK) return r;
-    sqlite3_stmt *st = s->read[READ_USAGE];
+    sqlite3_stmt *st = rd->st[READ_USAGE];
     sqlite3_bind_int64(st, 1, since);
     while ((code = sqlite3_step(st)) == SQLITE_ROW)
         cb(arg, (uint32_t)number(st, 0), (uint32_t)number(st, 1),
            (uint64_t)number(st, 2));
-    return store_read_end(s, store_read_done(s, st, code));
+    return store_read_end(rd, store_read_done(rd, st, code));
 }
 
 static void column(sqlite3_stmt *st, int n, ollama_text_t *t) {
@@ -415,13 +449,14 @@ static void column(sqlite3_stmt *st, int n, ollama_text_t *t) {
     t->len = (size_t)sqlite3_column_bytes(st, n);
 }
 
-static enum store_result penalties(struct store *s, int which, int64_t first,
-                                   store_penalty_cb *cb, void *arg) {
-    enum store_result r = store_read_begin(s);
+static enum store_result penalties(struct store_reader *rd, int which,
+                                   int64_t first, store_penalty_cb *cb,
+                                   void *arg) {
+    enum store_result r = store_read_begin(rd);
     int code;
 
     if (r != STORE_OK) return r;
-    sqlite3_stmt *st = s->read[which];
+    sqlite3_stmt *st = rd->st[which];
     sqlite3_bind_int64(st, 1, first);
     while ((code = sqlite3_step(st)) == SQLITE_ROW) {
         ollama_record_penalty_t p = {
@@ -439,26 +474,34 @@ static enum store_result penalties(struct store *s, int which, int64_t first,
         column(st, 10, &p.reason);
         cb(arg, &p);
     }
-    return store_read_end(s, store_read_done(s, st, code));
+    return store_read_end(rd, store_read_done(rd, st, code));
 }
 
-enum store_result store_penalties(struct store *s, int64_t now,
+enum store_result store_penalties(struct store_reader *rd, int64_t now,
                                   store_penalty_cb *cb, void *arg) {
-    return penalties(s, READ_PENALTIES, now, cb, arg);
+    return penalties(rd, READ_PENALTIES, now, cb, arg);
 }
 
-enum store_result store_events(struct store *s, int limit, store_penalty_cb *cb,
-                               void *arg) {
-    return penalties(s, READ_EVENTS, limit, cb, arg);
+enum store_result store_events(struct store_reader *rd, int limit,
+                               store_penalty_cb *cb, void *arg) {
+    return penalties(rd, READ_EVENTS, limit, cb, arg);
 }
 
-enum store_result store_totals(struct store *s, struct store_counts *n) {
-    enum store_result r = store_read_begin(s);
+enum store_result store_read_total(struct store_reader *rd,
+                                   struct store_counts *n) {
+    enum store_result r = store_read_begin(rd);
 
     if (r != STORE_OK) return r;
     memset(n, 0, sizeof(*n));
-    sqlite3_stmt *st = s->read[READ_TOTALS];
+    sqlite3_stmt *st = rd->st[READ_TOTALS];
     int code = sqlite3_step(st);
     if (code == SQLITE_ROW) counts(st, 0, n);
-    return store_read_end(s, store_read_done(s, st, code));
+    return store_read_end(rd, store_read_done(rd, st, code));
+}
+
+/* The smallest read there is. */
+enum store_result store_probe(struct store_reader *rd) {
+    struct store_counts n;
+
+    return store_read_total(rd, &n);
 }

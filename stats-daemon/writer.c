@@ -201,7 +201,8 @@ static void look_at_clock(struct writer *w) {
         log_msg(w->clock.asleep ? LOG_NOTICE : LOG_WARN,
                 "the clock is %lld s %s what was expected: nothing is deleted "
                 "for it until that has lasted an hour",
-                (long long)llabs(jump) / 1000, jump > 0 ? "ahead of" : "behind");
+                (long long)llabs(jump) / 1000,
+                jump > 0 ? "ahead of" : "behind");
     else if (jump == 0)
         log_msg(LOG_NOTICE, "the clock is believed again");
 }
@@ -231,7 +232,7 @@ static void note_cloud(struct writer_status *s,
 struct tally {
     int64_t frames, requests, bodies, lost, malformed, repeated;
     size_t pending;
-    int keys; /* of a proxy were all told */
+    int keys;       /* of a proxy were all told */
     int body_errno; /* of a body that was lost, 0: none was */
 };
 
@@ -434,6 +435,7 @@ static enum store_result write_batch(struct writer *w, size_t *at, int max,
     w->status.cloud_failure = cloud.cloud_failure;
     w->status.cloud_status = cloud.cloud_status;
     w->status.cloud_cause = cloud.cloud_cause;
+    store_totals(w->store, &w->status.total);
     w->status.committed = now_ms();
     w->status.batches++;
     w->status.frames += t.frames;
@@ -535,9 +537,8 @@ static void tidy(struct writer *w) {
     if (now >= w->next_retention) {
         look_at_clock(w);
         look_at_keep(w);
-        enum store_result r =
-            retention_step(&w->keep, w->now, w->store, w->bodies, w->dir,
-                           w->short_of, &left);
+        enum store_result r = retention_step(
+            &w->keep, w->now, w->store, w->bodies, w->dir, w->short_of, &left);
         if (r != STORE_OK) {
             char error[256];
             snprintf(error, sizeof(error), "%s", store_error(w->store));
@@ -699,6 +700,7 @@ struct writer *writer_start(struct event_base *base, struct store *store,
     w->keep = *keep;
     w->dir = xstrdup(dir);
     w->worked = mono_ms();
+    store_totals(store, &w->status.total);
     w->cb = cb;
     w->arg = arg;
     pthread_mutex_init(&w->lock, NULL);

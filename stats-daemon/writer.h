@@ -42,7 +42,7 @@
 #define WRITER_RETRY_MS  500 /* doubled at each failure, up to .. */
 #define WRITER_RETRY_MAX 4000
 #define WRITER_IDLE_MS   60000 /* then the file is made whole, store_settle() */
-#define WRITER_SLOW_MS   3000 /* a batch that takes longer is a problem */
+#define WRITER_SLOW_MS   3000  /* a batch that takes longer is a problem */
 #define WRITER_DISK_MIN  (64LL * 1024 * 1024)
 
 struct writer;
@@ -98,6 +98,7 @@ struct writer_status {
     int clock_asleep;             /* .. since the start: no wonder */
     int64_t disk_free, disk_size; /* bytes, of the data folder */
     struct store_sizes sizes;
+    struct store_counts total; /* of all that was ever committed */
     /* what real traffic says of the cloud: times of day, 0: never */
     int64_t cloud_answer, cloud_good, cloud_failure;
     int cloud_status, cloud_cause;
