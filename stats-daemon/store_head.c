@@ -22,7 +22,7 @@
 #define NODE 5
 
 struct pages {
-    int fd;
+    sqlite3_file *file;
     uint32_t size, n;
     uint32_t number[PAGES_MAX];
     unsigned char *data[PAGES_MAX];
@@ -43,8 +43,9 @@ static int collect(struct pages *p, uint32_t number, int depth) {
     unsigned char *page = xmalloc(p->size);
     p->number[p->n] = number;
     p->data[p->n++] = page;
-    if (pread(p->fd, page, p->size, (off_t)(number - 1) * p->size) !=
-        (ssize_t)p->size)
+    if (p->file->pMethods->xRead(p->file, page, (int)p->size,
+                                 (sqlite3_int64)(number - 1) * p->size) !=
+        SQLITE_OK)
         return -1;
 
     const unsigned char *head = page + (number == 1 ? 100 : 0);
@@ -62,7 +63,6 @@ static int collect(struct pages *p, uint32_t number, int depth) {
 
 static void release(struct pages *p) {
     for (uint32_t i = 0; i < p->n; i++) free(p->data[i]);
-    if (p->fd >= 0) close(p->fd);
 }
 
 static void *pack(const struct pages *p, size_t *len) {
@@ -117,12 +117,15 @@ static int write_file(const char *name, const void *data, size_t len) {
     return bad ? -1 : 0;
 }
 
-void store_head_save(const char *path) {
-    struct pages p = {.fd = open(path, O_RDONLY | O_CLOEXEC)};
+void store_head_save(sqlite3 *db, const char *path) {
+    struct pages p = {0};
     char *name = xasprintf("%s.head", path);
     unsigned char head[100];
 
-    if (p.fd >= 0 && pread(p.fd, head, 100, 0) == 100) {
+    if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &p.file) ==
+            SQLITE_OK &&
+        p.file && p.file->pMethods &&
+        p.file->pMethods->xRead(p.file, head, 100, 0) == SQLITE_OK) {
         p.size = u16(head + 16) == 1 ? 65536 : u16(head + 16);
         if (p.size >= 512 && collect(&p, 1, 0) == 0) {
             size_t len, old_len = 0;

@@ -13,8 +13,13 @@
 #ifndef STATSD_STORE_HEAD_H
 #define STATSD_STORE_HEAD_H
 
-/* The ledger at path, all of it in the file: nothing in a -wal. */
-void store_head_save(const char *path);
+#include <sqlite3.h>
+
+/* The ledger at path, all of it in the file: nothing in a -wal.  It is read
+ * through db, which has it open: a descriptor of our own would, when closed, take
+ * SQLite's locks on the file away, and whoever reads the ledger then takes itself
+ * for the last one and removes the -wal. */
+void store_head_save(sqlite3 *db, const char *path);
 
 /* What is left at path, with those pages, as a database at copy: 0, or -1 if
  * there are none, or there is no room. */

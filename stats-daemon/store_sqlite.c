@@ -607,7 +607,7 @@ enum store_result store_open_both(struct store *s, char *err, size_t len) {
     if (r != STORE_OK) return r;
 
     store_readers_close(s);
-    if (store_settle(s)) store_head_save(s->path);
+    if (store_settle(s)) store_head_save(s->db, s->path);
     r = store_readers_open(s, err, len);
     if (r == STORE_OK) r = store_read_total(&s->readers[0], &s->total);
     if (r != STORE_OK) store_close_writer(s);

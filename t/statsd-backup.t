@@ -23,12 +23,33 @@ my $daemon = Statsd::tool('ollama-statsd');
 
 beside_writes();
 beside_nobody();
+read_by_others();
 refused();
 before_a_migration();
 foreign();
 idle();
 
 done_testing();
+
+
+# somebody reads the ledger with a tool of theirs, while it is written
+
+sub read_by_others {
+    my $s = Statsd->start;
+    my $f = $s->frames;
+    my $file = $s->dir . '/usage.db';
+
+    for my $n (1 .. 20) {
+        $f->request(seq => $n);
+        $f->acked($n);
+        is(sql($file, 'SELECT requests FROM total'), $n, "somebody reads $n")
+            if $n % 5 == 0;
+        ok(-e "$file-wal", '.. and removes nothing') if $n % 10 == 0;
+    }
+    $s->crash;
+    is(sql($file, 'SELECT count(*) FROM request'), 20, '.. nothing is lost');
+    consistent($file);
+}
 
 
 sub backup {
