@@ -43,9 +43,12 @@
  *
  * Bounds.  Names come from outside: from STORE_NAMES_FREE models (clients:
  * ten times as many) on, a new name gets an entry of its own only with an
- * answer that was no error, and from STORE_NAMES_MAX on never; it is then
- * summed up as "(other)", and the request's row keeps the name, by which it is
- * found.
+ * answer that was no error, and from STORE_NAMES_MAX on never.  One client, by
+ * its address (IPv6: /64), adds at most STORE_NAMES_DAY models on a day (UTC)
+ * with errors, and as many with good answers; in 400 days that is less than
+ * there is room for.  A name without an entry is summed up as "(other)", and
+ * the request's row keeps it, by which it is found.  Names go with the last row
+ * that uses them.
  */
 
 #ifndef STATSD_STORE_H
@@ -63,6 +66,7 @@
 #define STORE_READ_MAX   2000
 #define STORE_NAMES_FREE 1000
 #define STORE_NAMES_MAX  20000
+#define STORE_NAMES_DAY  40
 
 enum store_result {
     STORE_OK = 0,

@@ -2,6 +2,7 @@
 
 #include "log.h"
 #include "store_file.h"
+#include "store_names.h"
 #include "util.h"
 
 #include <stdio.h>
@@ -389,6 +390,7 @@ static const char *const after_rows[] = {
     " WHERE instance NOT IN (SELECT id FROM instance)",
     "UPDATE combo SET last = coalesce((SELECT max(id) FROM request r"
     " WHERE r.combo = combo.id), 0)",
+    STORE_LEARN_DAYS,
     "INSERT INTO began SELECT 0, id FROM request WHERE true ORDER BY id DESC"
     " LIMIT 1 ON CONFLICT(minute) DO UPDATE SET last = excluded.last",
     "INSERT OR IGNORE INTO segment(id, bodies, bytes, ending)"

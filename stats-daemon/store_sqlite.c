@@ -1,5 +1,7 @@
 #include "store_sqlite.h"
 
+#include "store_names.h"
+
 #include "clock.h"
 #include "log.h"
 #include "store_backup.h"
@@ -18,7 +20,7 @@
 #define PROFILES_MAX  50000
 #define WAL_PAGES_MAX 8192
 #define BUSY_MS       2000
-#define TIME_EVERY_MS 10000 /* with a batch; without: */
+#define TIME_EVERY_MS 10000 /* with a batch */
 #define TIME_IDLE_MS  300000
 
 /* Migrations: script n brings a database from user_version n to n + 1. */
@@ -221,7 +223,12 @@ static const char *const migrations[STORE_SCHEMA] = {
      "CREATE INDEX request_client_other ON request(client_other)"
      " WHERE client_other IS NOT NULL;"
      "CREATE INDEX request_client_name_other ON request(client_name_other)"
-     " WHERE client_name_other IS NOT NULL;"),
+     " WHERE client_name_other IS NOT NULL;"
+
+     /* the last day of its sums by hour, 0: it has none */
+     "ALTER TABLE series ADD COLUMN day INTEGER NOT NULL DEFAULT 0;"
+     /* does it still tell of a key? */
+     "CREATE INDEX key_event_key ON key_event(key);" STORE_LEARN_DAYS),
 };
 
 #define ADD_COUNTS                                           \
@@ -295,6 +302,31 @@ static const char *const write_sql[WRITE_STATEMENTS] = {
     [ADD_SERIES] = "INSERT INTO series(client, key, model) VALUES(?1, ?2, ?3)",
     [FIND_COMBO] = "SELECT id FROM combo WHERE series = ?1 AND status = ?2",
     [ADD_COMBO] = "INSERT INTO combo(series, status, last) VALUES(?1, ?2, 0)",
+    [WRITE_DAY] = "UPDATE series SET day = ?2 WHERE id = ?1 AND day < ?2",
+    /* no row of a combo has a greater id than its last */
+    [OLD_COMBOS] =
+        "SELECT id, series FROM combo c WHERE last <"
+        " coalesce((SELECT min(id) FROM request), ?1)"
+        " AND NOT EXISTS (SELECT 1 FROM request r WHERE r.combo = c.id)"
+        " ORDER BY last LIMIT ?2",
+    [TRIM_COMBO] = "DELETE FROM combo WHERE id = ?1",
+    [SOME_SERIES] = "SELECT id FROM series WHERE id > ?1 ORDER BY id LIMIT ?2",
+    [ONE_SERIES] = "SELECT client, model, day,"
+                   " EXISTS (SELECT 1 FROM combo WHERE series = s.id)"
+                   " FROM series s WHERE id = ?1",
+    [ONE_HOUR] = "SELECT 1 FROM usage_hour WHERE hour = ?1 AND series = ?2",
+    [TRIM_SERIES] = "DELETE FROM series WHERE id = ?1",
+    [TRIM_CLIENT] = "DELETE FROM client WHERE id = ?1 AND NOT EXISTS"
+                    " (SELECT 1 FROM series WHERE client = ?1)",
+    [TRIM_MODEL] = "DELETE FROM model WHERE id = ?1 AND NOT EXISTS"
+                   " (SELECT 1 FROM series WHERE model = ?1)",
+    [TRIM_KEYS] =
+        "DELETE FROM key WHERE position IS NULL"
+        " AND NOT EXISTS (SELECT 1 FROM series s WHERE s.key = key.id)"
+        " AND NOT EXISTS (SELECT 1 FROM penalty p WHERE"
+        " p.key = key.fingerprint)"
+        " AND NOT EXISTS (SELECT 1 FROM key_event e WHERE"
+        " e.key = key.fingerprint)",
     /* the last of a piece, the last old one in it, and how many are of now */
     [OLD_REQUESTS] =
         "SELECT max(id), max(CASE WHEN time < ?1 THEN id END),"
@@ -312,9 +344,11 @@ static const char *const write_sql[WRITE_STATEMENTS] = {
         "DELETE FROM usage_minute WHERE (kind, minute, ref) IN (SELECT kind,"
         " minute, ref FROM usage_minute WHERE kind = ?3 AND minute < ?1"
         " LIMIT ?2)",
+    [OLD_HOURS] = "SELECT series FROM usage_hour WHERE hour < ?1"
+                  " ORDER BY hour, series LIMIT ?2",
     [TRIM_HOURS] =
         "DELETE FROM usage_hour WHERE (hour, series) IN (SELECT hour, series"
-        " FROM usage_hour WHERE hour < ?1 LIMIT ?2)",
+        " FROM usage_hour WHERE hour < ?1 ORDER BY hour, series LIMIT ?2)",
     [TRIM_EVENTS] =
         "DELETE FROM key_event WHERE id IN (SELECT id FROM key_event ORDER BY"
         " id LIMIT ?2) AND (time < ?1 OR (time > ?3 AND id < ?4))",
@@ -349,19 +383,6 @@ static const char *const write_sql[WRITE_STATEMENTS] = {
                   " (SELECT max(id) FROM request))",
     [WRITE_TIME] = "INSERT INTO clock VALUES(1, ?1)"
                    " ON CONFLICT(id) DO UPDATE SET time = excluded.time",
-};
-
-/* One (client, key, model, status and kind), with the ids it has in the tables.
- */
-struct profile {
-    int64_t client, key, model, series, combo;
-    int64_t last; /* greatest id of this batch, 0: none */
-    int client_other, model_other;
-};
-
-struct cell_key {
-    int64_t minute;
-    struct profile *profile;
 };
 
 struct sum_key {
@@ -411,24 +432,23 @@ const char *store_error(const struct store *s) {
     return s->error;
 }
 
-static enum store_result failed(struct store *s, int code) {
+enum store_result store_failed(struct store *s, int code) {
     snprintf(s->error, sizeof(s->error), "%s", sqlite3_errmsg(s->db));
     return store_result_of(code);
 }
 
-/* Runs a statement that gives no rows. */
-static enum store_result run(struct store *s, sqlite3_stmt *st) {
+enum store_result store_run(struct store *s, sqlite3_stmt *st) {
     int code = sqlite3_step(st);
     enum store_result r = STORE_OK;
 
-    if (code != SQLITE_DONE && code != SQLITE_ROW) r = failed(s, code);
+    if (code != SQLITE_DONE && code != SQLITE_ROW) r = store_failed(s, code);
     sqlite3_reset(st);
     return r;
 }
 
-static enum store_result exec(struct store *s, const char *sql) {
+enum store_result store_exec(struct store *s, const char *sql) {
     int code = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
-    return code == SQLITE_OK ? STORE_OK : failed(s, code);
+    return code == SQLITE_OK ? STORE_OK : store_failed(s, code);
 }
 
 static int64_t pragma_int(sqlite3 *db, const char *sql, int *code) {
@@ -459,6 +479,8 @@ static int on_wal(void *arg, sqlite3 *db, const char *name, int pages) {
 
 static void forget(struct store *s) {
     map_clear(s->profiles);
+    map_clear(s->allowed);
+    s->keys_due = 1;
     map_clear(s->cells);
     map_clear(s->instances);
     s->time_written = 0;
@@ -500,9 +522,9 @@ enum store_result store_migrate(struct store *s, char *err, size_t len) {
 
         snprintf(end, sizeof(end), "PRAGMA user_version = %lld; COMMIT",
                  (long long)version + 1);
-        enum store_result r = exec(s, "BEGIN IMMEDIATE");
-        if (r == STORE_OK) r = exec(s, migrations[version]);
-        if (r == STORE_OK) r = exec(s, end);
+        enum store_result r = store_exec(s, "BEGIN IMMEDIATE");
+        if (r == STORE_OK) r = store_exec(s, migrations[version]);
+        if (r == STORE_OK) r = store_exec(s, end);
         if (r != STORE_OK) {
             snprintf(err, len, "%s: %s", s->path, s->error);
             sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
@@ -550,13 +572,13 @@ static enum store_result open_writer(struct store *s, char *err, size_t len) {
         char sql[64];
         snprintf(sql, sizeof(sql), "PRAGMA application_id = %d",
                  STORE_APPLICATION_ID);
-        r = exec(s, sql);
+        r = store_exec(s, sql);
     }
     for (int i = 0; r == STORE_OK && i < WRITE_STATEMENTS; i++) {
         code =
             sqlite3_prepare_v3(s->db, write_sql[i], -1,
                                SQLITE_PREPARE_PERSISTENT, &s->write[i], NULL);
-        if (code != SQLITE_OK) r = failed(s, code);
+        if (code != SQLITE_OK) r = store_failed(s, code);
     }
     if (r == STORE_OK) {
         int c[7];
@@ -567,8 +589,12 @@ static enum store_result open_writer(struct store *s, char *err, size_t len) {
                            c);
         /* nor when it is another file: live pages have heard of them */
         if (s->next_id <= s->last_id) s->next_id = s->last_id + 1;
-        s->models = pragma_int(s->db, "SELECT count(*) FROM model", c + 1);
-        s->clients = pragma_int(s->db, "SELECT count(*) FROM client", c + 2);
+        s->names.models =
+            pragma_int(s->db, "SELECT count(*) FROM model", c + 1);
+        s->names.clients =
+            pragma_int(s->db, "SELECT count(*) FROM client", c + 2);
+        s->names_kept = s->names;
+        s->sweep = SWEEP_BEGIN;
         s->body_count =
             pragma_int(s->db, "SELECT sum(bodies) FROM segment", c + 3) +
             pragma_int(s->db, "SELECT count(*) FROM body WHERE segment IS NULL",
@@ -579,7 +605,7 @@ static enum store_result open_writer(struct store *s, char *err, size_t len) {
                        "SELECT sum(stored) FROM body WHERE segment IS NULL",
                        c + 6);
         for (int i = 0; i < 7; i++)
-            if (c[i] != SQLITE_OK) r = failed(s, c[i]);
+            if (c[i] != SQLITE_OK) r = store_failed(s, c[i]);
         s->last_id = s->next_id - 1;
     }
     if (r != STORE_OK) {
@@ -621,6 +647,7 @@ struct store *store_open(const char *dir, char *err, size_t errlen) {
     s->path = xasprintf("%s/" STORE_FILE, dir);
     s->now = now_ms();
     s->profiles = map_new(sizeof(struct profile));
+    s->allowed = map_new(sizeof(struct allowance));
     s->cells = map_new(sizeof(struct store_counts));
     s->instances = map_new(sizeof(int64_t));
     s->segments = map_new(sizeof(struct segment_sum));
@@ -642,6 +669,7 @@ void store_close(struct store *s) {
     if (s->db) store_close_writer(s);
     store_readers_free(s);
     map_free(s->profiles);
+    map_free(s->allowed);
     map_free(s->cells);
     map_free(s->instances);
     map_free(s->segments);
@@ -696,12 +724,12 @@ enum store_result store_begin(struct store *s) {
         return STORE_IO;
     }
 
-    if (map_count(s->profiles) > PROFILES_MAX) map_clear(s->profiles);
+    store_names_begin(s);
     map_clear(s->cells);
     memset(&s->batch_total, 0, sizeof(s->batch_total));
     s->batch_body_bytes = s->batch_body_count = 0;
     map_clear(s->segments);
-    return exec(s, "BEGIN IMMEDIATE");
+    return store_exec(s, "BEGIN IMMEDIATE");
 }
 
 void store_rollback(struct store *s) {
@@ -710,19 +738,8 @@ void store_rollback(struct store *s) {
         sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
     /* what was looked up may have been added by the batch that is gone */
     forget(s);
+    s->names = s->names_kept;
     s->next_id = s->last_id + 1;
-}
-
-static void bind_text(sqlite3_stmt *st, int n, const ollama_text_t *t) {
-    sqlite3_bind_text(st, n, t->len ? (const char *)t->data : "", (int)t->len,
-                      SQLITE_STATIC);
-}
-
-static void bind_maybe(sqlite3_stmt *st, int n, const ollama_text_t *t) {
-    if (t->len)
-        bind_text(st, n, t);
-    else
-        sqlite3_bind_null(st, n);
 }
 
 static void bind_time(sqlite3_stmt *st, int n, uint32_t v) {
@@ -732,150 +749,9 @@ static void bind_time(sqlite3_stmt *st, int n, uint32_t v) {
         sqlite3_bind_int64(st, n, v);
 }
 
-/* Finds an id, or adds a row; both statements have the same parameters. */
-static enum store_result find_or_add(struct store *s, int find, int add,
-                                     int64_t *id, int *added) {
-    sqlite3_stmt *st = s->write[find];
-    int code = sqlite3_step(st);
-    enum store_result r = STORE_OK;
-
-    *added = 0;
-    if (code == SQLITE_ROW) {
-        *id = sqlite3_column_int64(st, 0);
-    } else if (code == SQLITE_DONE) {
-        *id = 0;
-        if (add >= 0) {
-            r = run(s, s->write[add]);
-            *id = sqlite3_last_insert_rowid(s->db);
-            *added = 1;
-        }
-    } else {
-        r = failed(s, code);
-    }
-    sqlite3_reset(st);
-    return r;
-}
-
-static enum store_result model_id(struct store *s, const ollama_text_t *name,
-                                  int fine, int64_t *id, int *other) {
-    static const ollama_text_t rest = {(const unsigned char *)"(other)", 7};
-    int added, full = s->models >= STORE_NAMES_MAX ||
-                      (s->models >= STORE_NAMES_FREE && !fine);
-
-    bind_text(s->write[FIND_MODEL], 1, name);
-    bind_text(s->write[ADD_MODEL], 1, name);
-    enum store_result r =
-        find_or_add(s, FIND_MODEL, full ? -1 : ADD_MODEL, id, &added);
-    if (r == STORE_OK && *id == 0) {
-        *other = 1;
-        bind_text(s->write[FIND_MODEL], 1, &rest);
-        bind_text(s->write[ADD_MODEL], 1, &rest);
-        r = find_or_add(s, FIND_MODEL, ADD_MODEL, id, &added);
-    }
-    s->models += added;
-    return r;
-}
-
-static enum store_result client_id(struct store *s, const ollama_text_t *addr,
-                                   const ollama_text_t *name, int fine,
-                                   int64_t *id, int *other) {
-    static const ollama_text_t rest = {(const unsigned char *)"(other)", 7};
-    static const ollama_text_t none = {(const unsigned char *)"", 0};
-    int added, full = s->clients >= STORE_NAMES_MAX * 10 ||
-                      (s->clients >= STORE_NAMES_FREE * 10 && !fine);
-
-    for (int st = FIND_CLIENT; st <= ADD_CLIENT; st++) {
-        bind_text(s->write[st], 1, addr);
-        bind_text(s->write[st], 2, name);
-    }
-    enum store_result r =
-        find_or_add(s, FIND_CLIENT, full ? -1 : ADD_CLIENT, id, &added);
-    if (r == STORE_OK && *id == 0) {
-        *other = 1;
-        for (int st = FIND_CLIENT; st <= ADD_CLIENT; st++) {
-            bind_text(s->write[st], 1, &rest);
-            bind_text(s->write[st], 2, &none);
-        }
-        r = find_or_add(s, FIND_CLIENT, ADD_CLIENT, id, &added);
-    }
-    s->clients += added;
-    return r;
-}
-
-static int is_broken(const ollama_record_request_t *q) {
-    return q->end == OLLAMA_RECORD_UPSTREAM_GONE ||
-           q->end == OLLAMA_RECORD_STREAM_ERROR ||
-           q->end == OLLAMA_RECORD_PROXY_STOPPED ||
-           q->end == OLLAMA_RECORD_WORKER_GONE;
-}
-
 static int is_error(const ollama_record_request_t *q) {
     if (q->end == OLLAMA_RECORD_CLIENT_GONE) return 0;
-    return q->status >= 400 || is_broken(q);
-}
-
-/* A combo's status: the request's, and in thousands of which kind it is. */
-static int combo_status(const ollama_record_request_t *q) {
-    int kind = 0;
-
-    if (is_broken(q)) kind |= STORE_KIND_BROKEN;
-    if (q->end == OLLAMA_RECORD_CLIENT_GONE) kind |= STORE_KIND_GONE;
-    if (q->nattempts > 1) kind |= STORE_KIND_RETRIED;
-    return kind * 1000 + (q->status < 1000 ? q->status : 999);
-}
-
-static enum store_result fill_profile(struct store *s, struct profile *p,
-                                      const ollama_record_request_t *q) {
-    int added, fine = q->status < 400;
-    enum store_result r =
-        model_id(s, &q->model, fine, &p->model, &p->model_other);
-
-    if (r == STORE_OK)
-        r = client_id(s, &q->client, &q->client_name, fine, &p->client,
-                      &p->client_other);
-    if (r == STORE_OK && q->key) {
-        sqlite3_bind_int64(s->write[FIND_KEY], 1, q->key);
-        sqlite3_bind_int64(s->write[ADD_KEY], 1, q->key);
-        r = find_or_add(s, FIND_KEY, ADD_KEY, &p->key, &added);
-    }
-    if (r == STORE_OK) {
-        for (int st = FIND_SERIES; st <= ADD_SERIES; st++) {
-            sqlite3_bind_int64(s->write[st], 1, p->client);
-            sqlite3_bind_int64(s->write[st], 2, p->key);
-            sqlite3_bind_int64(s->write[st], 3, p->model);
-        }
-        r = find_or_add(s, FIND_SERIES, ADD_SERIES, &p->series, &added);
-    }
-    if (r == STORE_OK) {
-        for (int st = FIND_COMBO; st <= ADD_COMBO; st++) {
-            sqlite3_bind_int64(s->write[st], 1, p->series);
-            sqlite3_bind_int64(s->write[st], 2, combo_status(q));
-        }
-        r = find_or_add(s, FIND_COMBO, ADD_COMBO, &p->combo, &added);
-    }
-    return r;
-}
-
-static enum store_result profile_of(struct store *s, struct profile **profile,
-                                    const ollama_record_request_t *q) {
-    unsigned char key[512], *k = key;
-    const ollama_text_t *texts[] = {&q->client, &q->client_name, &q->model};
-    int fresh, status = combo_status(q);
-
-    memcpy(k, &q->key, 4);
-    memcpy(k + 4, &status, 4);
-    k += 8;
-    for (int i = 0; i < 3; i++) {
-        /* the lengths make the three unmistakable; 64 + 128 + 256 fit */
-        *k++ = (unsigned char)texts[i]->len;
-        *k++ = (unsigned char)(texts[i]->len >> 8);
-        if (texts[i]->len) memcpy(k, texts[i]->data, texts[i]->len);
-        k += texts[i]->len;
-    }
-
-    struct profile *p = map_put(s->profiles, key, (size_t)(k - key), &fresh);
-    *profile = p;
-    return fresh ? fill_profile(s, p, q) : STORE_OK;
+    return q->status >= 400 || store_is_broken(q);
 }
 
 static enum store_result instance_id(struct store *s, uint64_t value,
@@ -888,7 +764,7 @@ static enum store_result instance_id(struct store *s, uint64_t value,
         sqlite3_bind_int64(s->write[FIND_INSTANCE], 1, (int64_t)value);
         sqlite3_bind_int64(s->write[ADD_INSTANCE], 1, (int64_t)value);
         sqlite3_bind_int64(s->write[ADD_INSTANCE], 2, s->now);
-        r = find_or_add(s, FIND_INSTANCE, ADD_INSTANCE, v, &added);
+        r = store_find_or_add(s, FIND_INSTANCE, ADD_INSTANCE, v, &added);
     }
     *id = *v;
     return r;
@@ -944,11 +820,10 @@ int64_t store_time(struct store *s) {
     return time;
 }
 
-/* Not by each commit: that would be one more page. */
-static enum store_result write_time(struct store *s, int64_t every) {
+enum store_result store_write_time(struct store *s, int64_t every) {
     if (llabs(s->now - s->time_written) < every) return STORE_OK;
     sqlite3_bind_int64(s->write[WRITE_TIME], 1, s->now);
-    enum store_result r = run(s, s->write[WRITE_TIME]);
+    enum store_result r = store_run(s, s->write[WRITE_TIME]);
     if (r == STORE_OK) s->time_written = s->now;
     return r;
 }
@@ -972,7 +847,7 @@ enum store_result store_request(struct store *s, uint64_t instance,
     enum store_result r;
     int fresh;
 
-    r = profile_of(s, &p, q);
+    r = store_profile_of(s, &p, q);
     if (r == STORE_OK) r = instance_id(s, instance, &inst);
     if (r != STORE_OK) return r;
 
@@ -1032,7 +907,7 @@ enum store_result store_request(struct store *s, uint64_t instance,
     sqlite3_bind_int(st, 28, q->prompt_certainty);
     sqlite3_bind_int(st, 29, q->completion_certainty);
 
-    r = run(s, st);
+    r = store_run(s, st);
     if (r != STORE_OK) return r;
 
     if (sqlite3_changes(s->db) == 0) return STORE_AGAIN;
@@ -1065,7 +940,7 @@ enum store_result store_body(struct store *s, uint64_t instance,
     sqlite3_bind_int(st, 6, b->truncated != 0);
     sqlite3_bind_int64(st, 7, ref->segment);
     sqlite3_bind_int64(st, 8, ref->offset);
-    r = run(s, st);
+    r = store_run(s, st);
     if (r == STORE_OK && sqlite3_changes(s->db)) {
         struct segment_sum *sum =
             map_put(s->segments, &ref->segment, sizeof(ref->segment), &fresh);
@@ -1088,7 +963,7 @@ enum store_result store_penalty(struct store *s,
         sqlite3_stmt *st = s->write[WRITE_PENALTY_GONE];
         sqlite3_bind_int64(st, 1, p->key);
         bind_text(st, 2, &p->model);
-        r = run(s, st);
+        r = store_run(s, st);
     }
     for (int i = 0; r == STORE_OK && i < (p->until ? 2 : 1); i++) {
         sqlite3_stmt *st = s->write[which[i]];
@@ -1103,7 +978,7 @@ enum store_result store_penalty(struct store *s,
         sqlite3_bind_int(st, 9, p->level);
         bind_text(st, 10, &p->status);
         bind_text(st, 11, &p->reason);
-        r = run(s, st);
+        r = store_run(s, st);
     }
     return r;
 }
@@ -1140,7 +1015,7 @@ enum store_result store_key(struct store *s, uint64_t instance,
     bind_text(st, 3, &k->account);
     sqlite3_bind_int64(st, 4, k->index);
     sqlite3_bind_int64(st, 5, p->round);
-    enum store_result r = run(s, st);
+    enum store_result r = store_run(s, st);
     if (r != STORE_OK) return r;
 
     st = s->write[WRITE_PLACE];
@@ -1148,7 +1023,7 @@ enum store_result store_key(struct store *s, uint64_t instance,
     sqlite3_bind_text(st, 2, p->name, -1, SQLITE_STATIC);
     sqlite3_bind_int64(st, 3, k->index);
     sqlite3_bind_int64(st, 4, p->round);
-    return run(s, st);
+    return store_run(s, st);
 }
 
 enum store_result store_keys(struct store *s, uint64_t instance) {
@@ -1157,9 +1032,10 @@ enum store_result store_keys(struct store *s, uint64_t instance) {
 
     sqlite3_bind_text(st, 1, p->name, -1, SQLITE_STATIC);
     sqlite3_bind_int64(st, 2, p->round);
-    enum store_result r = run(s, st);
-    if (r == STORE_OK) r = run(s, s->write[WRITE_KEYS]);
+    enum store_result r = store_run(s, st);
+    if (r == STORE_OK) r = store_run(s, s->write[WRITE_KEYS]);
     if (r == STORE_OK) p->round = 0;
+    s->keys_due = 1;
     return r;
 }
 
@@ -1169,7 +1045,7 @@ enum store_result store_seq(struct store *s, uint64_t instance, uint64_t seq) {
     sqlite3_bind_int64(st, 1, (int64_t)instance);
     sqlite3_bind_int64(st, 2, (int64_t)seq);
     sqlite3_bind_int64(st, 3, s->now);
-    return run(s, st);
+    return store_run(s, st);
 }
 
 static void bind_counts(sqlite3_stmt *st, int n, const struct store_counts *c) {
@@ -1197,7 +1073,7 @@ static void sum_up(struct map *sums, int64_t time, int64_t kind, int64_t ref,
 static enum store_result write_began(struct store *s, int64_t minute) {
     sqlite3_bind_int64(s->write[WRITE_BEGAN], 1, minute);
     sqlite3_bind_int64(s->write[WRITE_BEGAN], 2, s->next_id - 1);
-    return run(s, s->write[WRITE_BEGAN]);
+    return store_run(s, s->write[WRITE_BEGAN]);
 }
 
 /* The batch's sums go to the tables once, however many rows it has. */
@@ -1234,7 +1110,7 @@ static enum store_result write_sums(struct store *s) {
             sqlite3_bind_int64(st, 3, key->ref);
             bind_counts(st, 4, n);
         }
-        r = run(s, st);
+        r = store_run(s, st);
         if (r == STORE_OK && key->kind == STORE_ALL)
             r = write_began(s, key->time);
     }
@@ -1256,7 +1132,7 @@ static enum store_result write_combos(struct store *s) {
         sqlite3_bind_int64(st, 1, p->combo);
         sqlite3_bind_int64(st, 2, p->last);
         p->last = 0;
-        r = run(s, st);
+        r = store_run(s, st);
     }
     return r;
 }
@@ -1274,7 +1150,7 @@ static enum store_result write_segments(struct store *s) {
         sqlite3_bind_int64(st, 2, sum->bodies);
         sqlite3_bind_int64(st, 3, sum->bytes);
         sqlite3_bind_int64(st, 4, sum->end);
-        r = run(s, st);
+        r = store_run(s, st);
     }
     return r;
 }
@@ -1283,16 +1159,18 @@ enum store_result store_commit(struct store *s) {
     enum store_result r = write_sums(s);
 
     if (r == STORE_OK) r = write_combos(s);
+    if (r == STORE_OK) r = store_write_days(s);
     if (r == STORE_OK) r = write_segments(s);
-    if (r == STORE_OK) r = write_time(s, TIME_EVERY_MS);
+    if (r == STORE_OK) r = store_write_time(s, TIME_EVERY_MS);
     if (r == STORE_OK && s->batch_total.requests) {
         bind_counts(s->write[WRITE_TOTAL], 1, &s->batch_total);
-        r = run(s, s->write[WRITE_TOTAL]);
+        r = store_run(s, s->write[WRITE_TOTAL]);
     }
-    if (r == STORE_OK) r = exec(s, "COMMIT");
+    if (r == STORE_OK) r = store_exec(s, "COMMIT");
     if (r != STORE_OK) return r;
 
     map_clear(s->cells);
+    s->names_kept = s->names;
     s->last_id = s->next_id - 1;
     s->body_bytes += s->batch_body_bytes;
     s->body_count += s->batch_body_count;
@@ -1352,204 +1230,13 @@ enum store_result store_instances(struct store *s, store_instance_cb *cb,
     int code = sqlite3_prepare_v2(s->db, "SELECT value, last_seq FROM instance",
                                   -1, &st, NULL);
 
-    if (code != SQLITE_OK) return failed(s, code);
+    if (code != SQLITE_OK) return store_failed(s, code);
     while ((code = sqlite3_step(st)) == SQLITE_ROW)
         cb(arg, (uint64_t)sqlite3_column_int64(st, 0),
            (uint64_t)sqlite3_column_int64(st, 1));
-    enum store_result r = code == SQLITE_DONE ? STORE_OK : failed(s, code);
+    enum store_result r =
+        code == SQLITE_DONE ? STORE_OK : store_failed(s, code);
     sqlite3_finalize(st);
-    return r;
-}
-
-/* Runs one DELETE with (bound, n), the rest of whose parameters are bound. */
-static enum store_result trim(struct store *s, int which, int64_t before, int n,
-                              int *left) {
-    sqlite3_stmt *st = s->write[which];
-
-    sqlite3_bind_int64(st, 1, before);
-    if (sqlite3_bind_parameter_count(st) > 1) sqlite3_bind_int(st, 2, n);
-    enum store_result r = run(s, st);
-    if (r == STORE_OK && sqlite3_changes(s->db) >= n) *left = 1;
-    return r;
-}
-
-/* Rows with the lowest ids, which came first.  Those that say they are of a
- * time to come were written while a clock was wrong: they go with those behind
- * them, and are looked past until then. */
-static enum store_result trim_rows(struct store *s, struct store_head *h,
-                                   int find, int which, int64_t before, int n,
-                                   int *left) {
-    int64_t future = s->now + CLOCK_JUMP;
-    sqlite3_stmt *st = s->write[find];
-
-    sqlite3_bind_int64(st, 1, before);
-    sqlite3_bind_int(st, 2, n);
-    sqlite3_bind_int64(st, 3, future);
-    sqlite3_bind_int64(st, 4, h->future);
-    int code = sqlite3_step(st);
-    if (code == SQLITE_ROW) {
-        if (sqlite3_column_type(st, 1) != SQLITE_NULL)
-            h->old = sqlite3_column_int64(st, 1);
-        /* there is none behind, or none at all: what comes is looked at anew */
-        if (sqlite3_column_int64(st, 3) == 0) memset(h, 0, sizeof(*h));
-        if (sqlite3_column_int64(st, 2) == 0 &&
-            sqlite3_column_int64(st, 3) == n) {
-            h->future = sqlite3_column_int64(st, 0);
-            *left = 1;
-        }
-    }
-    sqlite3_reset(st);
-    if (code != SQLITE_ROW) return failed(s, code);
-
-    sqlite3_bind_int64(s->write[which], 4, h->old);
-    sqlite3_bind_int64(s->write[which], 3, future);
-    return trim(s, which, before, n, left);
-}
-
-/* Ids of rows that are gone are not given again. */
-static enum store_result write_given(struct store *s) {
-    sqlite3_bind_int64(s->write[WRITE_GIVEN], 1, s->last_id);
-    return run(s, s->write[WRITE_GIVEN]);
-}
-
-/* What one turn takes away. */
-struct trimmed {
-    struct store_gone *gone;
-    int count, bodies;
-    int64_t bytes;
-};
-
-/* Bodies that earlier versions kept in files of their own: the lowest ids. */
-static enum store_result trim_files(struct store *s,
-                                    const struct store_limits *l, int n,
-                                    int *left, struct trimmed *t) {
-    sqlite3_stmt *st = s->write[TRIM_BODY_FIND];
-    int64_t bytes = s->body_bytes;
-    int64_t *ids = xcalloc((size_t)n, sizeof(*ids));
-    enum store_result r = STORE_OK;
-    int code, looked = 0;
-
-    sqlite3_bind_int(st, 1, n);
-    while ((code = sqlite3_step(st)) == SQLITE_ROW &&
-           sqlite3_column_type(st, 5) == SQLITE_NULL) {
-        struct store_gone *g = &t->gone[t->count];
-
-        looked++;
-        g->segment = 0;
-        g->instance = (uint64_t)sqlite3_column_int64(st, 1);
-        g->id = (uint64_t)sqlite3_column_int64(st, 2);
-        g->time = sqlite3_column_int64(st, 3);
-        if (g->time >= l->bodies_before && bytes <= l->body_bytes &&
-            l->segment == 0)
-            continue;
-        ids[t->count++] = sqlite3_column_int64(st, 0);
-        bytes -= sqlite3_column_int64(st, 4);
-    }
-    if (code != SQLITE_DONE && code != SQLITE_ROW) r = failed(s, code);
-    sqlite3_reset(st);
-    if (looked == n && t->count == n) *left = 1;
-
-    for (int i = 0; r == STORE_OK && i < t->count; i++) {
-        sqlite3_bind_int64(s->write[TRIM_BODY], 1, ids[i]);
-        r = run(s, s->write[TRIM_BODY]);
-    }
-    t->bytes = s->body_bytes - bytes;
-    t->bodies = t->count;
-    free(ids);
-    return r;
-}
-
-/* The oldest segment, if it has to go: at most n of its rows, and the segment
- * itself with the last of them. */
-static enum store_result trim_segment(struct store *s,
-                                      const struct store_limits *l, int n,
-                                      int *left, struct trimmed *t) {
-    sqlite3_stmt *st = s->write[TRIM_SEGMENT_FIND];
-    int64_t segment = 0, bodies = 0, bytes = 0;
-    enum store_result r = STORE_OK;
-
-    int code = sqlite3_step(st);
-    if (code == SQLITE_ROW) {
-        segment = sqlite3_column_int64(st, 0);
-        bodies = sqlite3_column_int64(st, 1);
-        bytes = sqlite3_column_int64(st, 2);
-    } else if (code != SQLITE_DONE) {
-        r = failed(s, code);
-    }
-    sqlite3_reset(st);
-    if (r != STORE_OK || segment == 0) return r;
-
-    int64_t over = (segment / SEGMENT_PER_HOUR + 1) * 3600000;
-    if (over > l->bodies_before && s->body_bytes - t->bytes <= l->body_bytes &&
-        segment > l->segment)
-        return STORE_OK;
-
-    *left = 1;
-    if (bodies > 0) {
-        st = s->write[TRIM_SEGMENT_ROWS];
-        sqlite3_bind_int64(st, 1, segment);
-        sqlite3_bind_int(st, 2, n);
-        if ((r = run(s, st)) != STORE_OK) return r;
-
-        int gone = sqlite3_changes(s->db);
-        t->bodies += gone;
-        bodies = gone < n ? 0 : bodies - gone;
-        st = s->write[TRIM_SEGMENT_LESS];
-        sqlite3_bind_int64(st, 1, segment);
-        sqlite3_bind_int(st, 2, gone);
-        if ((r = run(s, st)) != STORE_OK) return r;
-    }
-    if (bodies > 0) return STORE_OK;
-
-    struct store_gone *g = &t->gone[t->count++];
-    g->segment = segment;
-    t->bytes += bytes;
-    sqlite3_bind_int64(s->write[TRIM_SEGMENT], 1, segment);
-    return run(s, s->write[TRIM_SEGMENT]);
-}
-
-enum store_result store_trim(struct store *s, const struct store_limits *l,
-                             int n, int *left, store_gone_cb *cb, void *arg) {
-    struct trimmed t = {0};
-
-    t.gone = xcalloc((size_t)n + 1, sizeof(*t.gone));
-    *left = 0;
-    enum store_result r = store_begin(s);
-    if (r == STORE_OK)
-        r = trim_rows(s, &s->requests, OLD_REQUESTS, TRIM_REQUESTS,
-                      l->rows_before, n, left);
-    if (r == STORE_OK && sqlite3_changes(s->db)) r = write_given(s);
-    if (r == STORE_OK) r = trim(s, TRIM_BEGAN, s->next_id, n, left);
-    for (int kind = STORE_ALL; r == STORE_OK && kind <= STORE_CLIENT; kind++) {
-        sqlite3_bind_int(s->write[TRIM_MINUTES], 3, kind);
-        r = trim(s, TRIM_MINUTES, l->rows_before / 60000, n, left);
-    }
-    if (r == STORE_OK)
-        r = trim(s, TRIM_HOURS, l->hours_before / 3600000, n, left);
-    if (r == STORE_OK)
-        r = trim_rows(s, &s->events, OLD_EVENTS, TRIM_EVENTS, l->rows_before, n,
-                      left);
-    if (r == STORE_OK) r = trim_files(s, l, n, left, &t);
-    if (r == STORE_OK) r = trim_segment(s, l, n, left, &t);
-    if (r == STORE_OK) {
-        int ignored;
-        r = trim(s, TRIM_PENALTIES, s->now, 1, &ignored);
-        if (r == STORE_OK)
-            r = trim(s, TRIM_INSTANCES, l->rows_before, 1, &ignored);
-    }
-    if (r == STORE_OK) r = write_time(s, TIME_IDLE_MS);
-    if (r == STORE_OK) r = exec(s, "COMMIT");
-    if (r == STORE_OK) {
-        s->commits++;
-        s->body_bytes -= t.bytes;
-        s->body_count -= t.bodies;
-        for (int i = 0; i < t.count; i++) cb(arg, &t.gone[i]);
-        /* ids of instances that are gone must not be used again */
-        map_clear(s->instances);
-    } else {
-        store_rollback(s);
-    }
-    free(t.gone);
     return r;
 }
 
@@ -1559,10 +1246,11 @@ enum store_result store_segments(struct store *s, store_segment_cb *cb,
     int code = sqlite3_prepare_v2(s->db, "SELECT id, ending FROM segment", -1,
                                   &st, NULL);
 
-    if (code != SQLITE_OK) return failed(s, code);
+    if (code != SQLITE_OK) return store_failed(s, code);
     while ((code = sqlite3_step(st)) == SQLITE_ROW)
         cb(arg, sqlite3_column_int64(st, 0), sqlite3_column_int64(st, 1));
-    enum store_result r = code == SQLITE_DONE ? STORE_OK : failed(s, code);
+    enum store_result r =
+        code == SQLITE_DONE ? STORE_OK : store_failed(s, code);
     sqlite3_finalize(st);
     return r;
 }

@@ -1,6 +1,7 @@
 /*
  * What the parts of the SQLite store share: store_sqlite.c opens, writes,
- * repairs and trims, store_sqlite_read.c answers (store_requests.c, what is
+ * repairs, store_names.c knows names, store_trim.c and store_names_trim.c take
+ * away what is too old, store_sqlite_read.c answers (store_requests.c, what is
  * asked of requests), store_damage.c looks at a file before it is opened and
  * puts a new one into a damaged one's place.
  *
@@ -74,10 +75,21 @@ enum write_statement {
     ADD_SERIES,
     FIND_COMBO,
     ADD_COMBO,
+    WRITE_DAY,
+    OLD_COMBOS,
+    TRIM_COMBO,
+    SOME_SERIES,
+    ONE_SERIES,
+    ONE_HOUR,
+    TRIM_SERIES,
+    TRIM_CLIENT,
+    TRIM_MODEL,
+    TRIM_KEYS,
     OLD_REQUESTS,
     OLD_EVENTS,
     TRIM_REQUESTS,
     TRIM_MINUTES,
+    OLD_HOURS,
     TRIM_HOURS,
     TRIM_EVENTS,
     TRIM_PENALTIES,
@@ -119,6 +131,25 @@ struct store_reader {
     char error[256];
 };
 
+struct store_names {
+    int64_t models, clients;
+};
+
+/* One (client, key, model, status and kind), with the ids it has in the tables.
+ */
+struct profile {
+    int64_t client, key, model, series;
+    int64_t combo; /* 0: gone from the tables, to be found again */
+    int64_t last;  /* greatest id of this batch, 0: none */
+    int64_t day;   /* up to which its series is known to have one */
+    int client_other, model_other;
+};
+
+struct cell_key {
+    int64_t minute;
+    struct profile *profile;
+};
+
 struct store {
     char *dir, *path;
 
@@ -129,7 +160,11 @@ struct store {
     struct map *cells;     /* (minute, profile) -> counts, of this batch */
     struct map *instances; /* value -> small id */
     int64_t next_id;       /* of requests */
-    int64_t models, clients;
+    struct store_names names, names_kept; /* how many; of the last commit */
+    struct map *allowed; /* address -> what it has added today */
+    int64_t today;
+    int64_t sweep, swept; /* the next series to look at; when all were */
+    int keys_due;         /* something that held a key may have gone */
     int64_t body_bytes, body_count;
     int64_t batch_body_bytes, batch_body_count;
     struct map *segments; /* of this batch: number -> bodies, bytes, end */
@@ -156,6 +191,30 @@ struct store {
 };
 
 enum store_result store_result_of(int sqlite_code);
+
+/* The writing side: notes an error; runs a statement that gives no rows; runs
+ * SQL; finds an id, or adds a row (both statements have the same parameters).
+ */
+enum store_result store_failed(struct store *s, int code);
+enum store_result store_run(struct store *s, sqlite3_stmt *st);
+enum store_result store_exec(struct store *s, const char *sql);
+enum store_result store_find_or_add(struct store *s, int find, int add,
+                                    int64_t *id, int *added);
+
+/* Not by each commit: that would be one more page. */
+enum store_result store_write_time(struct store *s, int64_t every);
+
+static inline void bind_text(sqlite3_stmt *st, int n, const ollama_text_t *t) {
+    sqlite3_bind_text(st, n, t->len ? (const char *)t->data : "", (int)t->len,
+                      SQLITE_STATIC);
+}
+
+static inline void bind_maybe(sqlite3_stmt *st, int n, const ollama_text_t *t) {
+    if (t->len)
+        bind_text(st, n, t);
+    else
+        sqlite3_bind_null(st, n);
+}
 
 enum store_result store_open_both(struct store *s, char *err, size_t len);
 enum store_result store_migrate(struct store *s, char *err, size_t len);

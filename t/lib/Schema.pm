@@ -23,7 +23,9 @@ my %added = (
          . ' DROP INDEX request_model_other;'
          . ' DROP INDEX request_client_other;'
          . ' DROP INDEX request_client_name_other;'
-         . ' ALTER TABLE request DROP COLUMN client_name_other;',
+         . ' ALTER TABLE request DROP COLUMN client_name_other;'
+         . ' ALTER TABLE series DROP COLUMN day;'
+         . ' DROP INDEX key_event_key;',
 );
 
 
