@@ -209,7 +209,7 @@ async function load() {
       const some = await part(kind, Math.max(begin, to - DAY), to, now);
       if (turn !== asked) return;
       got.push(...some);
-      more ||= some.length === LIMIT || (kind === "all" && got.length > LIMIT);
+      more ||= some.length >= LIMIT || (kind === "all" && got.length > LIMIT);
       if (more && kind === "all") break;
     }
     rows = got.slice(0, kind === "all" ? LIMIT : undefined);

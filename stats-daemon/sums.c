@@ -2,10 +2,11 @@
 
 #include "fields.h"
 #include "http_ask.h"
-#include "map.h"
+#include "sums_by.h"
 #include "util.h"
 
-#include <limits.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,9 +17,10 @@ static struct ask *asked(struct http_request *q) {
     return ((const struct api *)q->ctx)->ask;
 }
 
-enum by { BY_HOUR = 1, BY_CLIENT = 2, BY_MODEL = 4, BY_KEY = 8, BY_ALL = 15 };
+/* ---- by hour, client, model, key ---- */
 
-static void put_hour(struct json *j, enum by by, const struct store_hour *row) {
+static void put_hour(struct json *j, enum by by, const struct store_hour *row,
+                     int64_t others) {
     json_begin(j, '{');
     if (by & BY_HOUR) {
         json_member(j, "bucket");
@@ -41,85 +43,60 @@ static void put_hour(struct json *j, enum by by, const struct store_hour *row) {
         json_member(j, "model");
         json_text(j, row->model);
     }
+    if (others) field_number(j, "others", others);
     field_counts(j, &row->n);
     json_end(j, '}');
 }
 
+/* Sums by all go as they are read; one more than is asked for says that there
+ * are more. */
+struct hour_rows {
+    struct json *j;
+    enum by by;
+    int64_t left;
+    struct sums_cut cut;
+};
+
 static void on_hour(void *arg, const struct store_hour *row) {
-    put_hour(arg, BY_ALL, row);
+    struct hour_rows *h = arg;
+
+    if (h->left-- > 0)
+        put_hour(h->j, BY_ALL, row, 0);
+    else
+        h->cut.others = 1;
 }
 
-/* Rows put together: what they have in common stays, their counts add up. */
-struct sums {
-    enum by by;
-    struct map *map;
-};
+static void on_sum(void *arg, const struct store_hour *row, int64_t others) {
+    struct hour_rows *h = arg;
+
+    put_hour(h->j, h->by, row, others);
+}
+
+/* What answer.n says. */
+enum { CUT_OTHERS, CUT_FROM };
+
+static void note_cut(struct answer *a, const struct sums_cut *cut) {
+    a->n[CUT_OTHERS] = cut->others;
+    a->n[CUT_FROM] = cut->from;
+}
+
+/* Not all of what was asked for is in the answer: it says so. */
+static void send_cut(struct http_request *q, const struct answer *a) {
+    char word[32];
+
+    if (a->result == STORE_OK && a->n[CUT_OTHERS]) {
+        snprintf(word, sizeof(word), "%" PRId64, a->n[CUT_OTHERS]);
+        http_set(q, "X-Cut", word);
+    }
+    if (a->result == STORE_OK && a->n[CUT_FROM])
+        http_set(q, "X-From", iso_time(word, a->n[CUT_FROM], 0));
+    http_answer(q, a);
+}
 
 struct stats_params {
     enum by by;
     int64_t from, to, limit;
 };
-
-static char *copy(const char *s) {
-    return s ? xstrdup(s) : NULL;
-}
-
-static void on_sum(void *arg, const struct store_hour *row) {
-    struct sums *s = arg;
-    char *client = NULL;
-    const void *key = NULL;
-    size_t len = 0;
-    int fresh;
-
-    switch (s->by) {
-    case BY_HOUR:
-        key = &row->time;
-        len = sizeof(row->time);
-        break;
-    case BY_KEY:
-        key = &row->key;
-        len = sizeof(row->key);
-        break;
-    case BY_MODEL:
-        key = row->model ? row->model : "";
-        len = strlen(key);
-        break;
-    default:
-        key = client = xasprintf("%s\n%s", row->client ? row->client : "",
-                                 row->client_name ? row->client_name : "");
-        len = strlen(key);
-    }
-
-    struct store_hour *sum = map_put(s->map, key, len, &fresh);
-    free(client);
-    if (fresh) {
-        *sum = *row;
-        sum->client = s->by == BY_CLIENT ? copy(row->client) : NULL;
-        sum->client_name = s->by == BY_CLIENT ? copy(row->client_name) : NULL;
-        sum->key_name = s->by == BY_KEY ? copy(row->key_name) : NULL;
-        sum->model = s->by == BY_MODEL ? copy(row->model) : NULL;
-        return;
-    }
-    store_add(&sum->n, &row->n);
-}
-
-static enum store_result stats_by(struct store_reader *rd,
-                                  const struct stats_params *p,
-                                  struct json *j) {
-    struct sums s = {p->by, map_new(sizeof(struct store_hour))};
-    enum store_result r = store_hours(rd, p->from, p->to, INT_MAX, on_sum, &s);
-    int64_t limit = p->limit;
-
-    for (struct store_hour *sum = NULL; (sum = map_next(s.map, sum));) {
-        if (limit-- > 0) put_hour(j, p->by, sum);
-        free((char *)sum->client);
-        free((char *)sum->client_name);
-        free((char *)sum->key_name);
-        free((char *)sum->model);
-    }
-    map_free(s.map);
-    return r;
-}
 
 static int parse_by(const char *s) {
     static const struct {
@@ -139,13 +116,16 @@ static int parse_by(const char *s) {
 static enum store_result read_stats(struct store_reader *rd, const void *params,
                                     struct answer *a) {
     const struct stats_params *p = params;
+    struct hour_rows h = {.j = &a->j, .by = p->by, .left = p->limit};
 
     json_begin(&a->j, '[');
     enum store_result r =
         p->by == BY_ALL
-            ? store_hours(rd, p->from, p->to, (int)p->limit, on_hour, &a->j)
-            : stats_by(rd, p, &a->j);
+            ? store_hours(rd, p->from == SUMS_ALL ? 0 : p->from, p->to,
+                          (int)p->limit + 1, on_hour, &h)
+            : sums_by(rd, p->by, p->from, p->to, p->limit, on_sum, &h, &h.cut);
     json_end(&a->j, ']');
+    note_cut(a, &h.cut);
     return r;
 }
 
@@ -169,11 +149,15 @@ static void stats(struct http_request *q) {
         http_error(q, 400, "from must not be later than to");
         return;
     }
-    http_ask(q, asked(q), &kind, &p, sizeof(p), NULL);
+    if (http_param(q, "from") == NULL) p.from = SUMS_ALL;
+    http_ask(q, asked(q), &kind, &p, sizeof(p), send_cut);
 }
+
+/* ---- by minute ---- */
 
 struct minutes_params {
     int64_t first, last; /* minutes */
+    int64_t top;         /* 0: all */
     int step;
     enum store_kind kind;
 };
@@ -183,7 +167,8 @@ struct minutes {
     enum store_kind kind;
 };
 
-static void on_minute(void *arg, const struct store_minute *row) {
+static void put_minute(void *arg, const struct store_minute *row,
+                       int64_t others) {
     const struct minutes *m = arg;
     struct json *j = m->j;
 
@@ -203,10 +188,15 @@ static void on_minute(void *arg, const struct store_minute *row) {
         break;
     case STORE_ALL: break;
     }
+    if (others) field_number(j, "others", others);
     field_number(j, "total_tokens", row->n.prompt + row->n.completion);
     field_number(j, "requests", row->n.requests);
     field_number(j, "errors", row->n.errors);
     json_end(j, '}');
+}
+
+static void on_minute(void *arg, const struct store_minute *row) {
+    put_minute(arg, row, 0);
 }
 
 static enum store_result read_minutes(struct store_reader *rd,
@@ -214,10 +204,17 @@ static enum store_result read_minutes(struct store_reader *rd,
     const struct minutes_params *p = params;
     struct minutes m = {&a->j, p->kind};
 
+    struct top *t = p->top ? top_new(p->top) : NULL;
+
     json_begin(&a->j, '[');
     enum store_result r =
         store_minutes(rd, p->kind, p->first * MINUTE, (p->last + 2) * MINUTE,
-                      p->step, on_minute, &m);
+                      p->step, t ? top_add : on_minute, t ? (void *)t : &m);
+    if (t) {
+        a->n[CUT_OTHERS] = top_others(t);
+        top_give(t, put_minute, &m);
+        top_free(t);
+    }
     json_end(&a->j, ']');
     return r;
 }
@@ -239,7 +236,8 @@ static void stats_minute(struct http_request *q) {
         return;
     }
     if (http_int(q, "window", 60, 1, 1440, &window) != 0 ||
-        http_int(q, "step", 1, 1, 60, &step) != 0)
+        http_int(q, "step", 1, 1, 60, &step) != 0 ||
+        http_int(q, "top", 0, 1, 1000, &p.top) != 0)
         return;
 
     /* the current minute and those before it; a step is never cut */
@@ -248,8 +246,10 @@ static void stats_minute(struct http_request *q) {
     p.last = now_ms() / MINUTE;
     p.first = p.last - window + 1;
     p.first -= p.first % step;
-    http_ask(q, asked(q), &kind, &p, sizeof(p), NULL);
+    http_ask(q, asked(q), &kind, &p, sizeof(p), send_cut);
 }
+
+/* ---- by hour ---- */
 
 struct hours_params {
     int64_t first, n; /* hours */
