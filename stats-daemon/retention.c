@@ -14,17 +14,18 @@ const struct retention retention_default = {
     .row_age = 31 * DAY,
     .hour_age = 400 * DAY,
     .body_bytes = 1024LL * 1024 * 1024,
+    .row_bytes = 4096LL * 1024 * 1024,
     .log_size = 5 * 1024 * 1024,
     .log_keep = 5,
 };
 
 static int set(struct retention *k, const char *name, const char *value) {
-    static const char *const names[] = {"body_age", "row_age", "hour_age",
-                                        "body_bytes", "log_size"};
-    int64_t *to[] = {&k->body_age, &k->row_age, &k->hour_age, &k->body_bytes,
-                     &k->log_size};
+    static const char *const names[] = {"body_age",   "row_age",   "hour_age",
+                                        "body_bytes", "row_bytes", "log_size"};
+    int64_t *to[] = {&k->body_age,   &k->row_age,   &k->hour_age,
+                     &k->body_bytes, &k->row_bytes, &k->log_size};
 
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 6; i++) {
         if (strcmp(name, names[i]) == 0)
             return i < 3 ? parse_duration(value, to[i])
                          : parse_size(value, to[i]);
@@ -85,6 +86,7 @@ enum store_result retention_step(const struct retention *k, int64_t now,
         .hours_before = now - k->hour_age,
         .bodies_before = now - k->body_age,
         .body_bytes = k->body_bytes,
+        .row_bytes = k->row_bytes,
         .segment = segment,
     };
     struct files files = {b, dir};

@@ -5,6 +5,7 @@
  *     body_age   7d      bodies older than this
  *     body_bytes 1g      .. and the oldest, when all take more than this
  *     row_age    31d     requests, sums by minute, history of keys
+ *     row_bytes  4g      .. and the oldest requests, when usage.db uses more
  *     hour_age   400d    sums by hour
  *     log_size   5m      proxy.log is turned over
  *     log_keep   5       old ones kept
@@ -29,8 +30,8 @@
 #define RETENTION_BUDGET_MS 25
 
 struct retention {
-    int64_t body_age, row_age, hour_age; /* ms */
-    int64_t body_bytes, log_size;
+    int64_t body_age, row_age, hour_age;     /* ms */
+    int64_t body_bytes, row_bytes, log_size; /* row_bytes 0: no bound */
     int64_t log_keep;
 };
 

@@ -172,6 +172,7 @@ enum store_result store_instances(struct store *s, store_instance_cb *cb,
 struct store_limits {
     int64_t rows_before, hours_before, bodies_before; /* time of day, ms */
     int64_t body_bytes;
+    int64_t row_bytes; /* of usage.db: the oldest rows go above it, 0: none */
     int64_t segment; /* this one and those before it must go, 0: none */
 };
 struct store_gone {

@@ -6,6 +6,7 @@
 #include "store_file.h"
 #include "store_head.h"
 #include "store_salvage.h"
+#include "store_size.h"
 #include "util.h"
 
 #include <errno.h>
@@ -22,7 +23,7 @@
 static enum store_result make_new(const char *file, sqlite3 **db, char *err,
                                   size_t len) {
     struct store n = {.path = (char *)(uintptr_t)file};
-    char sql[160];
+    char sql[256];
 
     unlink(file);
     int fd = open(file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
@@ -33,6 +34,7 @@ static enum store_result make_new(const char *file, sqlite3 **db, char *err,
 
     /* nobody needs a half of it: what is not whole is begun again */
     snprintf(sql, sizeof(sql),
+             STORE_SHRINKS
              "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;"
              "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536;"
              "PRAGMA application_id = %d",

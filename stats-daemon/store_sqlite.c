@@ -7,6 +7,7 @@
 #include "store_backup.h"
 #include "store_file.h"
 #include "store_head.h"
+#include "store_size.h"
 #include "util.h"
 
 #include <errno.h>
@@ -543,7 +544,7 @@ static enum store_result open_writer(struct store *s, char *err, size_t len) {
         sqlite3_extended_result_codes(s->db, 1);
         sqlite3_busy_timeout(s->db, BUSY_MS);
         code = sqlite3_exec(s->db,
-                            "PRAGMA journal_mode = WAL;"
+                            STORE_SHRINKS "PRAGMA journal_mode = WAL;"
                             "PRAGMA synchronous = FULL;"
                             "PRAGMA temp_store = MEMORY;"
                             "PRAGMA cache_size = -65536;"
@@ -568,6 +569,7 @@ static enum store_result open_writer(struct store *s, char *err, size_t len) {
     }
 
     enum store_result r = store_migrate(s, err, len);
+    if (r == STORE_OK) store_size_begin(s);
     if (r == STORE_OK && id != STORE_APPLICATION_ID) {
         char sql[64];
         snprintf(sql, sizeof(sql), "PRAGMA application_id = %d",

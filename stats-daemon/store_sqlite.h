@@ -165,6 +165,9 @@ struct store {
     int64_t today;
     int64_t sweep, swept; /* the next series to look at; when all were */
     int keys_due;         /* something that held a key may have gone */
+    int64_t page_size;    /* 0: not asked yet */
+    int shrinks, shrunk;  /* it can; it has, but for what is in the -wal */
+    int64_t settled;      /* when the -wal was written back for that */
     int64_t body_bytes, body_count;
     int64_t batch_body_bytes, batch_body_count;
     struct map *segments; /* of this batch: number -> bodies, bytes, end */

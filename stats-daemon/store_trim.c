@@ -2,6 +2,7 @@
 
 #include "clock.h"
 #include "store_names.h"
+#include "store_size.h"
 #include "util.h"
 
 #include <stdlib.h>
@@ -77,6 +78,15 @@ static enum store_result trim_hours(struct store *s,
 static enum store_result write_given(struct store *s) {
     sqlite3_bind_int64(s->write[WRITE_GIVEN], 1, s->last_id);
     return store_run(s, s->write[WRITE_GIVEN]);
+}
+
+/* Rows of any age, when the ledger is too large. */
+static enum store_result trim_oldest(struct store *s, int n, int *left) {
+    sqlite3_bind_int64(s->write[TRIM_REQUESTS], 3, INT64_MAX);
+    sqlite3_bind_int64(s->write[TRIM_REQUESTS], 4, 0);
+    enum store_result r = trim(s, TRIM_REQUESTS, INT64_MAX, n, left);
+    if (r == STORE_OK && sqlite3_changes(s->db)) r = write_given(s);
+    return r;
 }
 
 /* What one turn takes away. */
@@ -188,6 +198,8 @@ enum store_result store_trim(struct store *s, const struct store_limits *l,
         r = trim_rows(s, &s->requests, OLD_REQUESTS, TRIM_REQUESTS,
                       l->rows_before, n, left);
     if (r == STORE_OK && sqlite3_changes(s->db)) r = write_given(s);
+    if (r == STORE_OK && store_size_over(s, l->row_bytes))
+        r = trim_oldest(s, n, left);
     if (r == STORE_OK) r = trim(s, TRIM_BEGAN, s->next_id, n, left);
     for (int kind = STORE_ALL; r == STORE_OK && kind <= STORE_CLIENT; kind++) {
         sqlite3_bind_int(s->write[TRIM_MINUTES], 3, kind);
@@ -220,6 +232,7 @@ enum store_result store_trim(struct store *s, const struct store_limits *l,
         store_names_gone(s, &names);
         /* ids of instances that are gone must not be used again */
         map_clear(s->instances);
+        r = store_size_shrink(s, l->row_bytes, left);
     } else {
         store_rollback(s);
     }
