@@ -53,6 +53,7 @@ void accepting_start(struct accepting *a, struct event_base *base,
     a->arg = arg;
     a->look = event_new(base, -1, 0, on_look, a);
     a->full.level = a->short_of.level = LOG_WARN;
+    a->full.is_state = a->short_of.is_state = 1;
     a->full.quiet_ms = a->short_of.quiet_ms = 5 * ACCEPTING_PAUSE_MS;
     a->next = all;
     all = a;

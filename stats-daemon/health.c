@@ -214,9 +214,6 @@ static void find_problems(struct found *p, const struct api *api,
         problem(p, "the disk is nearly full: %lld MiB are left",
                 (long long)w->disk_free / 1048576);
     if (connected == 0) problem(p, "no proxy is connected");
-    if (log_lost())
-        problem(p, "%lld lines of proxy.log could not be written",
-                (long long)log_lost());
 }
 
 void health_json(struct json *j, const struct api *api) {

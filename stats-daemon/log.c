@@ -1,10 +1,11 @@
 #include "log.h"
 
+#include "log_file.h"
+#include "trouble.h"
 #include "util.h"
 
 #include <errno.h>
 #include <event2/event.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,7 +13,6 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *const names[] = {"debug", "info", "notice", "warn",
@@ -20,14 +20,14 @@ static const char *const names[] = {"debug", "info", "notice", "warn",
 
 static struct {
     pthread_mutex_t lock;
-    char *dir;
-    int fd;
-    int64_t size, max, lost;
-    int keep;
-    struct event *event;
-    int64_t last; /* id of the newest line */
+    struct log_file file;
+    struct event *event, *look;
+    int64_t last;    /* id of the newest line */
+    int64_t written; /* of the newest one that is in the file */
+    int64_t lost;    /* that never will be */
+    int in_trouble;
     struct log_line ring[LOG_LINES];
-} lg = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1};
+} lg = {.lock = PTHREAD_MUTEX_INITIALIZER, .file = {.fd = -1}};
 
 const char *log_level_name(int level) {
     return names[level < 0 ? 0 : level > LOG_EMERG ? LOG_EMERG : level];
@@ -42,60 +42,57 @@ int log_level_parse(const char *name) {
     return -1;
 }
 
-static void open_file(void) {
-    char *path = xasprintf("%s/proxy.log", lg.dir);
-    struct stat st;
+/* In the file, too: what has come since it was last possible to write there.
+ * Lines that the ring has lost meanwhile are lost to the file. */
+static void flush(void) {
+    char head[ISO_SIZE + 64], when[ISO_SIZE];
 
-    if (lg.fd >= 0) close(lg.fd);
-    lg.fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
-    lg.size = lg.fd >= 0 && fstat(lg.fd, &st) == 0 ? st.st_size : 0;
-    free(path);
-}
-
-static void turn_over(void) {
-    for (int n = lg.keep; n > 0; n--) {
-        char *to = xasprintf("%s/proxy.log.%d", lg.dir, n);
-        char *from = n > 1 ? xasprintf("%s/proxy.log.%d", lg.dir, n - 1)
-                           : xasprintf("%s/proxy.log", lg.dir);
-        rename(from, to);
-        free(from);
-        free(to);
+    if (lg.file.dir == NULL || log_file_ready(&lg.file) != 0) return;
+    if (lg.written < lg.last - LOG_LINES) {
+        lg.lost += lg.last - LOG_LINES - lg.written;
+        lg.written = lg.last - LOG_LINES;
     }
-    if (lg.keep == 0 && ftruncate(lg.fd, 0) != 0) lg.lost++;
-    open_file();
+    while (lg.written < lg.last) {
+        const struct log_line *line = &lg.ring[(lg.written + 1) % LOG_LINES];
+        int n = snprintf(head, sizeof(head),
+                         "%s [%s] %s: ", iso_time(when, line->time, 1),
+                         names[line->level], line->source);
+        char *whole = xmalloc((size_t)n + line->len + 1);
+
+        memcpy(whole, head, (size_t)n);
+        memcpy(whole + n, line->text, line->len);
+        whole[(size_t)n + line->len] = '\n';
+        int bad = log_file_write(&lg.file, whole, (size_t)n + line->len + 1);
+        free(whole);
+        if (bad) return;
+        lg.written++;
+    }
 }
 
 int log_open(const char *dir, int64_t max, int keep) {
     pthread_mutex_lock(&lg.lock);
-    free(lg.dir);
-    lg.dir = xstrdup(dir);
-    lg.max = max;
-    lg.keep = keep;
-    open_file();
-    int bad = lg.fd < 0;
+    lg.written = lg.last;
+    int bad = log_file_open(&lg.file, dir, max, keep);
     pthread_mutex_unlock(&lg.lock);
-    return bad ? -1 : 0;
+    return bad;
 }
 
 void log_limits(int64_t max, int keep) {
     pthread_mutex_lock(&lg.lock);
-    lg.max = max;
-    lg.keep = keep;
+    lg.file.max = max;
+    lg.file.keep = keep;
     pthread_mutex_unlock(&lg.lock);
 }
 
 void log_reopen(void) {
     pthread_mutex_lock(&lg.lock);
-    if (lg.dir) open_file();
+    if (lg.file.dir) log_file_reopen(&lg.file);
     pthread_mutex_unlock(&lg.lock);
 }
 
 void log_close(void) {
     pthread_mutex_lock(&lg.lock);
-    if (lg.fd >= 0) close(lg.fd);
-    lg.fd = -1;
-    free(lg.dir);
-    lg.dir = NULL;
+    log_file_close(&lg.file);
     for (int i = 0; i < LOG_LINES; i++) {
         free((char *)lg.ring[i].text);
         lg.ring[i].text = NULL;
@@ -104,7 +101,6 @@ void log_close(void) {
 }
 
 static void put(int level, const char *source, const char *text, size_t len) {
-    char head[ISO_SIZE + 64], when[ISO_SIZE];
     char *copy = xmalloc(len + 1);
 
     /* one line stays one line, and no terminal is steered by a log */
@@ -124,23 +120,7 @@ static void put(int level, const char *source, const char *text, size_t len) {
     line->source = source;
     line->text = copy;
     line->len = len;
-
-    int n = snprintf(head, sizeof(head),
-                     "%s [%s] %s: ", iso_time(when, line->time, 1),
-                     names[level], source);
-    if (lg.dir) {
-        if (lg.size >= lg.max || lg.fd < 0) turn_over();
-        char *whole = xmalloc((size_t)n + len + 1);
-        memcpy(whole, head, (size_t)n);
-        memcpy(whole + n, copy, len);
-        whole[(size_t)n + len] = '\n';
-        ssize_t w = lg.fd < 0 ? -1 : write(lg.fd, whole, (size_t)n + len + 1);
-        if (w < 0)
-            lg.lost++;
-        else
-            lg.size += w;
-        free(whole);
-    }
+    flush();
     pthread_mutex_unlock(&lg.lock);
 }
 
@@ -212,15 +192,46 @@ static void on_datagram(evutil_socket_t fd, short what, void *arg) {
     }
 }
 
+/* A file that can be written again gets what it has missed, and whoever looks
+ * at /health hears of one that cannot. */
+static void on_look(evutil_socket_t fd, short what, void *arg) {
+    static struct trouble trouble = {
+        .level = LOG_ERROR, .quiet_ms = 3 * LOG_FILE_RETRY_MS, .is_state = 1};
+    char buf[256];
+
+    (void)fd;
+    (void)what;
+    (void)arg;
+    pthread_mutex_lock(&lg.lock);
+    flush();
+    const char *error = log_file_error(&lg.file, buf, sizeof(buf));
+    long long waiting = lg.last - lg.written, lost = lg.lost;
+    pthread_mutex_unlock(&lg.lock);
+
+    if (error)
+        trouble_met(&trouble,
+                    "proxy.log: %s; %lld lines wait in memory, %lld are lost",
+                    error, waiting, lost);
+    else if (lg.in_trouble)
+        log_msg(LOG_NOTICE,
+                "proxy.log: it is written again; %lld lines are missing", lost);
+    lg.in_trouble = error != NULL;
+}
+
 void log_listen(struct event_base *base, int fd) {
+    static const struct timeval period = {LOG_FILE_RETRY_MS / 1000, 0};
+
     lg.event = event_new(base, fd, EV_READ | EV_PERSIST, on_datagram, NULL);
     event_add(lg.event, NULL);
+    lg.look = event_new(base, -1, EV_PERSIST, on_look, NULL);
+    event_add(lg.look, &period);
 }
 
 void log_deafen(void) {
     if (lg.event == NULL) return;
     close(event_get_fd(lg.event));
     event_free(lg.event);
+    event_free(lg.look);
     lg.event = NULL;
 }
 
@@ -246,11 +257,4 @@ int64_t log_last(void) {
     int64_t id = lg.last;
     pthread_mutex_unlock(&lg.lock);
     return id;
-}
-
-int64_t log_lost(void) {
-    pthread_mutex_lock(&lg.lock);
-    int64_t n = lg.lost;
-    pthread_mutex_unlock(&lg.lock);
-    return n;
 }

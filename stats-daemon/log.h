@@ -7,8 +7,9 @@
  * thread, and go to stderr as well.
  *
  * The file is turned over at max bytes: proxy.log.1 is the newest old one,
- * keep of them are kept.  A disk that refuses lines costs lines, never a wait
- * of the daemon; log_lost() counts them.
+ * keep of them are kept (log_file.h).  A disk that refuses lines gets them when
+ * it takes them again, as far as they are among those in memory; nobody waits
+ * for it.  It is said in /health meanwhile.
  */
 
 #ifndef STATSD_LOG_H
@@ -37,7 +38,8 @@ struct event_base;
 const char *log_level_name(int level);
 int log_level_parse(const char *name); /* -1: no such level */
 
-/* Begins to write DIR/proxy.log; before that lines go to stderr only. */
+/* Begins to write DIR/proxy.log; before that lines go to stderr only.  -1 with
+ * errno: not yet, it is tried again. */
 int log_open(const char *dir, int64_t max, int keep);
 void log_limits(int64_t max, int keep);
 void log_reopen(void);
@@ -65,6 +67,5 @@ typedef void log_line_cb(void *arg, const struct log_line *line);
 void log_each(int level, int64_t after, int limit, log_line_cb *cb, void *arg);
 
 int64_t log_last(void); /* id of the newest line */
-int64_t log_lost(void);
 
 #endif

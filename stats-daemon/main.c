@@ -326,8 +326,8 @@ static void start(void) {
             strerror(errno));
 
     if (log_open(d.data, d.keep.log_size, (int)d.keep.log_keep) != 0)
-        die("the log cannot be written: %s/proxy.log: %s", d.data,
-            strerror(errno));
+        log_msg(LOG_ERROR, "%s/proxy.log cannot be opened: %s", d.data,
+                strerror(errno));
     problems_open(d.data);
     state_init(&d.state);
     d.state.demo = d.demo;
@@ -368,6 +368,7 @@ static void start(void) {
     log_listen(d.base, sockets[SOCKET_SYSLOG]);
 
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error */
     d.signals[0] = on_signal(SIGTERM, on_stop);
     d.signals[1] = on_signal(SIGINT, on_stop);
     d.signals[2] = on_signal(SIGHUP, on_hup);

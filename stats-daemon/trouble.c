@@ -34,7 +34,7 @@ void trouble_met(struct trouble *t, const char *fmt, ...) {
     t->unsaid++;
     if (t->said && now - t->said < TROUBLE_SAID_MS) return;
 
-    if (t->unsaid > 1)
+    if (t->unsaid > 1 && !t->is_state)
         log_msg(t->level, "%s (%" PRId64 " times since it was last said)",
                 t->text, t->unsaid);
     else
@@ -50,8 +50,12 @@ int trouble_texts(struct json *list) {
 
     for (const struct trouble *t = all; t; t = t->next) {
         if (!lasts(t, now)) continue;
-        snprintf(buf, sizeof(buf), "%s (%" PRId64 " times since %s)", t->text,
-                 t->count, iso_time(since, t->since, 0));
+        iso_time(since, t->since, 0);
+        if (t->is_state)
+            snprintf(buf, sizeof(buf), "%s (since %s)", t->text, since);
+        else
+            snprintf(buf, sizeof(buf), "%s (%" PRId64 " times since %s)",
+                     t->text, t->count, since);
         json_text(list, buf);
         n++;
     }

@@ -26,6 +26,7 @@
 struct trouble {
     int level; /* enum log_level */
     int64_t quiet_ms;
+    int is_state; /* how often it was met says nothing */
     /* the rest is trouble_met()'s */
     struct trouble *next;
     int known;
