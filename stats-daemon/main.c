@@ -31,6 +31,7 @@
 #include "store_backup.h"
 #include "util.h"
 #include "version.h"
+#include "wal_watch.h"
 #include "writer.h"
 
 #include <errno.h>
@@ -366,6 +367,7 @@ static void start(void) {
     page_load(d.page);
     page_routes(d.http_server);
     log_listen(d.base, sockets[SOCKET_SYSLOG]);
+    wal_watch_start(d.base, d.writer);
 
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error */
@@ -382,6 +384,7 @@ static int stop(void) {
         sockets_remove();
         return 1;
     }
+    wal_watch_stop();
     ingest_free(d.ingest);
     live_stop();
     http_free(d.http_server);

@@ -25,6 +25,7 @@ void trouble_met(struct trouble *t, const char *fmt, ...) {
     if (!lasts(t, now)) {
         t->since = now_ms();
         t->count = 0;
+        t->told = 0;
     }
     va_start(ap, fmt);
     vsnprintf(t->text, sizeof(t->text), fmt, ap);
@@ -33,6 +34,7 @@ void trouble_met(struct trouble *t, const char *fmt, ...) {
     t->count++;
     t->unsaid++;
     if (t->said && now - t->said < TROUBLE_SAID_MS) return;
+    if (t->is_state && t->told) return;
 
     if (t->unsaid > 1 && !t->is_state)
         log_msg(t->level, "%s (%" PRId64 " times since it was last said)",
@@ -40,6 +42,7 @@ void trouble_met(struct trouble *t, const char *fmt, ...) {
     else
         log_msg(t->level, "%s", t->text);
     t->said = now;
+    t->told = 1;
     t->unsaid = 0;
 }
 

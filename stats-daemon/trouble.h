@@ -4,8 +4,8 @@
  *
  * It is in the log when it begins, and once in TROUBLE_SAID_MS while it goes
  * on, with how often it was met meanwhile; and among the "problems" of /health
- * until it has not been met for quiet_ms.  Nobody has to acknowledge it: what
- * has to be is in problems.h.
+ * until it has not been met for quiet_ms.  A state is in the log once while it
+ * lasts.  Nobody has to acknowledge it: what has to be is in problems.h.
  *
  *     static struct trouble full = {.level = LOG_WARN, .quiet_ms = 60000};
  *
@@ -29,7 +29,7 @@ struct trouble {
     int is_state; /* how often it was met says nothing */
     /* the rest is trouble_met()'s */
     struct trouble *next;
-    int known;
+    int known, told;
     int64_t met, said; /* the last time of each, monotonic */
     int64_t since;     /* when it began, time of day */
     int64_t count;     /* since then */
