@@ -25,6 +25,7 @@ sub shipped {
     my %run = (
         module => "load_module $module;", user => $> ? '' : 'user root;',
         pid => "pid $dir/nginx.pid;", error_log => "error_log $dir/error.log warn;",
+        log => '',
         config => "ollama_config $dir/config.yaml;",
         env => "ollama_env_file $dir/.env;",
         records => "ollama_statsd unix:$dir/statsd.sock;",

@@ -98,7 +98,7 @@ like(Process::slurp("$root/usr/lib/systemd/system/ollama-statsd.service"),
 like(Process::slurp("$root/usr/lib/systemd/system/ollama-statsd.socket"),
      qr/^SocketGroup=$group$/m, '.. by sockets of its group');
 
-my ($top) = $output =~ /^ +(load_module .*\n +worker_shutdown_timeout .*)$/m;
+my ($top) = $output =~ /^ +(load_module .*\n +worker_shutdown_timeout .*\n +error_log .*)$/m;
 my ($lines) = $output =~ /inside http.*?\n\n(.*?)\n\n3\./s;
 
 ok($top && $lines, 'says which lines to add');
@@ -110,7 +110,7 @@ is(index($readme, $_) < 0 ? $_ : '', '', 'README has them, too')
 
 my $sockets = "$root/run/ollama-statsd";
 
-$lines =~ s!/run/ollama-statsd!$sockets!;
+s!/run/ollama-statsd!$sockets! for $top, $lines;
 $lines =~ s/listen 11434;/listen 127.0.0.1:$t->{port};/;
 $lines =~ s/server ollama.com:443/server 127.0.0.1:$cloud->{port}/;
 $lines =~ s/(include ollama_params;)/ollama_upstream http:\/\/ollama_cloud;\n$1/;
@@ -140,6 +140,22 @@ is(scalar keys %{ $t->health }, 2, '/health/keys');
 is($t->get('/', only => 1)->body, 'Ollama is running', 'a good local Ollama');
 ok(Poll::poll(sub { @{ $t->get('/stats')->json } }, 'numbers'), '/stats');
 is($t->get('/api/tags', only => 1)->status, 401, 'that is guarded');
+
+# an error of nginx's is in its own file and reaches the daemon
+
+sub in_logs {
+    my ($words) = @_;
+    return grep { $_->{source} eq 'nginx' && $_->{message} =~ $words }
+                @{ $t->get('/logs?limit=1000')->json };
+}
+
+mkdir "$root/var/www/html/empty";
+Http->new(port => $site)->get('/empty/');
+ok(Poll::poll(sub { in_logs(qr!directory index of ".*/empty/" is forbidden!) },
+              'a line'),
+   'an error of nginx is in /logs');
+like(Process::slurp("$root/var/log/nginx/error.log"), qr!/empty/" is forbidden!,
+     '.. and in the file that nginx has');
 
 # reload and stop by Debian's own means
 
