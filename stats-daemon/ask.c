@@ -10,8 +10,10 @@
 #include <unistd.h>
 #include <zlib.h>
 
-/* A read may have 100 ms at once, which is what ASK_SHARE gives in a second. */
-#define BUDGET_US (ASK_SHARE * 10000)
+/* Time for reads that need not be: as much at once as a second gives. */
+struct budget {
+    int64_t left, counted; /* microseconds; when, monotonic */
+};
 
 enum where { QUEUED, READING, READ };
 
@@ -28,6 +30,7 @@ struct entry {
     int pack, reader;
     uint64_t hash, commits;
     int64_t asked, begun; /* monotonic */
+    struct budget budget; /* of this question, from the entry before it */
     int64_t took;         /* microseconds */
     size_t len;
     union {
@@ -59,7 +62,7 @@ struct ask {
     /* the loop's */
     struct entry *entries, **last;
     size_t kept;
-    int64_t budget, counted; /* microseconds; when, monotonic */
+    struct budget budget; /* of all questions */
     enum store_result result;
     char error[256];
 
@@ -191,25 +194,29 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg) {
     if (k->entries) event_add(k->sweep, &period);
 }
 
-/* Whether there is time left to read what need not be read. */
-static int has_budget(struct ask *k) {
-    int64_t now = mono_us();
+/* Whether there is time left, of which share per cent are given. */
+static int has_left(struct budget *b, int share) {
+    int64_t now = mono_us(), most = share * 10000;
 
-    k->budget += (now - k->counted) * ASK_SHARE / 100;
-    if (k->budget > BUDGET_US) k->budget = BUDGET_US;
-    k->counted = now;
-    return k->budget > 0;
+    b->left += (now - b->counted) * share / 100;
+    if (b->left > most) b->left = most;
+    b->counted = now;
+    return b->left > 0;
 }
 
-static int is_usable(struct ask *k, const struct entry *e) {
+static int is_usable(struct ask *k, struct entry *e) {
     if (e->where == QUEUED) return 1;
     if (mono_ms() - e->begun >= ASK_FRESH_MS) return 0;
-    return e->commits == store_commits(k->store) || !has_budget(k);
+    return e->commits == store_commits(k->store) ||
+           (!has_left(&e->budget, ASK_SHARE_EACH) &&
+            !has_left(&k->budget, ASK_SHARE));
 }
 
-/* The lock is held: a reader may be at it. */
+/* The lock is held: a reader may be at it.  budget: of one that is not usable
+ * any more. */
 static struct entry *find(struct ask *k, const struct question *kind,
-                          const void *params, size_t len, uint64_t hash) {
+                          const void *params, size_t len, uint64_t hash,
+                          struct budget *budget) {
     struct entry *e, *next;
 
     for (e = k->entries; e; e = next) {
@@ -218,6 +225,7 @@ static struct entry *find(struct ask *k, const struct question *kind,
             memcmp(e->params, params, len) != 0)
             continue;
         if (is_usable(k, e)) return e;
+        *budget = e->budget;
         entry_forget(k, e);
     }
     return NULL;
@@ -267,10 +275,11 @@ struct asking *ask(struct ask *k, const struct question *kind,
     if (len > ASK_PARAMS) abort();
 
     uint64_t hash = len ? hash_bytes(params, len) : 0;
+    struct budget budget = {ASK_SHARE_EACH * 10000, mono_us()};
     struct entry *e = NULL;
 
     pthread_mutex_lock(&k->lock);
-    if (!kind->alone) e = find(k, kind, params, len, hash);
+    if (!kind->alone) e = find(k, kind, params, len, hash, &budget);
     if (e && e->done) {
         pthread_mutex_unlock(&k->lock);
         e->refs++;
@@ -286,6 +295,7 @@ struct asking *ask(struct ask *k, const struct question *kind,
         }
         e = entry_new(k, kind, params, len, hash);
         e->pack = pack;
+        e->budget = budget;
         enqueue(k, e);
     } else if (e->where == QUEUED) {
         e->pack |= pack;
@@ -358,7 +368,8 @@ static void note(struct ask *k, const struct answer *a) {
 }
 
 static void deliver(struct ask *k, struct entry *e) {
-    k->budget -= e->took;
+    k->budget.left -= e->took;
+    e->budget.left -= e->took;
     if (!e->dropped) {
         note(k, &e->a);
         e->done = 1;
@@ -405,8 +416,7 @@ struct ask *ask_start(struct event_base *base, struct store *store) {
     struct ask *k = xcalloc(1, sizeof(*k));
 
     k->store = store;
-    k->budget = BUDGET_US;
-    k->counted = mono_us();
+    k->budget = (struct budget){ASK_SHARE * 10000, mono_us()};
     k->last = &k->entries;
     k->done_last = &k->done;
     pthread_mutex_init(&k->lock, NULL);

@@ -9,9 +9,9 @@
  * Who asks the same (the same kind, params of the same bytes) gets the same
  * answer: one that is on its way, or one that was begun not more than
  * ASK_FRESH_MS ago.  If something was committed since, it is read anew all the
- * same, as long as all that reading takes no more than ASK_SHARE of the time:
- * so a single page sees what it has just caused, and a thousand pages cost what
- * one does.
+ * same, as long as all that reading takes no more than ASK_SHARE of the time,
+ * or that of this question no more than ASK_SHARE_EACH: so a single page sees
+ * what it has just caused, and a thousand pages cost what one does.
  *
  * Bounds.  ASK_QUEUE_MAX questions wait, each for at most ASK_WAIT_MS; beyond
  * that the answer is STORE_BUSY.  A read takes at most STORE_READ_MAX.  Answers
@@ -30,13 +30,14 @@
 
 #include <event2/event.h>
 
-#define ASK_FRESH_MS  1000
-#define ASK_SHARE     10 /* per cent of one processor */
-#define ASK_WAIT_MS   5000
-#define ASK_QUEUE_MAX 256
-#define ASK_KEPT_MAX  (8 << 20)
-#define ASK_PARAMS    1200
-#define ASK_PACK_FROM 1024 /* bytes of JSON from which gzip pays */
+#define ASK_FRESH_MS   1000
+#define ASK_SHARE      10 /* per cent of one processor */
+#define ASK_SHARE_EACH 2
+#define ASK_WAIT_MS    5000
+#define ASK_QUEUE_MAX  256
+#define ASK_KEPT_MAX   (8 << 20)
+#define ASK_PARAMS     1200
+#define ASK_PACK_FROM  1024 /* bytes of JSON from which gzip pays */
 
 struct answer {
     enum store_result result;

@@ -119,7 +119,7 @@ static enum store_result replace(struct store *s, const char *why) {
             why, name ? name + 1 : aside, saved.text);
     } else {
         unlink(place);
-        snprintf(s->error, sizeof(s->error), "%s", err);
+        snprintf(s->error, sizeof(s->error), "%.255s", err);
     }
     free(place);
     return r;
