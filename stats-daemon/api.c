@@ -1,4 +1,5 @@
 #include "api.h"
+#include "context.h"
 
 #include "fields.h"
 #include "health.h"

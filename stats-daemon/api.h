@@ -38,27 +38,11 @@
 #ifndef STATSD_API_H
 #define STATSD_API_H
 
-#include "bodies/segments.h"
-
-#include "ask.h"
 #include "http.h"
 #include "log.h"
-#include "retention.h"
 #include "state.h"
-#include "store.h"
-#include "writer.h"
 
-struct api {
-    struct state *state;
-    struct store *store;
-    struct ask *ask;
-    struct writer *writer;
-    const struct segments *bodies;
-    const char *dir; /* the data folder */
-    const struct retention *keep;
-};
-
-/* The context of http must be a struct api. */
+/* The context of http must be a struct api (context.h). */
 void api_routes(struct http *h);
 
 /* Objects that live.c tells as well: a line, a key. */

@@ -9,7 +9,8 @@
 #ifndef STATSD_HEALTH_H
 #define STATSD_HEALTH_H
 
-#include "api.h"
+#include "context.h"
+#include "http.h"
 
 void health_routes(struct http *h);
 

@@ -32,6 +32,7 @@
 #define STATSD_LIVE_H
 
 #include "api.h"
+#include "context.h"
 #include "http.h"
 
 #include <event2/event.h>

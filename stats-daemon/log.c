@@ -1,7 +1,6 @@
 #include "log.h"
 
 #include "log_file.h"
-#include "trouble.h"
 #include "util.h"
 
 #include <errno.h>
@@ -21,11 +20,10 @@ static const char *const names[] = {"debug", "info", "notice", "warn",
 static struct {
     pthread_mutex_t lock;
     struct log_file file;
-    struct event *event, *look;
+    struct event *event;
     int64_t last;    /* id of the newest line */
     int64_t written; /* of the newest one that is in the file */
     int64_t lost;    /* that never will be */
-    int in_trouble;
     struct log_line ring[LOG_LINES];
 } lg = {.lock = PTHREAD_MUTEX_INITIALIZER, .file = {.fd = -1}};
 
@@ -192,46 +190,26 @@ static void on_datagram(evutil_socket_t fd, short what, void *arg) {
     }
 }
 
-/* A file that can be written again gets what it has missed, and whoever looks
- * at /health hears of one that cannot. */
-static void on_look(evutil_socket_t fd, short what, void *arg) {
-    static struct trouble trouble = {
-        .level = LOG_ERROR, .quiet_ms = 3 * LOG_FILE_RETRY_MS, .is_state = 1};
-    char buf[256];
-
-    (void)fd;
-    (void)what;
-    (void)arg;
+const char *log_missing(char *buf, size_t size, int64_t *waiting,
+                        int64_t *lost) {
     pthread_mutex_lock(&lg.lock);
     flush();
-    const char *error = log_file_error(&lg.file, buf, sizeof(buf));
-    long long waiting = lg.last - lg.written, lost = lg.lost;
+    const char *error = log_file_error(&lg.file, buf, size);
+    *waiting = lg.last - lg.written;
+    *lost = lg.lost;
     pthread_mutex_unlock(&lg.lock);
-
-    if (error)
-        trouble_met(&trouble,
-                    "proxy.log: %s; %lld lines wait in memory, %lld are lost",
-                    error, waiting, lost);
-    else if (lg.in_trouble)
-        log_msg(LOG_NOTICE,
-                "proxy.log: it is written again; %lld lines are missing", lost);
-    lg.in_trouble = error != NULL;
+    return error;
 }
 
 void log_listen(struct event_base *base, int fd) {
-    static const struct timeval period = {LOG_FILE_RETRY_MS / 1000, 0};
-
     lg.event = event_new(base, fd, EV_READ | EV_PERSIST, on_datagram, NULL);
     event_add(lg.event, NULL);
-    lg.look = event_new(base, -1, EV_PERSIST, on_look, NULL);
-    event_add(lg.look, &period);
 }
 
 void log_deafen(void) {
     if (lg.event == NULL) return;
     close(event_get_fd(lg.event));
     event_free(lg.event);
-    event_free(lg.look);
     lg.event = NULL;
 }
 

@@ -68,4 +68,10 @@ void log_each(int level, int64_t after, int limit, log_line_cb *cb, void *arg);
 
 int64_t log_last(void); /* id of the newest line */
 
+/* Writes what the file has missed, if that is possible again.  What is wrong
+ * with the file, or NULL; lines that wait for it, and lines that it will never
+ * have. */
+const char *log_missing(char *buf, size_t size, int64_t *waiting,
+                        int64_t *lost);
+
 #endif

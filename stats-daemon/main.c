@@ -10,6 +10,7 @@
  */
 
 #include "api.h"
+#include "context.h"
 #include "bodies/segments.h"
 #include "descriptors.h"
 #include "http.h"
@@ -19,6 +20,7 @@
 #include "key_names.h"
 #include "live.h"
 #include "log.h"
+#include "log_watch.h"
 #include "metrics_count.h"
 #include "notify.h"
 #include "page.h"
@@ -367,6 +369,7 @@ static void start(void) {
     page_load(d.page);
     page_routes(d.http_server);
     log_listen(d.base, sockets[SOCKET_SYSLOG]);
+    log_watch_start(d.base);
     wal_watch_start(d.base, d.writer);
 
     signal(SIGPIPE, SIG_IGN);
@@ -398,6 +401,7 @@ static int stop(void) {
     state_free(&d.state);
     key_names_free();
     for (int i = 0; i < 3; i++) event_free(d.signals[i]);
+    log_watch_stop();
     log_deafen();
     event_base_free(d.base);
     sockets_remove();

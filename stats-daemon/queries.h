@@ -9,7 +9,8 @@
 #ifndef STATSD_QUERIES_H
 #define STATSD_QUERIES_H
 
-#include "api.h"
+#include "context.h"
+#include "http.h"
 
 void queries_routes(struct http *h);
 

@@ -9,7 +9,8 @@
 #ifndef STATSD_SUMS_H
 #define STATSD_SUMS_H
 
-#include "api.h"
+#include "context.h"
+#include "http.h"
 
 void sums_routes(struct http *h);
 
