@@ -27,7 +27,7 @@ STATSD_OBJ := $(BUILD)/obj/statsd
 STATSD_CORE := $(patsubst %,$(STATSD_OBJ)/core_%.o, \
     record record_request frame crc32)
 STATSD_PARTS := $(patsubst $(STATSD_DIR)/%.c,$(STATSD_OBJ)/%.o, \
-    $(filter-out %/main.c,$(wildcard $(STATSD_DIR)/*.c $(STATSD_DIR)/*/*.c)))
+    $(filter-out %/main.c,$(wildcard $(addprefix $(STATSD_DIR)/,*/*.c */*/*.c))))
 
 STATSD_Q := $(if $(V),,@)
 

@@ -1,6 +1,6 @@
 #include "body_files.h"
 
-#include "../util.h"
+#include "../base/util.h"
 
 #include <dirent.h>
 #include <fcntl.h>

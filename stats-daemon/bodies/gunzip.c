@@ -1,6 +1,6 @@
 #include "gunzip.h"
 
-#include "../util.h"
+#include "../base/util.h"
 
 #include <stdint.h>
 #include <stdlib.h>

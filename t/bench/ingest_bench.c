@@ -19,9 +19,9 @@
  */
 
 #include "../../ngx_ollama_module/core/record.h"
-#include "../../stats-daemon/log.h"
-#include "../../stats-daemon/store.h"
-#include "../../stats-daemon/util.h"
+#include "../../stats-daemon/base/log.h"
+#include "../../stats-daemon/store/store.h"
+#include "../../stats-daemon/base/util.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,7 +2,7 @@
  * A clock that is wrong for a while does not count, one that stays does.
  */
 
-#include "../../stats-daemon/clock.h"
+#include "../../stats-daemon/base/clock.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

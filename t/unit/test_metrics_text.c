@@ -2,8 +2,8 @@
  * Prometheus' text: names of any bytes, histograms.
  */
 
-#include "../../stats-daemon/metrics_histogram.h"
-#include "../../stats-daemon/metrics_text.h"
+#include "../../stats-daemon/web/metrics_histogram.h"
+#include "../../stats-daemon/web/metrics_text.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,7 +2,7 @@
  * The daemon's list of keys: whose figures are shown.
  */
 
-#include "../../stats-daemon/state.h"
+#include "../../stats-daemon/wire/state.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -41,23 +41,23 @@ $(BUILD)/unit/core.a: $(CORE_OBJ)
 	ar -rcs $@ $(CORE_OBJ)
 
 $(BUILD)/unit/test_segments: UNIT_MORE = stats-daemon/bodies/segments.c \
-                                         stats-daemon/util.c -lz
+                                         stats-daemon/base/util.c -lz
 $(BUILD)/unit/test_segments: stats-daemon/bodies/segments.c
-$(BUILD)/unit/test_clock: UNIT_MORE = stats-daemon/clock.c
-$(BUILD)/unit/test_clock: stats-daemon/clock.c stats-daemon/clock.h
+$(BUILD)/unit/test_clock: UNIT_MORE = stats-daemon/base/clock.c
+$(BUILD)/unit/test_clock: stats-daemon/base/clock.c stats-daemon/base/clock.h
 
-$(BUILD)/unit/test_state: UNIT_MORE = stats-daemon/state.c \
-                                      stats-daemon/run_list.c \
-                                      stats-daemon/util.c \
+$(BUILD)/unit/test_state: UNIT_MORE = stats-daemon/wire/state.c \
+                                      stats-daemon/wire/run_list.c \
+                                      stats-daemon/base/util.c \
                                       $(BUILD)/unit/core.a
-$(BUILD)/unit/test_state: stats-daemon/state.c stats-daemon/state.h
+$(BUILD)/unit/test_state: stats-daemon/wire/state.c stats-daemon/wire/state.h
 
-$(BUILD)/unit/test_metrics_text: UNIT_MORE = stats-daemon/metrics_text.c \
-                                             stats-daemon/metrics_histogram.c \
-                                             stats-daemon/json.c \
-                                             stats-daemon/util.c -lm
-$(BUILD)/unit/test_metrics_text: stats-daemon/metrics_text.c \
-                                 stats-daemon/metrics_histogram.c
+$(BUILD)/unit/test_metrics_text: UNIT_MORE = stats-daemon/web/metrics_text.c \
+                                             stats-daemon/web/metrics_histogram.c \
+                                             stats-daemon/base/json.c \
+                                             stats-daemon/base/util.c -lm
+$(BUILD)/unit/test_metrics_text: stats-daemon/web/metrics_text.c \
+                                 stats-daemon/web/metrics_histogram.c
 
 $(UNIT): $(BUILD)/unit/%: t/unit/%.c $(UNIT_HDR) $(BUILD)/unit/core.a
 	$(UNIT_CC) -o $@ $< $(BUILD)/unit/core.a $(UNIT_MORE) $(UNIT_LIBS)

@@ -1,0 +1,51 @@
+/*
+ * How long things are kept, and the file that says so: --config, or
+ * DIR/statsd.conf of --data.
+ *
+ *     body_age   7d      bodies older than this
+ *     body_bytes 1g      .. and the oldest, when all take more than this
+ *     row_age    31d     requests, sums by minute, history of keys
+ *     row_bytes  4g      .. and the oldest requests, when usage.db uses more
+ *     hour_age   400d    sums by hour
+ *     log_size   5m      proxy.log is turned over
+ *     log_keep   5       old ones kept
+ *
+ * One "name value" a line, '#' begins a comment; units s m h d and k m g.
+ *
+ * The writer calls retention_step() between batches.  It deletes in pieces of
+ * RETENTION_PIECE, for at most RETENTION_BUDGET_MS at a time, so that neither
+ * a batch nor a reader waits for it.
+ */
+
+#ifndef STATSD_RETENTION_H
+#define STATSD_RETENTION_H
+
+#include "../bodies/segments.h"
+#include "../store/store.h"
+
+#include <stdint.h>
+
+#define RETENTION_EVERY_MS  1000
+#define RETENTION_PIECE     500
+#define RETENTION_BUDGET_MS 25
+
+struct retention {
+    int64_t body_age, row_age, hour_age;     /* ms */
+    int64_t body_bytes, row_bytes, log_size; /* row_bytes 0: no bound */
+    int64_t log_keep;
+};
+
+extern const struct retention retention_default;
+
+/* 0, or -1 with the file, the line and the reason in err. */
+int retention_read(struct retention *k, const char *file, char *err,
+                   size_t errlen);
+
+/* One turn; *left says that more is due at once.  Ages are told from now.
+ * Bodies up to a segment, if that is not 0, go whatever their age.  STORE_OK or
+ * the error. */
+enum store_result retention_step(const struct retention *k, int64_t now,
+                                 struct store *s, struct segments *b,
+                                 const char *dir, int64_t segment, int *left);
+
+#endif

@@ -1,0 +1,749 @@
+#include "writer.h"
+
+#include "../base/clock.h"
+#include "../base/log.h"
+#include "../base/util.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+/* One transaction holds at most so many frames, and at most so long. */
+#define COMMIT_FRAMES 8192
+#define COMMIT_MS     60
+
+struct entry {
+    uint64_t instance, seq;
+    uint32_t len;
+    uint8_t type;
+};
+
+struct queue {
+    unsigned char *data;
+    size_t len, size;
+    int64_t frames;
+};
+
+struct number {
+    uint64_t instance, seq;
+};
+
+struct numbers {
+    struct number *list;
+    size_t n, size;
+};
+
+struct writer {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    struct store *store;
+    struct segments *bodies;
+    char *dir;
+
+    /* under the lock */
+    struct retention new_keep;
+    int keep_changed;
+    struct queue fill;  /* what the loop puts in */
+    int64_t fill_since; /* when its first frame came, monotonic */
+    size_t work_left;   /* bytes of the batch at hand */
+    int64_t work_frames;
+    int64_t busy_since; /* monotonic, 0: idle */
+    int stop, ended;
+    struct numbers done; /* committed, not yet told to the loop */
+    int done_keys;       /* likewise */
+    struct writer_status status;
+
+    /* the thread's own */
+    struct queue work;
+    struct retention keep;
+    struct clock clock;
+    int64_t now; /* the time of day that counts */
+    int64_t next_retention, next_look;
+    int64_t worked; /* when the last batch was written, monotonic, 0: settled */
+    struct pending *pending; /* bodies of the batch */
+    size_t pending_size;
+    int64_t short_of; /* segments up to this one have to go, 0: none */
+    struct writer_observer observer;
+
+    int event_fd;
+    struct event *event;
+    writer_commit_cb *cb;
+    void *arg;
+};
+
+/* A body whose bytes are with the segments, but whose row is not written. */
+struct pending {
+    uint64_t instance;
+    ollama_record_body_t body;
+    struct body_ref ref;
+};
+
+static void numbers_put(struct numbers *l, uint64_t instance, uint64_t seq) {
+    for (size_t i = 0; i < l->n; i++) {
+        if (l->list[i].instance == instance) {
+            if (l->list[i].seq < seq) l->list[i].seq = seq;
+            return;
+        }
+    }
+    if (l->n == l->size) {
+        l->size = l->size ? l->size * 2 : 8;
+        l->list = xrealloc(l->list, l->size * sizeof(*l->list));
+    }
+    l->list[l->n++] = (struct number){instance, seq};
+}
+
+/* ---- the loop's side ---- */
+
+void writer_lock(struct writer *w) {
+    pthread_mutex_lock(&w->lock);
+}
+
+void writer_unlock(struct writer *w) {
+    pthread_mutex_unlock(&w->lock);
+}
+
+void writer_observe(struct writer *w, const struct writer_observer *o) {
+    pthread_mutex_lock(&w->lock);
+    w->observer = *o;
+    pthread_mutex_unlock(&w->lock);
+}
+
+int writer_full(struct writer *w) {
+    return w->fill.len >= WRITER_QUEUE_MAX;
+}
+
+void writer_push(struct writer *w, uint64_t instance, const ollama_frame_t *f) {
+    struct entry e = {instance, f->seq, (uint32_t)f->len, f->type};
+    struct queue *q = &w->fill;
+    size_t need = sizeof(e) + ((f->len + 7) & ~(size_t)7);
+
+    if (q->size - q->len < need) {
+        size_t size = q->size ? q->size : 65536;
+        while (size - q->len < need) size *= 2;
+        q->data = xrealloc(q->data, size);
+        q->size = size;
+    }
+    memcpy(q->data + q->len, &e, sizeof(e));
+    memcpy(q->data + q->len + sizeof(e), f->payload, f->len);
+    if (q->len == 0) {
+        w->fill_since = mono_ms();
+        pthread_cond_signal(&w->wake);
+    } else if (q->len < WRITER_BATCH_MAX && q->len + need >= WRITER_BATCH_MAX) {
+        pthread_cond_signal(&w->wake);
+    }
+    q->len += need;
+    q->frames++;
+}
+
+static void on_event(evutil_socket_t fd, short what, void *arg) {
+    struct writer *w = arg;
+    struct numbers done;
+    uint64_t n;
+
+    (void)what;
+    if (read(fd, &n, sizeof(n)) < 0 && errno != EAGAIN) return;
+
+    pthread_mutex_lock(&w->lock);
+    done = w->done;
+    memset(&w->done, 0, sizeof(w->done));
+    int keys = w->done_keys;
+    w->done_keys = 0;
+    pthread_mutex_unlock(&w->lock);
+
+    for (size_t i = 0; i < done.n; i++)
+        w->cb(w->arg, done.list[i].instance, done.list[i].seq);
+    free(done.list);
+    w->cb(w->arg, 0, (uint64_t)keys);
+}
+
+void writer_keep(struct writer *w, const struct retention *keep) {
+    pthread_mutex_lock(&w->lock);
+    w->new_keep = *keep;
+    w->keep_changed = 1;
+    pthread_mutex_unlock(&w->lock);
+}
+
+void writer_status(struct writer *w, struct writer_status *status) {
+    pthread_mutex_lock(&w->lock);
+    *status = w->status;
+    status->queued_bytes = (int64_t)(w->fill.len + w->work_left);
+    status->queued_frames = w->fill.frames + w->work_frames;
+    status->busy_ms = w->busy_since ? mono_ms() - w->busy_since : 0;
+    pthread_mutex_unlock(&w->lock);
+}
+
+/* ---- the thread ---- */
+
+/* Looks what time it is: before each batch and each turn of retention. */
+static void look_at_clock(struct writer *w) {
+    int64_t wall = now_ms(), steady = mono_ms(), before = w->clock.jump;
+
+    w->now = clock_now(&w->clock, wall, steady);
+    store_set_time(w->store, w->now, wall);
+
+    int64_t jump = w->clock.jump;
+    if (jump == 0 && before == 0) return;
+
+    pthread_mutex_lock(&w->lock);
+    w->status.clock_jump = jump;
+    w->status.clock_ms = steady - w->clock.since;
+    w->status.clock_asleep = w->clock.asleep;
+    pthread_mutex_unlock(&w->lock);
+
+    if (jump && jump != before)
+        log_msg(w->clock.asleep ? LOG_NOTICE : LOG_WARN,
+                "the clock is %lld s %s what was expected: nothing is deleted "
+                "for it until that has lasted an hour",
+                (long long)llabs(jump) / 1000,
+                jump > 0 ? "ahead of" : "behind");
+    else if (jump == 0)
+        log_msg(LOG_NOTICE, "the clock is believed again");
+}
+
+/* What an attempt says of the cloud: an answer of any kind, a good one, or
+ * none at all. */
+static void note_cloud(struct writer_status *s,
+                       const ollama_record_request_t *q) {
+    int64_t now = now_ms();
+
+    for (int i = 0; i < q->nattempts; i++) {
+        const ollama_record_attempt_t *a = &q->attempts[i];
+        if (a->status) {
+            s->cloud_answer = now;
+            s->cloud_status = a->status;
+            if (a->status < 500) s->cloud_good = now;
+        }
+        if (a->status == 0 && (a->cause == OLLAMA_ATTEMPT_CONNECT ||
+                               a->cause == OLLAMA_ATTEMPT_TIMEOUT ||
+                               a->cause == OLLAMA_ATTEMPT_CLOSED)) {
+            s->cloud_failure = now;
+            s->cloud_cause = a->cause;
+        }
+    }
+}
+
+struct tally {
+    int64_t frames, requests, bodies, lost, malformed, repeated;
+    size_t pending;
+    int keys;       /* of a proxy were all told */
+    int body_errno; /* of a body that was lost, 0: none was */
+};
+
+static void put_body(struct writer *w, const struct entry *e,
+                     const ollama_record_body_t *b, struct tally *t) {
+    int64_t now = now_ms();
+
+    if (w->now - now > CLOCK_JUMP) now = w->now; /* or it is old at once */
+    if (t->pending == w->pending_size) {
+        w->pending_size = w->pending_size ? w->pending_size * 2 : 256;
+        w->pending =
+            xrealloc(w->pending, w->pending_size * sizeof(*w->pending));
+    }
+    struct pending *p = &w->pending[t->pending];
+
+    p->instance = e->instance;
+    p->body = *b;
+    if ((int64_t)p->body.time < 0 || (int64_t)p->body.time > now + 60000)
+        p->body.time = (uint64_t)now;
+    if (segments_put(w->bodies, now, b->data.data, b->data.len, &p->ref) != 0) {
+        t->body_errno = errno;
+        t->lost++;
+        return;
+    }
+    t->pending++;
+}
+
+/* Once they are on the disk, their rows can be written. */
+static enum store_result write_bodies(struct writer *w, struct tally *t) {
+    enum store_result r = STORE_OK;
+
+    if (segments_flush(w->bodies) != 0) {
+        t->body_errno = errno;
+        t->lost += (int64_t)t->pending;
+        return STORE_OK;
+    }
+    for (size_t i = 0; r == STORE_OK && i < t->pending; i++)
+        r = store_body(w->store, w->pending[i].instance, &w->pending[i].body,
+                       &w->pending[i].ref);
+    t->bodies = (int64_t)t->pending;
+    return r;
+}
+
+static enum store_result write_request(struct writer *w, const struct entry *e,
+                                       const ollama_record_request_t *q,
+                                       struct tally *t,
+                                       struct writer_status *cloud) {
+    enum store_result r = store_request(w->store, e->instance, q);
+
+    if (r == STORE_AGAIN) {
+        t->repeated++;
+        return STORE_OK;
+    }
+    if (r != STORE_OK) return r;
+    t->requests++;
+    if (w->observer.request) w->observer.request(w->observer.arg, q);
+    note_cloud(cloud, q);
+    return STORE_OK;
+}
+
+static enum store_result write_entry(struct writer *w, const struct entry *e,
+                                     const unsigned char *payload,
+                                     struct tally *t,
+                                     struct writer_status *cloud) {
+    ollama_frame_t f = {OLLAMA_FRAME_VERSION, e->type, e->seq, payload, e->len};
+    union {
+        ollama_record_request_t request;
+        ollama_record_body_t body;
+        ollama_record_penalty_t penalty;
+        ollama_record_key_t key;
+        ollama_record_hello_t hello;
+    } r;
+
+    switch (e->type) {
+    case OLLAMA_FRAME_REQUEST:
+        if (ollama_record_request_decode(&f, &r.request) != 0) break;
+        return write_request(w, e, &r.request, t, cloud);
+    case OLLAMA_FRAME_BODY:
+        if (ollama_record_body_decode(&f, &r.body) != 0) break;
+        put_body(w, e, &r.body, t);
+        return STORE_OK;
+    case OLLAMA_FRAME_PENALTY:
+        if (ollama_record_penalty_decode(&f, &r.penalty) != 0) break;
+        return store_penalty(w->store, &r.penalty);
+    case OLLAMA_FRAME_KEY:
+        if (ollama_record_key_decode(&f, &r.key) != 0) break;
+        return store_key(w->store, e->instance, &r.key);
+    case OLLAMA_FRAME_HELLO:
+        if (ollama_record_hello_decode(&f, &r.hello) != 0) break;
+        return store_proxy(w->store, e->instance, &r.hello.proxy);
+    case OLLAMA_FRAME_READY:
+        t->keys = 1;
+        return store_keys(w->store, e->instance);
+    default: break;
+    }
+    /* its checksum was right: it is not going to be better next time */
+    t->malformed++;
+    return STORE_OK;
+}
+
+/* Wakes the loop. */
+static void tell(struct writer *w) {
+    uint64_t one = 1;
+
+    if (write(w->event_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+        log_msg(LOG_ERROR, "eventfd: %s", strerror(errno));
+}
+
+/* The oldest bodies go at once, even if the ledger cannot be told so yet. */
+static void make_room(struct writer *w) {
+    int64_t oldest = segments_oldest(w->bodies);
+    char name[SEGMENT_NAME];
+
+    if (oldest == 0) return;
+    segments_drop(w->bodies, oldest);
+    if (oldest > w->short_of) w->short_of = oldest;
+    w->next_retention = 0;
+    log_msg(LOG_WARN,
+            "the disk is full: requests/%s, the oldest bodies, was "
+            "removed",
+            segment_name(name, oldest));
+}
+
+/* Says once that bodies are lost, and once that they are not any more. */
+static void note_bodies(struct writer *w, const struct tally *t) {
+    int64_t since = w->status.body_since;
+
+    if (t->lost) {
+        pthread_mutex_lock(&w->lock);
+        snprintf(w->status.body_error, sizeof(w->status.body_error),
+                 "requests/: %s", strerror(t->body_errno));
+        if (since == 0) w->status.body_since = now_ms();
+        pthread_mutex_unlock(&w->lock);
+        if (since == 0)
+            log_msg(LOG_ERROR,
+                    "request bodies cannot be kept: requests/: %s; requests "
+                    "are recorded without them",
+                    strerror(t->body_errno));
+    } else if (t->bodies && since) {
+        pthread_mutex_lock(&w->lock);
+        w->status.body_since = 0;
+        pthread_mutex_unlock(&w->lock);
+        log_msg(LOG_NOTICE, "request bodies are kept again, after %lld s",
+                (long long)(now_ms() - since) / 1000);
+    }
+    if (t->lost && (t->body_errno == ENOSPC || t->body_errno == EDQUOT))
+        make_room(w);
+}
+
+/* Tells the observer what became of a batch. */
+static void told(struct writer *w, int committed, int64_t began) {
+    if (w->observer.batch)
+        w->observer.batch(w->observer.arg, committed, mono_us() - began);
+}
+
+/* One transaction of at most max frames; *at moves on if it is committed. */
+static enum store_result write_batch(struct writer *w, size_t *at, int max,
+                                     char *error, size_t len) {
+    struct numbers numbers = {0};
+    struct tally t = {0};
+    struct writer_status cloud;
+    size_t pos = *at;
+    int64_t end = mono_ms() + COMMIT_MS, began = mono_us();
+
+    pthread_mutex_lock(&w->lock);
+    cloud = w->status;
+    pthread_mutex_unlock(&w->lock);
+
+    look_at_clock(w);
+    enum store_result r = store_begin(w->store);
+    while (r == STORE_OK && pos < w->work.len && t.frames < max) {
+        struct entry e;
+
+        memcpy(&e, w->work.data + pos, sizeof(e));
+        r = write_entry(w, &e, w->work.data + pos + sizeof(e), &t, &cloud);
+        if (e.seq) numbers_put(&numbers, e.instance, e.seq);
+        pos += sizeof(e) + ((e.len + 7) & ~(size_t)7);
+        if ((++t.frames & 63) == 0 && mono_ms() >= end) break;
+    }
+    if (r == STORE_OK) r = write_bodies(w, &t);
+    for (size_t i = 0; r == STORE_OK && i < numbers.n; i++)
+        r = store_seq(w->store, numbers.list[i].instance, numbers.list[i].seq);
+    if (r == STORE_OK) r = store_commit(w->store);
+
+    if (r != STORE_OK) {
+        snprintf(error, len, "%s", store_error(w->store));
+        store_rollback(w->store);
+        segments_undo(w->bodies);
+        told(w, 0, began);
+        free(numbers.list);
+        return r;
+    }
+
+    told(w, 1, began);
+    w->worked = mono_ms();
+    *at = pos;
+    pthread_mutex_lock(&w->lock);
+    w->status.cloud_answer = cloud.cloud_answer;
+    w->status.cloud_good = cloud.cloud_good;
+    w->status.cloud_failure = cloud.cloud_failure;
+    w->status.cloud_status = cloud.cloud_status;
+    w->status.cloud_cause = cloud.cloud_cause;
+    store_totals(w->store, &w->status.total);
+    w->status.committed = now_ms();
+    w->status.batches++;
+    w->status.frames += t.frames;
+    w->status.requests += t.requests;
+    w->status.bodies += t.bodies;
+    w->status.bodies_lost += t.lost;
+    w->status.malformed += t.malformed;
+    w->status.repeated += t.repeated;
+    w->work_left = w->work.len - pos;
+    w->work_frames -= t.frames;
+    w->done_keys |= t.keys;
+    for (size_t i = 0; i < numbers.n; i++)
+        numbers_put(&w->done, numbers.list[i].instance, numbers.list[i].seq);
+    pthread_mutex_unlock(&w->lock);
+    free(numbers.list);
+
+    tell(w);
+    note_bodies(w, &t);
+    return STORE_OK;
+}
+
+/* Says once that trouble begins, and once that it is over. */
+static void note_result(struct writer *w, enum store_result r,
+                        const char *error) {
+    pthread_mutex_lock(&w->lock);
+    enum store_result old = w->status.result;
+    int64_t since = w->status.since;
+    w->status.result = r;
+    if (r == STORE_OK) {
+        w->status.error[0] = '\0';
+        w->status.since = 0;
+    } else {
+        snprintf(w->status.error, sizeof(w->status.error), "%s", error);
+        if (old == STORE_OK) w->status.since = now_ms();
+    }
+    pthread_mutex_unlock(&w->lock);
+
+    if (r != STORE_OK && r != old)
+        log_msg(LOG_ERROR,
+                "the ledger cannot be written (%s): %s; the proxy goes on and "
+                "keeps its records",
+                store_word(r), error);
+    else if (r == STORE_OK && old != STORE_OK)
+        log_msg(LOG_NOTICE, "the ledger is written again, after %lld s",
+                (long long)(now_ms() - since) / 1000);
+}
+
+/* Waits on the condition for at most ms; with the lock held. */
+static void nap(struct writer *w, int64_t ms) {
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    ts.tv_sec += ms / 1000;
+    ts.tv_nsec += ms % 1000 * 1000000;
+    if (ts.tv_nsec >= 1000000000) {
+        ts.tv_sec++;
+        ts.tv_nsec -= 1000000000;
+    }
+    pthread_cond_timedwait(&w->wake, &w->lock, &ts);
+}
+
+/* Looks at the disk's space now and then, so that nobody else has to. */
+static void look(struct writer *w) {
+    struct statvfs v;
+    struct store_sizes z;
+    int64_t now = mono_ms();
+
+    if (now < w->next_look) return;
+    w->next_look = now + 2000;
+    store_sizes(w->store, &z);
+    int bad = statvfs(w->dir, &v);
+
+    pthread_mutex_lock(&w->lock);
+    w->status.sizes = z;
+    if (!bad) {
+        w->status.disk_free = (int64_t)v.f_bavail * (int64_t)v.f_frsize;
+        w->status.disk_size = (int64_t)v.f_blocks * (int64_t)v.f_frsize;
+    }
+    pthread_mutex_unlock(&w->lock);
+    if (!bad && w->status.disk_free < WRITER_DISK_MIN &&
+        w->status.disk_free < w->status.disk_size / 20)
+        make_room(w);
+}
+
+static void look_at_keep(struct writer *w) {
+    pthread_mutex_lock(&w->lock);
+    int changed = w->keep_changed;
+    w->keep_changed = 0;
+    if (changed) w->keep = w->new_keep;
+    pthread_mutex_unlock(&w->lock);
+
+    if (changed) segments_limit(w->bodies, w->keep.body_bytes);
+}
+
+static void tidy(struct writer *w) {
+    int left;
+    int64_t now = mono_ms();
+
+    if (now >= w->next_retention) {
+        look_at_clock(w);
+        look_at_keep(w);
+        enum store_result r = retention_step(
+            &w->keep, w->now, w->store, w->bodies, w->dir, w->short_of, &left);
+        if (r != STORE_OK) {
+            char error[256];
+            snprintf(error, sizeof(error), "%s", store_error(w->store));
+            note_result(w, r, error);
+            left = 0;
+            if (store_repair(w->store, r) == STORE_OK && r == STORE_DAMAGED)
+                note_result(w, STORE_OK, "");
+        } else {
+            note_result(w, STORE_OK, "");
+            if (!left) w->short_of = 0;
+        }
+        w->next_retention = mono_ms() + (left ? 50 : RETENTION_EVERY_MS);
+    }
+    store_checkpoint(w->store, 0);
+    if (w->worked && mono_ms() - w->worked >= WRITER_IDLE_MS &&
+        store_settle(w->store))
+        w->worked = 0;
+    look(w);
+}
+
+/* Leaves out a frame that the store refuses for its own sake, and says that
+ * it is dealt with. */
+static void leave_out(struct writer *w, size_t *at, const char *error) {
+    struct entry e;
+
+    memcpy(&e, w->work.data + *at, sizeof(e));
+    *at += sizeof(e) + ((e.len + 7) & ~(size_t)7);
+    log_msg(LOG_ERROR, "frame %llu of type %d is left out: %s",
+            (unsigned long long)e.seq, e.type, error);
+
+    int ok =
+        store_begin(w->store) == STORE_OK &&
+        (e.seq == 0 || store_seq(w->store, e.instance, e.seq) == STORE_OK) &&
+        store_commit(w->store) == STORE_OK;
+    if (!ok) store_rollback(w->store);
+
+    pthread_mutex_lock(&w->lock);
+    if (ok && e.seq) numbers_put(&w->done, e.instance, e.seq);
+    w->status.malformed++;
+    w->work_frames--;
+    w->work_left = w->work.len - *at;
+    pthread_mutex_unlock(&w->lock);
+    tell(w);
+}
+
+/* The frames in work, all of them, however long it takes; 0 if the daemon is
+ * to stop and they cannot be written. */
+static int write_all(struct writer *w) {
+    size_t at = 0;
+    int max = COMMIT_FRAMES, pause = WRITER_RETRY_MS;
+    char error[256];
+
+    while (at < w->work.len) {
+        enum store_result r = write_batch(w, &at, max, error, sizeof(error));
+        if (r == STORE_OK) {
+            note_result(w, r, "");
+            max = COMMIT_FRAMES;
+            pause = WRITER_RETRY_MS;
+            tidy(w);
+            continue;
+        }
+
+        if (r == STORE_ERROR && max > 1) {
+            /* not the disk's fault: find the frame whose fault it is */
+            max = 1;
+            continue;
+        }
+        if (r == STORE_ERROR) {
+            leave_out(w, &at, error);
+            continue;
+        }
+
+        note_result(w, r, error);
+        if (store_repair(w->store, r) == STORE_OK && r == STORE_DAMAGED)
+            continue;
+
+        pthread_mutex_lock(&w->lock);
+        int64_t until = mono_ms() + pause;
+        if (pause < WRITER_RETRY_MAX) pause *= 2;
+        while (!w->stop && mono_ms() < until) nap(w, until - mono_ms());
+        int stop = w->stop;
+        pthread_mutex_unlock(&w->lock);
+        if (stop) return 0;
+        look(w);
+        if (r == STORE_FULL) make_room(w);
+    }
+    return 1;
+}
+
+/* Memory of a busy hour is not kept for quiet ones. */
+static void shrink(struct queue *q) {
+    if (q->size <= WRITER_BATCH_MAX) return;
+    free(q->data);
+    memset(q, 0, sizeof(*q));
+}
+
+static void *thread_main(void *arg) {
+    struct writer *w = arg;
+
+    clock_start(&w->clock, now_ms(), mono_ms(), store_time(w->store));
+    pthread_mutex_lock(&w->lock);
+    for (;;) {
+        while (!w->stop && w->fill.len == 0) {
+            pthread_mutex_unlock(&w->lock);
+            tidy(w);
+            pthread_mutex_lock(&w->lock);
+            if (w->stop || w->fill.len) break;
+            shrink(&w->fill);
+            shrink(&w->work);
+            int64_t wait = w->next_retention - mono_ms();
+            nap(w, wait < 1 ? 1 : wait);
+        }
+        if (w->fill.len == 0) break;
+
+        /* a little longer, for company */
+        while (!w->stop && w->fill.len < WRITER_BATCH_MAX) {
+            int64_t left = w->fill_since + WRITER_BATCH_MS - mono_ms();
+            if (left <= 0) break;
+            nap(w, left);
+        }
+
+        struct queue empty = w->work;
+        w->work = w->fill;
+        empty.len = 0;
+        empty.frames = 0;
+        w->fill = empty;
+        w->work_left = w->work.len;
+        w->work_frames = w->work.frames;
+        w->busy_since = mono_ms();
+        pthread_mutex_unlock(&w->lock);
+
+        int ok = write_all(w);
+
+        pthread_mutex_lock(&w->lock);
+        w->work_left = 0;
+        w->work_frames = 0;
+        w->busy_since = 0;
+        if (!ok) break;
+    }
+    pthread_mutex_unlock(&w->lock);
+    store_checkpoint(w->store, 1);
+
+    pthread_mutex_lock(&w->lock);
+    w->ended = 1;
+    pthread_cond_broadcast(&w->wake);
+    pthread_mutex_unlock(&w->lock);
+    return NULL;
+}
+
+struct writer *writer_start(struct event_base *base, struct store *store,
+                            struct segments *bodies,
+                            const struct retention *keep, const char *dir,
+                            writer_commit_cb *cb, void *arg) {
+    struct writer *w = xcalloc(1, sizeof(*w));
+    pthread_condattr_t attr;
+
+    w->store = store;
+    w->bodies = bodies;
+    w->keep = *keep;
+    w->dir = xstrdup(dir);
+    w->worked = mono_ms();
+    store_totals(store, &w->status.total);
+    w->cb = cb;
+    w->arg = arg;
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&w->wake, &attr);
+    pthread_condattr_destroy(&attr);
+
+    w->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    w->event = event_new(base, w->event_fd, EV_READ | EV_PERSIST, on_event, w);
+    if (w->event_fd < 0 || w->event == NULL || event_add(w->event, NULL) != 0 ||
+        pthread_create(&w->thread, NULL, thread_main, w) != 0) {
+        log_msg(LOG_EMERG, "the writer does not start: %s", strerror(errno));
+        exit(1);
+    }
+    return w;
+}
+
+int writer_stop(struct writer *w, int max_ms) {
+    int64_t until = mono_ms() + max_ms;
+
+    pthread_mutex_lock(&w->lock);
+    w->stop = 1;
+    pthread_cond_broadcast(&w->wake);
+    while (!w->ended && mono_ms() < until) nap(w, until - mono_ms());
+    int ended = w->ended;
+    pthread_mutex_unlock(&w->lock);
+
+    if (!ended) return -1;
+    pthread_join(w->thread, NULL);
+    on_event(w->event_fd, 0, w);
+    return 0;
+}
+
+void writer_free(struct writer *w) {
+    event_free(w->event);
+    close(w->event_fd);
+    pthread_mutex_destroy(&w->lock);
+    pthread_cond_destroy(&w->wake);
+    free(w->fill.data);
+    free(w->work.data);
+    free(w->done.list);
+    free(w->pending);
+    free(w->dir);
+    free(w);
+}

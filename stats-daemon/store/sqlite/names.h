@@ -1,0 +1,75 @@
+/*
+ * Names, and what is put together of them: clients, models, keys; series
+ * (client, key, model); combos (a series with a status).  The writing side of
+ * the SQLite store.
+ *
+ * names.c finds them, or adds them within the bounds of store.h.  What
+ * was found is kept in mind (s->profiles), so that a request costs no lookup.
+ *
+ * names_trim.c takes away those that nothing refers to.  A combo goes
+ * when no request has it; a series when it has no combo and no sums by hour; a
+ * client or model with its last series; a key when it is not configured either,
+ * and nothing is held against it.  That is looked at where something goes that
+ * may have been the last: at the combos whose greatest id is less than that of
+ * any row, the series of these, and those of hours that are deleted.  Once an
+ * hour, and at the start, all series are swept over in pieces: for what older
+ * versions, and damaged ledgers, have left.
+ *
+ * A series notes the last day on which it has sums by hour, so nobody has to
+ * search these for it: 24 looks at most.
+ */
+
+#ifndef STATSD_STORE_NAMES_H
+#define STATSD_STORE_NAMES_H
+
+#include "sqlite.h"
+
+#define SWEEP_BEGIN    INT64_MIN
+#define SWEEP_EVERY_MS 3600000
+
+/* What an address (IPv6: a network, /64) has added on one day, with an answer
+ * that was an error [0], and one that was none [1]. */
+struct allowance {
+    uint16_t models[2], clients[2];
+};
+
+/* Of what is there already, for a migration and a saved ledger. */
+#define STORE_LEARN_DAYS                                                    \
+    "CREATE TABLE learn(series INTEGER PRIMARY KEY, day INTEGER NOT NULL);" \
+    "INSERT INTO learn SELECT series, hour / 24 FROM usage_hour WHERE true" \
+    " ON CONFLICT(series) DO UPDATE SET day = excluded.day"                 \
+    " WHERE excluded.day > day;"                                            \
+    "UPDATE series SET day = coalesce((SELECT l.day FROM learn l"           \
+    " WHERE l.series = series.id), 0);"                                     \
+    "DROP TABLE learn;"
+
+void store_names_begin(struct store *s);
+
+/* Those of a request. */
+enum store_result store_profile_of(struct store *s, struct profile **profile,
+                                   const ollama_record_request_t *q);
+
+/* The days of the batch's series. */
+enum store_result store_write_days(struct store *s);
+
+/* How a request counts. */
+int store_is_broken(const ollama_record_request_t *q);
+int store_combo_status(const ollama_record_request_t *q);
+
+/* A piece of what nothing refers to, inside a transaction.  Candidates come
+ * from hours that were deleted; *left is set when there is more.  When the
+ * transaction is through, store_names_gone() tells the memory. */
+struct names_trim {
+    int64_t *series; /* whose hours have gone, n of them */
+    int n;
+    int64_t *combos; /* that have gone */
+    int ncombos;
+    struct store_names gone;
+    int64_t sweep; /* where the sweep goes on */
+};
+enum store_result store_names_trim(struct store *s,
+                                   const struct store_limits *l, int n,
+                                   int *left, struct names_trim *t);
+void store_names_gone(struct store *s, const struct names_trim *t);
+
+#endif

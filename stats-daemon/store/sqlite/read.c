@@ -1,0 +1,507 @@
+#include "sqlite.h"
+
+#include "../../base/util.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNTS \
+    "u.requests, u.errors, u.prompt, u.completion, u.cached, u.estimated"
+
+#define ROW                                                                         \
+    "SELECT r.id, r.time, i.value, r.rid,"                                          \
+    " coalesce(r.client_other, c.address),"                                         \
+    " coalesce(r.client_name_other, c.name), k.name,"                               \
+    " coalesce(r.model_other, m.name), r.model_answered,"                           \
+    " r.method, r.endpoint, r.attempts, r.upstream_id, r.user_agent,"               \
+    " r.reason, k.fingerprint, k.position, o.status % 1000, r.certainty, r.ending," \
+    " r.streamed, r.prompt, r.completion, r.cached, r.bytes_in, r.bytes_out,"       \
+    " r.queue, r.connect, r.first_token, r.total, b.size, b.time,"                  \
+    " b.truncated, r.attempts_all,"                                                 \
+    " coalesce(r.prompt_certainty, r.certainty),"                                   \
+    " coalesce(r.completion_certainty, r.certainty),"                               \
+    " b.segment, b.place, b.stored FROM request r"                                  \
+    " CROSS JOIN combo o ON o.id = r.combo"                                         \
+    " CROSS JOIN series s ON s.id = o.series"                                       \
+    " CROSS JOIN model m ON m.id = s.model"                                         \
+    " CROSS JOIN client c ON c.id = s.client"                                       \
+    " LEFT JOIN key k ON k.id = s.key"                                              \
+    " LEFT JOIN instance i ON i.id = r.instance"                                    \
+    " LEFT JOIN body b ON b.instance = r.instance AND b.rid = r.rid"
+
+/* Combos of a filter, from the narrowest thing that is given.  Newest first: no
+ * row of a combo has a greater id than its last, so a page of n rows ends with
+ * the first combo whose last is none of the n greatest. */
+#define COMBO_CLIENT "(?1 IS NULL OR c.address = ?1 OR c.name = ?1)"
+#define COMBO_KEY    "(?3 IS NULL OR k.name = ?3 OR k.fingerprint = ?4)"
+#define COMBO_REST                                                            \
+    " AND ((o.status % 1000 BETWEEN ?5 AND ?6 AND ?9 >> o.status / 1000 & 1)" \
+    " OR ?10 >> o.status / 1000 & 1)"                                         \
+    " AND o.last > ?7 ORDER BY o.last DESC"
+
+/* Requests with a name that became "(other)": few, found by the name itself.
+ * ?11: no bound, or by when they had ended. */
+#define OTHER                                                         \
+    "SELECT r.id FROM request r CROSS JOIN combo o ON o.id = r.combo" \
+    " CROSS JOIN series s ON s.id = o.series"                         \
+    " CROSS JOIN model m ON m.id = s.model"                           \
+    " CROSS JOIN client c ON c.id = s.client"                         \
+    " LEFT JOIN key k ON k.id = s.key"
+#define OTHER_REST                                                            \
+    " AND " COMBO_KEY                                                         \
+    " AND ((o.status % 1000 BETWEEN ?5 AND ?6 AND ?9 >> o.status / 1000 & 1)" \
+    " OR ?10 >> o.status / 1000 & 1)"                                         \
+    " AND r.id > ?7 AND r.id < ?8"                                            \
+    " AND (?11 IS NULL OR r.time + coalesce(r.total, 0) <= ?11)"              \
+    " ORDER BY r.id DESC LIMIT ?12"
+
+static const struct {
+    const char *name, *sql;
+} read_sql[READ_STATEMENTS] = {
+    [READ_HOURS] = {"hours",
+                    "SELECT u.hour, c.address, c.name, k.fingerprint, k.name,"
+                    " k.position, m.name, " COUNTS " FROM usage_hour u"
+                    " CROSS JOIN series s ON s.id = u.series"
+                    " CROSS JOIN client c ON c.id = s.client"
+                    " CROSS JOIN model m ON m.id = s.model"
+                    " LEFT JOIN key k ON k.id = s.key"
+                    " WHERE u.hour >= ?1 AND u.hour < ?2"
+                    " ORDER BY u.hour DESC, u.series DESC LIMIT ?3"},
+    [READ_MINUTES] = {"minutes",
+                      "SELECT u.minute, u.ref, " COUNTS " FROM usage_minute u"
+                      " WHERE u.kind = ?1 AND u.minute >= ?2 AND u.minute < ?3"
+                      " ORDER BY u.minute, u.ref"},
+    [READ_KEY_NAME] = {"key name",
+                       "SELECT name, fingerprint FROM key WHERE id = ?1"},
+    [READ_MODEL_NAME] = {"model name", "SELECT name FROM model WHERE id = ?1"},
+    [READ_CLIENT_NAME] = {"client name",
+                          "SELECT address, name FROM client WHERE id = ?1"},
+    [READ_ROWS] = {"newest requests",
+                   ROW " WHERE r.id < ?1 AND r.id > ?2 AND (?5 IS NULL OR"
+                       " r.time + coalesce(r.total, 0) <= ?5)"
+                       " ORDER BY r.id DESC LIMIT ?3 OFFSET ?4"},
+    [READ_ROW] = {"one request", ROW " WHERE r.id = ?1"},
+    [READ_ENDED] = {"end of a request",
+                    "SELECT id, time + coalesce(total, 0) FROM request"
+                    " WHERE id >= ?1 AND time <= ?2 ORDER BY id LIMIT 1"},
+    [READ_BEGAN] = {"begin of a request",
+                    "SELECT max(CASE WHEN minute > 0 THEN last END),"
+                    " max(CASE WHEN minute = 0 THEN last END)"
+                    " FROM began WHERE minute <= ?1"},
+    [READ_COMBO_MODEL] =
+        {"combos of a model",
+         "SELECT o.id, o.last FROM model m CROSS JOIN series s ON s.model = m.id"
+         " CROSS JOIN combo o ON o.series = s.id"
+         " CROSS JOIN client c ON c.id = s.client"
+         " LEFT JOIN key k ON k.id = s.key"
+         " WHERE m.name = ?2 AND " COMBO_CLIENT " AND " COMBO_KEY COMBO_REST},
+    [READ_COMBO_CLIENT] =
+        {"combos of a client",
+         "SELECT o.id, o.last FROM client c CROSS JOIN series s ON s.client = c.id"
+         " CROSS JOIN combo o ON o.series = s.id"
+         " LEFT JOIN key k ON k.id = s.key"
+         " WHERE (c.address = ?1 OR c.name = ?1) AND ?2 IS NULL"
+         " AND " COMBO_KEY COMBO_REST},
+    [READ_COMBO_KEY] =
+        {"combos of a key",
+         "SELECT o.id, o.last FROM key k CROSS JOIN series s ON s.key = k.id"
+         " CROSS JOIN combo o ON o.series = s.id"
+         " WHERE (k.name = ?3 OR k.fingerprint = ?4)"
+         " AND ?1 IS NULL AND ?2 IS NULL" COMBO_REST},
+    [READ_COMBO_ANY] = {"combos of a status",
+                        "SELECT o.id, o.last FROM combo o"
+                        " WHERE ?1 IS NULL AND ?2 IS NULL AND ?3 IS NULL"
+                        " AND ?4 <> 0" COMBO_REST},
+    [READ_COMBO_ROWS] = {"requests of a combo",
+                         "SELECT id FROM request WHERE combo = ?1 AND id < ?2"
+                         " AND id > ?3 ORDER BY id DESC LIMIT ?4"},
+    [READ_COMBO_ENDED] = {"requests of a combo that had ended",
+                          "SELECT id FROM request WHERE combo = ?1 AND id < ?2"
+                          " AND id > ?3 AND time + coalesce(total, 0) <= ?5"
+                          " ORDER BY id DESC LIMIT ?4"},
+    [READ_OTHER_MODEL] =
+        {"requests of another model",
+         OTHER " WHERE r.model_other = ?2"
+               " AND (?1 IS NULL OR r.client_other = ?1 OR c.address = ?1"
+               " OR r.client_name_other = ?1 OR c.name = ?1)" OTHER_REST},
+    [READ_OTHER_CLIENT] =
+        {"requests of another client", OTHER
+         " WHERE r.client_other = ?1 AND"
+         " (?2 IS NULL OR (m.name = ?2 AND r.model_other IS NOT ?2))" OTHER_REST},
+    [READ_OTHER_CLIENT_NAME] =
+        {"requests of another client's name", OTHER
+         " WHERE r.client_name_other = ?1 AND r.client_other <> ?1 AND"
+         " (?2 IS NULL OR (m.name = ?2 AND r.model_other IS NOT ?2))" OTHER_REST},
+    [READ_KEYS] = {"keys", "SELECT fingerprint, position, name, account"
+                           " FROM key ORDER BY id"},
+    [READ_USAGE] = {"usage of keys",
+                    "SELECT k.fingerprint, u.minute, u.prompt + u.completion"
+                    " FROM usage_minute u CROSS JOIN key k ON k.id = u.ref"
+                    " WHERE u.kind = 1 AND u.minute >= ?1"},
+    [READ_PENALTIES] = {"penalties",
+                        "SELECT key, model, time, until, extra,"
+                        " max_concurrent, http, state, level, status, reason"
+                        " FROM penalty WHERE until > ?1"},
+    [READ_EVENTS] = {"key events",
+                     "SELECT key, model, time, until, extra,"
+                     " max_concurrent, http, state, level, status, reason"
+                     " FROM key_event ORDER BY id DESC LIMIT ?1"},
+    [READ_TOTALS] = {"totals", "SELECT " COUNTS " FROM total u WHERE id = 1"},
+};
+
+/* ---- the connection ---- */
+
+/* Called every few thousand steps: a read that takes too long, or that nobody
+ * waits for any more, is given up. */
+static int on_progress(void *arg) {
+    struct store_reader *rd = arg;
+    return rd->stopped || mono_ms() > rd->deadline;
+}
+
+static int open_reader(struct store_reader *rd) {
+    int code = sqlite3_open_v2(rd->store->path, &rd->db,
+                               SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
+                                   SQLITE_OPEN_PRIVATECACHE,
+                               NULL);
+
+    if (code == SQLITE_OK) {
+        sqlite3_extended_result_codes(rd->db, 1);
+        sqlite3_busy_timeout(rd->db, 200);
+        sqlite3_wal_autocheckpoint(rd->db, 0);
+        code = sqlite3_exec(rd->db,
+                            "PRAGMA query_only = ON;"
+                            "PRAGMA temp_store = MEMORY;"
+                            "PRAGMA cache_size = -8192;",
+                            NULL, NULL, NULL);
+    }
+    for (int i = 0; code == SQLITE_OK && i < READ_STATEMENTS; i++)
+        code = sqlite3_prepare_v3(rd->db, read_sql[i].sql, -1,
+                                  SQLITE_PREPARE_PERSISTENT, &rd->st[i], NULL);
+    if (code == SQLITE_OK)
+        sqlite3_progress_handler(rd->db, 4096, on_progress, rd);
+    return code;
+}
+
+static void close_reader(struct store_reader *rd) {
+    for (int i = 0; i < READ_STATEMENTS; i++) {
+        sqlite3_finalize(rd->st[i]);
+        rd->st[i] = NULL;
+    }
+    sqlite3_close(rd->db);
+    rd->db = NULL;
+}
+
+void store_readers_init(struct store *s) {
+    for (int i = 0; i < STORE_READERS; i++) {
+        s->readers[i].store = s;
+        pthread_mutex_init(&s->readers[i].lock, NULL);
+    }
+}
+
+void store_readers_free(struct store *s) {
+    for (int i = 0; i < STORE_READERS; i++)
+        pthread_mutex_destroy(&s->readers[i].lock);
+}
+
+void store_readers_close(struct store *s) {
+    for (int i = 0; i < STORE_READERS; i++) {
+        pthread_mutex_lock(&s->readers[i].lock);
+        close_reader(&s->readers[i]);
+    }
+}
+
+enum store_result store_readers_open(struct store *s, char *err, size_t len) {
+    int code = SQLITE_OK;
+
+    for (int i = 0; i < STORE_READERS && code == SQLITE_OK; i++) {
+        code = open_reader(&s->readers[i]);
+        if (code != SQLITE_OK)
+            snprintf(err, len, "%s: %s", s->path,
+                     sqlite3_errmsg(s->readers[i].db));
+    }
+    for (int i = 0; i < STORE_READERS && code != SQLITE_OK; i++)
+        close_reader(&s->readers[i]);
+    store_readers_go_on(s);
+    return store_result_of(code);
+}
+
+void store_readers_go_on(struct store *s) {
+    for (int i = 0; i < STORE_READERS; i++)
+        pthread_mutex_unlock(&s->readers[i].lock);
+}
+
+struct store_reader *store_reader(struct store *s, int n) {
+    return &s->readers[n];
+}
+
+void store_stop_reading(struct store_reader *rd, int stop) {
+    rd->stopped = stop;
+}
+
+const char *store_statement(int n, const char **name) {
+    if (n < 0 || n >= READ_STATEMENTS) return NULL;
+    *name = read_sql[n].name;
+    return read_sql[n].sql;
+}
+
+const char *store_read_error(const struct store_reader *rd) {
+    return rd->error;
+}
+
+void store_on_read(struct store *s, store_read_cb *cb, void *arg) {
+    s->on_read = cb;
+    s->on_read_arg = arg;
+}
+
+enum store_result store_read_begin(struct store_reader *rd) {
+    rd->began = mono_us();
+    pthread_mutex_lock(&rd->lock);
+    if (rd->db == NULL) {
+        snprintf(rd->error, sizeof(rd->error), "%s is not open",
+                 rd->store->path);
+        pthread_mutex_unlock(&rd->lock);
+        return STORE_IO;
+    }
+    rd->deadline = mono_ms() + STORE_READ_MAX;
+    return STORE_OK;
+}
+
+enum store_result store_read_end(struct store_reader *rd, enum store_result r) {
+    struct store *s = rd->store;
+
+    if (r == STORE_DAMAGED) s->damaged = 1;
+    pthread_mutex_unlock(&rd->lock);
+    if (s->on_read) s->on_read(s->on_read_arg, mono_us() - rd->began);
+    return r;
+}
+
+enum store_result store_read_done(struct store_reader *rd, sqlite3_stmt *st,
+                                  int code) {
+    enum store_result r = STORE_OK;
+
+    if (code != SQLITE_DONE && code != SQLITE_ROW) {
+        r = store_result_of(code);
+        snprintf(rd->error, sizeof(rd->error), "%s",
+                 r == STORE_BUSY ? "the query took too long"
+                                 : sqlite3_errmsg(rd->db));
+    }
+    sqlite3_reset(st);
+    sqlite3_clear_bindings(st);
+    return r;
+}
+
+static void counts(sqlite3_stmt *st, int n, struct store_counts *c) {
+    c->requests = number(st, n);
+    c->errors = number(st, n + 1);
+    c->prompt = number(st, n + 2);
+    c->completion = number(st, n + 3);
+    c->cached = number(st, n + 4);
+    c->estimated = number(st, n + 5);
+}
+
+/* ---- sums ---- */
+
+enum store_result store_hours(struct store_reader *rd, int64_t from, int64_t to,
+                              int limit, store_hour_cb *cb, void *arg) {
+    enum store_result r = store_read_begin(rd);
+    int code;
+
+    if (r != STORE_OK) return r;
+    sqlite3_stmt *st = rd->st[READ_HOURS];
+    sqlite3_bind_int64(st, 1, from / 3600000);
+    sqlite3_bind_int64(st, 2, to / 3600000 + (to % 3600000 != 0));
+    sqlite3_bind_int(st, 3, limit);
+    while ((code = sqlite3_step(st)) == SQLITE_ROW) {
+        struct store_hour row = {
+            .time = number(st, 0) * 3600000,
+            .client = text(st, 1),
+            .client_name = text(st, 2),
+            .key = (uint32_t)number(st, 3),
+            .key_name = text(st, 4),
+            .key_index = (int)or_minus(st, 5),
+            .model = text(st, 6),
+        };
+        counts(st, 7, &row.n);
+        cb(arg, &row);
+    }
+    return store_read_end(rd, store_read_done(rd, st, code));
+}
+
+/* The names behind a minute's refs are looked up once each. */
+struct label {
+    char *name, *more;
+    uint32_t key;
+    struct store_counts n; /* of the step at hand */
+};
+
+static struct label *label_of(struct store_reader *rd, struct map *labels,
+                              enum store_kind kind, int64_t ref) {
+    static const int which[] = {[STORE_KEY] = READ_KEY_NAME,
+                                [STORE_MODEL] = READ_MODEL_NAME,
+                                [STORE_CLIENT] = READ_CLIENT_NAME};
+    int fresh;
+    struct label *l = map_put(labels, &ref, sizeof(ref), &fresh);
+
+    if (!fresh || kind == STORE_ALL) return l;
+
+    sqlite3_stmt *st = rd->st[which[kind]];
+    sqlite3_bind_int64(st, 1, ref);
+    int code = sqlite3_step(st);
+    if (code == SQLITE_ROW) {
+        l->name = xstrdup(text(st, 0) ? text(st, 0) : "");
+        if (kind == STORE_KEY) l->key = (uint32_t)number(st, 1);
+        if (kind == STORE_CLIENT)
+            l->more = xstrdup(text(st, 1) ? text(st, 1) : "");
+    }
+    store_read_done(rd, st, code);
+    return l;
+}
+
+/* Gives the sums of one step, in the order in which its refs appeared. */
+static void give_step(struct map *labels, int64_t minute, store_minute_cb *cb,
+                      void *arg) {
+    for (struct label *l = NULL; (l = map_next(labels, l));) {
+        if (l->n.requests == 0) continue;
+        struct store_minute row = {minute * 60000, l->name, l->more, l->key,
+                                   l->n};
+        memset(&l->n, 0, sizeof(l->n));
+        cb(arg, &row);
+    }
+}
+
+enum store_result store_minutes(struct store_reader *rd, enum store_kind kind,
+                                int64_t from, int64_t to, int step,
+                                store_minute_cb *cb, void *arg) {
+    enum store_result r = store_read_begin(rd);
+    int64_t current = -1;
+    int code;
+
+    if (r != STORE_OK) return r;
+
+    struct map *labels = map_new(sizeof(struct label));
+    sqlite3_stmt *st = rd->st[READ_MINUTES];
+    sqlite3_bind_int(st, 1, kind);
+    sqlite3_bind_int64(st, 2, from / 60000);
+    sqlite3_bind_int64(st, 3, to / 60000 + (to % 60000 != 0));
+
+    while ((code = sqlite3_step(st)) == SQLITE_ROW) {
+        int64_t minute = number(st, 0) / step * step;
+        struct label *l = label_of(rd, labels, kind, number(st, 1));
+        struct store_counts n;
+
+        counts(st, 2, &n);
+        if (step == 1) {
+            struct store_minute row = {minute * 60000, l->name, l->more, l->key,
+                                       n};
+            cb(arg, &row);
+            continue;
+        }
+        if (minute != current) give_step(labels, current, cb, arg);
+        current = minute;
+        store_add(&l->n, &n);
+    }
+    give_step(labels, current, cb, arg);
+    r = store_read_end(rd, store_read_done(rd, st, code));
+
+    for (struct label *l = NULL; (l = map_next(labels, l));) {
+        free(l->name);
+        free(l->more);
+    }
+    map_free(labels);
+    return r;
+}
+
+/* ---- keys ---- */
+
+enum store_result store_key_names(struct store_reader *rd, store_key_cb *cb,
+                                  void *arg) {
+    enum store_result r = store_read_begin(rd);
+    int code;
+
+    if (r != STORE_OK) return r;
+    sqlite3_stmt *st = rd->st[READ_KEYS];
+    while ((code = sqlite3_step(st)) == SQLITE_ROW) {
+        struct store_key_name k = {(uint32_t)number(st, 0),
+                                   (int)or_minus(st, 1), text(st, 2),
+                                   text(st, 3)};
+        cb(arg, &k);
+    }
+    return store_read_end(rd, store_read_done(rd, st, code));
+}
+
+enum store_result store_usage(struct store_reader *rd, uint32_t since,
+                              store_usage_cb *cb, void *arg) {
+    enum store_result r = store_read_begin(rd);
+    int code;
+
+    if (r != STORE_OK) return r;
+    sqlite3_stmt *st = rd->st[READ_USAGE];
+    sqlite3_bind_int64(st, 1, since);
+    while ((code = sqlite3_step(st)) == SQLITE_ROW)
+        cb(arg, (uint32_t)number(st, 0), (uint32_t)number(st, 1),
+           (uint64_t)number(st, 2));
+    return store_read_end(rd, store_read_done(rd, st, code));
+}
+
+static void column(sqlite3_stmt *st, int n, ollama_text_t *t) {
+    t->data = sqlite3_column_text(st, n);
+    t->len = (size_t)sqlite3_column_bytes(st, n);
+}
+
+static enum store_result penalties(struct store_reader *rd, int which,
+                                   int64_t first, store_penalty_cb *cb,
+                                   void *arg) {
+    enum store_result r = store_read_begin(rd);
+    int code;
+
+    if (r != STORE_OK) return r;
+    sqlite3_stmt *st = rd->st[which];
+    sqlite3_bind_int64(st, 1, first);
+    while ((code = sqlite3_step(st)) == SQLITE_ROW) {
+        ollama_record_penalty_t p = {
+            .key = (uint32_t)number(st, 0),
+            .time = (uint64_t)number(st, 2),
+            .until = (uint64_t)number(st, 3),
+            .extra = (uint64_t)number(st, 4),
+            .max_concurrent = (uint32_t)number(st, 5),
+            .http = (uint16_t)number(st, 6),
+            .state = (uint8_t)number(st, 7),
+            .level = (uint8_t)number(st, 8),
+        };
+        column(st, 1, &p.model);
+        column(st, 9, &p.status);
+        column(st, 10, &p.reason);
+        cb(arg, &p);
+    }
+    return store_read_end(rd, store_read_done(rd, st, code));
+}
+
+enum store_result store_penalties(struct store_reader *rd, int64_t now,
+                                  store_penalty_cb *cb, void *arg) {
+    return penalties(rd, READ_PENALTIES, now, cb, arg);
+}
+
+enum store_result store_events(struct store_reader *rd, int limit,
+                               store_penalty_cb *cb, void *arg) {
+    return penalties(rd, READ_EVENTS, limit, cb, arg);
+}
+
+enum store_result store_read_total(struct store_reader *rd,
+                                   struct store_counts *n) {
+    enum store_result r = store_read_begin(rd);
+
+    if (r != STORE_OK) return r;
+    memset(n, 0, sizeof(*n));
+    sqlite3_stmt *st = rd->st[READ_TOTALS];
+    int code = sqlite3_step(st);
+    if (code == SQLITE_ROW) counts(st, 0, n);
+    return store_read_end(rd, store_read_done(rd, st, code));
+}
+
+/* The smallest read there is. */
+enum store_result store_probe(struct store_reader *rd) {
+    struct store_counts n;
+
+    return store_read_total(rd, &n);
+}

@@ -1,0 +1,273 @@
+#include "sqlite.h"
+
+#include "../../base/clock.h"
+#include "../../base/util.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void give_row(sqlite3_stmt *st, store_row_cb *cb, void *arg) {
+    struct store_row row = {
+        .id = number(st, 0),
+        .time = number(st, 1),
+        .instance = (uint64_t)number(st, 2),
+        .rid = (uint64_t)number(st, 3),
+        .client = text(st, 4),
+        .client_name = text(st, 5),
+        .key_name = text(st, 6),
+        .model = text(st, 7),
+        .model_answered = text(st, 8),
+        .method = text(st, 9),
+        .endpoint = text(st, 10),
+        .attempts = text(st, 11),
+        .upstream_id = text(st, 12),
+        .user_agent = text(st, 13),
+        .reason = text(st, 14),
+        .key = (uint32_t)number(st, 15),
+        .key_index = (int)or_minus(st, 16),
+        .status = (int)number(st, 17),
+        .certainty = (int)number(st, 18),
+        .end = (int)number(st, 19),
+        .streamed = (int)number(st, 20),
+        .prompt = number(st, 21),
+        .completion = number(st, 22),
+        .cached = number(st, 23),
+        .bytes_in = number(st, 24),
+        .bytes_out = number(st, 25),
+        .queue = or_minus(st, 26),
+        .connect = or_minus(st, 27),
+        .first_token = or_minus(st, 28),
+        .total = or_minus(st, 29),
+        .body_size = or_minus(st, 30),
+        .body_time = or_minus(st, 31),
+        .body_truncated = (int)number(st, 32),
+        .attempts_all = (int)number(st, 33),
+        .prompt_certainty = (int)number(st, 34),
+        .completion_certainty = (int)number(st, 35),
+        .body = {number(st, 36), number(st, 37), number(st, 38)},
+    };
+    cb(arg, &row);
+}
+
+static enum store_result one_row(struct store_reader *rd, int64_t id,
+                                 store_row_cb *cb, void *arg) {
+    sqlite3_stmt *st = rd->st[READ_ROW];
+    enum store_result found = STORE_NONE;
+
+    sqlite3_bind_int64(st, 1, id);
+    int code = sqlite3_step(st);
+    if (code == SQLITE_ROW) {
+        give_row(st, cb, arg);
+        found = STORE_OK;
+    }
+    enum store_result r = store_read_done(rd, st, code);
+    return r == STORE_OK ? found : r;
+}
+
+enum store_result store_row(struct store_reader *rd, int64_t id,
+                            store_row_cb *cb, void *arg) {
+    enum store_result r = store_read_begin(rd);
+    return r == STORE_OK ? store_read_end(rd, one_row(rd, id, cb, arg)) : r;
+}
+
+static enum store_result newest_rows(struct store_reader *rd,
+                                     const struct store_query *q,
+                                     store_row_cb *cb, void *arg) {
+    sqlite3_stmt *st = rd->st[READ_ROWS];
+    int code;
+
+    sqlite3_bind_int64(st, 1, q->before ? q->before : INT64_MAX);
+    sqlite3_bind_int64(st, 2, q->after);
+    sqlite3_bind_int(st, 3, q->limit);
+    sqlite3_bind_int(st, 4, q->offset);
+    if (q->until) sqlite3_bind_int64(st, 5, q->until);
+    while ((code = sqlite3_step(st)) == SQLITE_ROW) give_row(st, cb, arg);
+    return store_read_done(rd, st, code);
+}
+
+/* The greatest ids so far, as a heap with the smallest of them on top. */
+struct top {
+    int64_t *ids;
+    int n, max;
+};
+
+static void top_add(struct top *t, int64_t id) {
+    int i;
+
+    if (t->n < t->max) {
+        for (i = t->n++; i && t->ids[(i - 1) / 2] > id; i = (i - 1) / 2)
+            t->ids[i] = t->ids[(i - 1) / 2];
+        t->ids[i] = id;
+        return;
+    }
+    if (id <= t->ids[0]) return;
+    for (i = 0;;) {
+        int child = 2 * i + 1;
+        if (child >= t->n) break;
+        if (child + 1 < t->n && t->ids[child + 1] < t->ids[child]) child++;
+        if (t->ids[child] >= id) break;
+        t->ids[i] = t->ids[child];
+        i = child;
+    }
+    t->ids[i] = id;
+}
+
+static int newer_first(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+
+/* What the statements that look for combos and for other names have in common;
+ * ?8 and from ?11 on only the latter have. */
+static void bind_filter(sqlite3_stmt *st, const struct store_query *q) {
+    int64_t key = -1;
+
+    if (q->client) sqlite3_bind_text(st, 1, q->client, -1, SQLITE_STATIC);
+    if (q->model) sqlite3_bind_text(st, 2, q->model, -1, SQLITE_STATIC);
+    if (q->key) {
+        char *rest;
+        sqlite3_bind_text(st, 3, q->key, -1, SQLITE_STATIC);
+        if (strlen(q->key) == 8) {
+            key = (int64_t)strtoul(q->key, &rest, 16);
+            if (*rest) key = -1;
+        }
+    }
+    sqlite3_bind_int64(st, 4, key);
+    sqlite3_bind_int(st, 5, q->status_min);
+    sqlite3_bind_int(st, 6, q->status_max ? q->status_max : 999);
+    sqlite3_bind_int64(st, 7, q->after);
+    sqlite3_bind_int(st, 9, q->kinds ? q->kinds : STORE_KINDS_ANY);
+    sqlite3_bind_int(st, 10, q->also);
+}
+
+static enum store_result collect(struct store_reader *rd,
+                                 const struct store_query *q, int which,
+                                 struct top *top) {
+    sqlite3_stmt *combos = rd->st[which];
+    sqlite3_stmt *st = rd->st[q->until ? READ_COMBO_ENDED : READ_COMBO_ROWS];
+    enum store_result r = STORE_OK;
+    int code;
+
+    bind_filter(combos, q);
+    while (r == STORE_OK && (code = sqlite3_step(combos)) == SQLITE_ROW) {
+        int64_t oldest = top->n == top->max ? top->ids[0] : q->after;
+        int c;
+
+        if (number(combos, 1) <= oldest) break; /* nor has any behind it */
+        sqlite3_bind_int64(st, 1, number(combos, 0));
+        sqlite3_bind_int64(st, 2, q->before ? q->before : INT64_MAX);
+        sqlite3_bind_int64(st, 3, oldest);
+        sqlite3_bind_int(st, 4, top->max);
+        if (q->until) sqlite3_bind_int64(st, 5, q->until);
+        while ((c = sqlite3_step(st)) == SQLITE_ROW)
+            top_add(top, number(st, 0));
+        r = store_read_done(rd, st, c);
+    }
+    if (r != STORE_OK) code = SQLITE_DONE;
+    enum store_result end = store_read_done(rd, combos, code);
+    return r != STORE_OK ? r : end;
+}
+
+static enum store_result collect_others(struct store_reader *rd,
+                                        const struct store_query *q, int which,
+                                        struct top *top) {
+    sqlite3_stmt *st = rd->st[which];
+    int code;
+
+    bind_filter(st, q);
+    sqlite3_bind_int64(st, 8, q->before ? q->before : INT64_MAX);
+    if (q->until) sqlite3_bind_int64(st, 11, q->until);
+    sqlite3_bind_int(st, 12, top->max);
+    while ((code = sqlite3_step(st)) == SQLITE_ROW) top_add(top, number(st, 0));
+    return store_read_done(rd, st, code);
+}
+
+/* Of requests of an older version: ids were given in the order in which they
+ * ended, but for what came late, so it is looked for by halves. */
+static enum store_result ended_of_old(struct store_reader *rd, int64_t time,
+                                      int64_t last, int64_t *id) {
+    sqlite3_stmt *st = rd->st[READ_ENDED];
+    int64_t low = 1, high = last + 1, future = now_ms() + CLOCK_JUMP;
+    enum store_result r = STORE_OK;
+
+    while (r == STORE_OK && low < high) {
+        int64_t middle = low + (high - low) / 2;
+
+        sqlite3_bind_int64(st, 1, middle);
+        sqlite3_bind_int64(st, 2, future);
+        int code = sqlite3_step(st);
+        if (code != SQLITE_ROW || number(st, 1) > time)
+            high = middle;
+        else
+            low = number(st, 0) + 1;
+        r = store_read_done(rd, st, code);
+    }
+    *id = low - 1;
+    return r;
+}
+
+/* No request with a greater id had ended by that time: none had begun. */
+static enum store_result ended_by(struct store_reader *rd, int64_t time,
+                                  int64_t *id) {
+    sqlite3_stmt *st = rd->st[READ_BEGAN];
+    int64_t old = 0;
+
+    sqlite3_bind_int64(st, 1, time / 60000);
+    int code = sqlite3_step(st);
+    *id = code == SQLITE_ROW ? number(st, 0) : 0;
+    if (code == SQLITE_ROW && number(st, 1) > *id) old = number(st, 1);
+    enum store_result r = store_read_done(rd, st, code);
+
+    if (r == STORE_OK && old) {
+        int64_t last;
+        r = ended_of_old(rd, time, old, &last);
+        if (last > *id) *id = last;
+    }
+    return r;
+}
+
+static enum store_result filtered_rows(struct store_reader *rd,
+                                       const struct store_query *q, int which,
+                                       store_row_cb *cb, void *arg) {
+    struct top top = {NULL, 0, q->limit + q->offset};
+    enum store_result r;
+
+    top.ids = xcalloc((size_t)top.max, sizeof(*top.ids));
+    r = collect(rd, q, which, &top);
+    if (r == STORE_OK && q->model)
+        r = collect_others(rd, q, READ_OTHER_MODEL, &top);
+    if (r == STORE_OK && q->client)
+        r = collect_others(rd, q, READ_OTHER_CLIENT, &top);
+    if (r == STORE_OK && q->client)
+        r = collect_others(rd, q, READ_OTHER_CLIENT_NAME, &top);
+    qsort(top.ids, (size_t)top.n, sizeof(*top.ids), newer_first);
+    for (int i = q->offset; r == STORE_OK && i < top.n; i++) {
+        r = one_row(rd, top.ids[i], cb, arg);
+        if (r == STORE_NONE) r = STORE_OK; /* retention was quicker */
+    }
+    free(top.ids);
+    return r;
+}
+
+enum store_result store_rows(struct store_reader *rd,
+                             const struct store_query *query, store_row_cb *cb,
+                             void *arg) {
+    enum store_result r = store_read_begin(rd);
+    struct store_query q = *query;
+    int which = q.model    ? READ_COMBO_MODEL
+                : q.client ? READ_COMBO_CLIENT
+                : q.key    ? READ_COMBO_KEY
+                           : READ_COMBO_ANY;
+    int64_t last;
+
+    if (r != STORE_OK) return r;
+    if (q.until) {
+        r = ended_by(rd, q.until, &last);
+        if (q.before == 0 || q.before > last + 1) q.before = last + 1;
+    }
+    if (r == STORE_OK)
+        r = which == READ_COMBO_ANY && q.status_max == 0 && q.also == 0
+                ? newest_rows(rd, &q, cb, arg)
+                : filtered_rows(rd, &q, which, cb, arg);
+    return store_read_end(rd, r);
+}

@@ -1,0 +1,26 @@
+/*
+ * What every page may need: the context of http.
+ */
+
+#ifndef STATSD_CONTEXT_H
+#define STATSD_CONTEXT_H
+
+#include "../bodies/segments.h"
+
+#include "../ledger/ask.h"
+#include "../ledger/retention.h"
+#include "../ledger/writer.h"
+#include "../store/store.h"
+#include "../wire/state.h"
+
+struct api {
+    struct state *state;
+    struct store *store;
+    struct ask *ask;
+    struct writer *writer;
+    const struct segments *bodies;
+    const char *dir; /* the data folder */
+    const struct retention *keep;
+};
+
+#endif

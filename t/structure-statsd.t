@@ -1,0 +1,111 @@
+#!/usr/bin/perl
+
+# Tests for the structure of the daemon: folders know those below them only, no
+# two files need each other, SQL stays with SQLite.
+
+use warnings;
+use strict;
+
+use File::Find;
+use File::Spec;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Process;
+use Test::More;
+
+my $root = "$Process::root/stats-daemon";
+
+# from the bottom up; '' is main.c
+
+my @folders = ('base', 'bodies', 'store', 'ledger', 'wire', 'web', '');
+my %level = map { $folders[$_] => $_ } 0 .. $#folders;
+
+my %text;
+
+find({ no_chdir => 1, wanted => sub {
+    $text{ File::Spec->abs2rel($_, $root) } = Process::slurp($_) if /\.[ch]$/;
+} }, $root);
+
+cmp_ok(scalar keys %text, '>', 90, 'files of the daemon: ' . keys %text);
+
+
+sub folder { $_[0] =~ m!^([^/]+)/! ? $1 : '' }
+
+
+# file.c and file.h are one
+
+sub unit { $_[0] =~ s/\.[ch]$//r }
+
+
+my (%needs, @up, @unknown);
+
+for my $file (sort keys %text) {
+    my ($here) = $file =~ m!^(.*/)?!;
+
+    push @unknown, $file unless defined $level{folder($file)};
+
+    for my $name ($text{$file} =~ /^#include "(\S+)"/mg) {
+        my $path = ($here // '') . $name;
+
+        1 while $path =~ s!(?:^|/)(?\!\.\./)[^/]+/\.\./!/!;
+        $path =~ s!^/!!;
+        next if $path =~ m!^\.\./ngx_ollama_module/core/!;
+
+        if (!$text{$path}) {
+            push @unknown, "$file: $name";
+            next;
+        }
+
+        $needs{unit($file)}{unit($path)} = 1 if unit($file) ne unit($path);
+        push @up, "$file -> $path"
+            if $level{folder($path)} > $level{folder($file)};
+    }
+}
+
+is("@unknown", '', 'each file is in a folder, and includes the daemon\'s or core');
+is("@up", '', 'folders know those below them only');
+
+
+# a way from a file back to itself, or ''
+
+sub circle {
+    my ($edges) = @_;
+    my (%seen, $found);
+
+    my $visit;
+    $visit = sub {
+        my ($file, @way) = @_;
+
+        return if $found || ($seen{$file} // '') eq 'done';
+
+        if ($seen{$file}) {
+            shift @way while $way[0] ne $file;
+            $found = join ' -> ', @way, $file;
+            return;
+        }
+
+        $seen{$file} = 'on the way';
+        $visit->($_, @way, $file) for sort keys %{ $edges->{$file} // {} };
+        $seen{$file} = 'done';
+    };
+
+    $visit->($_) for sort keys %$edges;
+
+    return $found // '';
+}
+
+
+is(circle({ a => { b => 1 }, b => { c => 1 } }), '', 'a chain is none');
+like(circle({ a => { b => 1 }, b => { c => 1 }, c => { b => 1 } }),
+     qr/b -> c -> b/, '.. but a circle is');
+is(circle(\%needs), '', 'no two files need each other');
+
+is(join(' ', grep { $text{$_} =~ /sqlite3_|"(?:SELECT|INSERT|UPDATE|DELETE) /
+                    && !m!^store/sqlite/! } sort keys %text), '',
+   'SQL stays in store/sqlite');
+is(join(' ', grep { $text{$_} =~ m!^#include "[^"]*sqlite/(?\!backup)!m
+                    && !m!^store/sqlite/! } sort keys %text), '',
+   '.. and nobody looks into it');
+
+done_testing();
