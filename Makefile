@@ -124,7 +124,7 @@ test: build $(NGINX)
 	@$(if $(NEED_CLIENTS),mk/packages $(PACKAGES_CLIENTS) \
 	    || echo "The tests that need these are skipped")
 	$(SUBMAKE) $(CLOUD) $(LOAD) $(BUILD)/frames $(BUILD)/ingest_bench \
-	    $(BUILD)/powercut.so $(BUILD)/wrongclock.so $(UNIT) \
+	    $(BUILD)/powercut.so $(BUILD)/wrongclock.so $(BUILD)/stuckdisk.so $(UNIT) \
 	    $(BUILD)/pool_test.so
 	@mk/test $(TESTS)
 
@@ -137,7 +137,7 @@ test-threads:
 	$(MAKE) --no-print-directory -j$(JOBS) -f stats-daemon/statsd.mk \
 	    SANITIZE=thread BUILD=$(TSAN) CFLAGS='-O1 -g' statsd \
 	    $(addprefix $(TSAN)/,frames sql ingest_bench powercut.so \
-	        wrongclock.so)
+	        wrongclock.so stuckdisk.so)
 	BUILD=$(TSAN) TSAN_OPTIONS="suppressions=$(CURDIR)/mk/races" \
 	    prove --timer -I t/lib $(or $(TESTS),`grep -L 'use Proxy' t/statsd-*.t`)
 

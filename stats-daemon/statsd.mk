@@ -77,8 +77,8 @@ $(BUILD)/sql: $(STATSD_OBJ)/tool_sql.o
 	$(STATSD_Q)$(CC) $(CFLAGS) $(STATSD_SAN) $(LDFLAGS) $^ -o $@ -lsqlite3
 
 # what is loaded before the daemon in tests: powercut.so notes what it asks of
-# the disk, wrongclock.so gives it wrong clocks
-$(BUILD)/powercut.so $(BUILD)/wrongclock.so: $(BUILD)/%.so: \
+# the disk, wrongclock.so gives it wrong clocks, stuckdisk.so a disk that hangs
+$(BUILD)/powercut.so $(BUILD)/wrongclock.so $(BUILD)/stuckdisk.so: $(BUILD)/%.so: \
         $(STATSD_ROOT)/t/tools/%.c
 	@mkdir -p $(@D)
 	$(STATSD_Q)$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -O2 \

@@ -184,16 +184,6 @@ static void forget_old(struct ask *k) {
     }
 }
 
-static void on_sweep(evutil_socket_t fd, short what, void *arg) {
-    static const struct timeval period = {ASK_FRESH_MS / 1000, 0};
-    struct ask *k = arg;
-
-    (void)fd;
-    (void)what;
-    forget_old(k);
-    if (k->entries) event_add(k->sweep, &period);
-}
-
 /* Whether there is time left, of which share per cent are given. */
 static int has_left(struct budget *b, int share) {
     int64_t now = mono_us(), most = share * 10000;
@@ -259,6 +249,7 @@ static struct entry *entry_new(struct ask *k, const struct question *kind,
     k->last = &e->next;
     return e;
 }
+
 
 /* ---- who asks ---- */
 
@@ -356,6 +347,58 @@ const struct answer *answer_hold(const struct answer *a) {
 
 void answer_release(const struct answer *a) {
     entry_unref((struct entry *)(uintptr_t)a);
+}
+
+/* ---- a disk that does not answer ---- */
+
+static int is_late(const struct entry *e, int64_t now) {
+    if (e->done || e->dropped) return 0;
+    if (e->where == QUEUED)
+        return now - e->asked > (e->kind->first ? ASK_FIRST_MS : ASK_WAIT_MS);
+    return e->where == READING && now - e->begun > ASK_STUCK_MS;
+}
+
+/* The first one for which somebody waits too long; so does the thread that is
+ * at it, but it has no other way. */
+static struct entry *find_late(struct ask *k) {
+    int64_t now = mono_ms();
+    struct entry *e;
+
+    pthread_mutex_lock(&k->lock);
+    for (e = k->entries; e && !is_late(e, now); e = e->next) continue;
+    if (e && e->where == READING) {
+        k->result = STORE_BUSY;
+        snprintf(k->error, sizeof(k->error), "the disk does not answer");
+    }
+    pthread_mutex_unlock(&k->lock);
+    return e;
+}
+
+static void give_up(struct ask *k, struct entry *e) {
+    e->refs++;
+    entry_forget(k, e);
+    while (e->askers) {
+        ask_cb *cb = e->askers->cb;
+        void *arg = e->askers->arg;
+
+        leave(e->askers);
+        refuse(cb, arg);
+    }
+    entry_drop(k, e);
+    entry_unref(e);
+}
+
+static void on_sweep(evutil_socket_t fd, short what, void *arg) {
+    static const struct timeval period = {ASK_FRESH_MS / 1000, 0};
+    struct ask *k = arg;
+
+    (void)fd;
+    (void)what;
+    struct entry *late;
+
+    while ((late = find_late(k))) give_up(k, late);
+    forget_old(k);
+    if (k->entries) event_add(k->sweep, &period);
 }
 
 /* ---- answers ---- */

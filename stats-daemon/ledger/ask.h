@@ -13,10 +13,11 @@
  * or that of this question no more than ASK_SHARE_EACH: so a single page sees
  * what it has just caused, and a thousand pages cost what one does.
  *
- * Bounds.  ASK_QUEUE_MAX questions wait, each for at most ASK_WAIT_MS; beyond
- * that the answer is STORE_BUSY.  A read takes at most STORE_READ_MAX.  Answers
- * that are kept take at most ASK_KEPT_MAX bytes.  What nobody waits for any
- * more is not begun, and given up if it was.
+ * Bounds.  ASK_QUEUE_MAX questions wait, each for at most ASK_WAIT_MS (those
+ * that go first, ASK_FIRST_MS), and for a disk for ASK_STUCK_MS; beyond that
+ * the answer is STORE_BUSY.  A read takes at most STORE_READ_MAX.  Answers that
+ * are kept take at most ASK_KEPT_MAX bytes.  What nobody waits for any more is
+ * not begun, and given up if it was.
  *
  * Params are compared as bytes: set all of them to zero first (padding, too),
  * and keep texts in them, not pointers to texts.
@@ -33,6 +34,8 @@
 #define ASK_FRESH_MS   1000
 #define ASK_SHARE      10 /* per cent of one processor */
 #define ASK_SHARE_EACH 2
+#define ASK_FIRST_MS   2000
+#define ASK_STUCK_MS   (STORE_READ_MAX + 1000)
 #define ASK_WAIT_MS    5000
 #define ASK_QUEUE_MAX  256
 #define ASK_KEPT_MAX   (8 << 20)

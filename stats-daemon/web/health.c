@@ -216,12 +216,11 @@ static void find_problems(struct found *p, const struct api *api,
     if (connected == 0) problem(p, "no proxy is connected");
 }
 
-void health_json(struct json *j, const struct api *api) {
+static void put_health(struct json *j, const struct api *api,
+                       enum store_result r, const char *error) {
     struct found p = {0};
     struct writer_status w;
-    const char *error;
     int64_t now = now_ms();
-    enum store_result r = ask_last(api->ask, &error);
 
     writer_status(api->writer, &w);
     find_problems(&p, api, &w, r, error);
@@ -266,6 +265,13 @@ void health_json(struct json *j, const struct api *api) {
     json_end(j, '}');
 }
 
+void health_json(struct json *j, const struct api *api) {
+    const char *error;
+    enum store_result r = ask_last(api->ask, &error);
+
+    put_health(j, api, r, error);
+}
+
 /* Does the ledger answer?  Whoever asks for the health waits for that. */
 static enum store_result read_nothing(struct store_reader *rd,
                                       const void *params, struct answer *a) {
@@ -277,8 +283,7 @@ static enum store_result read_nothing(struct store_reader *rd,
 static void send_health(struct http_request *q, const struct answer *a) {
     struct json j = {0};
 
-    (void)a;
-    health_json(&j, q->ctx);
+    put_health(&j, q->ctx, a->result, a->error);
     http_json(q, &j);
 }
 

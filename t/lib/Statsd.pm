@@ -156,8 +156,19 @@ sub stop {
 
 sub get {
     my ($self, $uri, %how) = @_;
-    my $method = $how{method} // 'GET';
     my $began = time();
+    my $answer = $self->answer($self->ask($uri, %how), %how);
+
+    $answer->{seconds} = time() - $began;
+    return $answer;
+}
+
+
+# its two halves
+
+sub ask {
+    my ($self, $uri, %how) = @_;
+    my $method = $how{method} // 'GET';
 
     my $socket = IO::Socket::UNIX->new(Peer => $self->path('http'))
         or die "no connection to the daemon: $!\n";
@@ -169,6 +180,13 @@ sub get {
     print $socket $how{raw} // "$method $uri HTTP/1.1\r\n$head\r\n";
     $socket->flush;
 
+    return $socket;
+}
+
+
+sub answer {
+    my ($self, $socket, %how) = @_;
+    my $began = time();
     my $raw = '';
 
     while (1) {
@@ -185,8 +203,7 @@ sub get {
 
     return { status => $status // 0, body => $rest // '', raw => $raw,
              headers => { map { /^([^:]+):\s*(.*)/ ? (lc $1 => $2) : () }
-                              @fields },
-             seconds => time() - $began };
+                              @fields } };
 }
 
 
