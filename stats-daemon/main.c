@@ -379,19 +379,21 @@ static void start(void) {
     d.signals[2] = on_signal(SIGHUP, on_hup);
 }
 
+static int end_without_disk(void) {
+    log_msg(LOG_ERROR, "the disk does not answer: ending without it; the proxy "
+                       "keeps what is not written");
+    sockets_remove();
+    return 1;
+}
+
 static int stop(void) {
     ingest_stop(d.ingest);
-    if (writer_stop(d.writer, STOP_MS) != 0) {
-        log_msg(LOG_ERROR, "the disk does not answer: ending without it; the "
-                           "proxy keeps what is not written");
-        sockets_remove();
-        return 1;
-    }
+    if (writer_stop(d.writer, STOP_MS) != 0) return end_without_disk();
     wal_watch_stop();
     ingest_free(d.ingest);
     live_stop();
     http_free(d.http_server);
-    ask_stop(d.ask);
+    if (ask_stop(d.ask) != 0) return end_without_disk();
     writer_free(d.writer);
     segments_close(d.bodies);
     store_close(d.store);

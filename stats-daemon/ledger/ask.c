@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -216,7 +217,7 @@ static struct entry *find(struct ask *k, const struct question *kind,
             continue;
         if (is_usable(k, e)) return e;
         *budget = e->budget;
-        entry_forget(k, e);
+        if (e->done) entry_forget(k, e);
     }
     return NULL;
 }
@@ -249,7 +250,6 @@ static struct entry *entry_new(struct ask *k, const struct question *kind,
     k->last = &e->next;
     return e;
 }
-
 
 /* ---- who asks ---- */
 
@@ -416,7 +416,7 @@ static void deliver(struct ask *k, struct entry *e) {
     if (!e->dropped) {
         note(k, &e->a);
         e->done = 1;
-        k->kept += e->a.j.len + e->a.packed_len;
+        if (e->prev) k->kept += e->a.j.len + e->a.packed_len;
         while (e->askers) {
             ask_cb *cb = e->askers->cb;
             void *arg = e->askers->arg;
@@ -480,7 +480,18 @@ struct ask *ask_start(struct event_base *base, struct store *store) {
     return k;
 }
 
-void ask_stop(struct ask *k) {
+/* Whether all threads have ended. */
+static int ended(struct ask *k) {
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += ASK_STUCK_MS / 1000;
+    for (int i = 0; i < STORE_READERS; i++)
+        if (pthread_timedjoin_np(k->threads[i].id, NULL, &until) != 0) return 0;
+    return 1;
+}
+
+int ask_stop(struct ask *k) {
     struct entry *e;
 
     pthread_mutex_lock(&k->lock);
@@ -489,8 +500,7 @@ void ask_stop(struct ask *k) {
         store_stop_reading(k->threads[i].reader, 1);
     pthread_cond_broadcast(&k->more);
     pthread_mutex_unlock(&k->lock);
-    for (int i = 0; i < STORE_READERS; i++)
-        pthread_join(k->threads[i].id, NULL);
+    if (!ended(k)) return -1;
 
     while ((e = k->done)) {
         k->done = e->queue;
@@ -510,4 +520,5 @@ void ask_stop(struct ask *k) {
     pthread_mutex_destroy(&k->lock);
     pthread_cond_destroy(&k->more);
     free(k);
+    return 0;
 }

@@ -68,8 +68,9 @@ struct ask;    /* the threads */
 struct asking; /* one who waits */
 
 struct ask *ask_start(struct event_base *base, struct store *store);
-/* Nobody may wait any more, but answers may be held yet. */
-void ask_stop(struct ask *k);
+/* Nobody waits any more, but answers may be held yet.  -1: the disk does not
+ * answer, and a thread is still at it. */
+int ask_stop(struct ask *k);
 
 /* pack: the answer is wanted with gzip as well, if that pays.  NULL: cb was
  * called already. */
