@@ -241,9 +241,11 @@ sub one_client {
 
     my %model = map { $_->{model} => $_ } @{ $s->json('/stats?by=model&limit=10000') };
     is(grep({ $model{"b$_"} } 1 .. 20), 20, 'others have names of their own');
-    my $its = grep { /^a\d/ } keys %model;
+    my $its = grep { /^a(\d+)/ && $1 % 2 } keys %model;
     cmp_ok($its, '<', 100, 'one client has some a day');
     cmp_ok($its, '>=', 40, '.. but some');
+    is(scalar(grep { /^a(\d+)/ && $1 % 2 == 0 } keys %model), 750,
+       '.. and those that the cloud has');
     cmp_ok(scalar(grep { /^v6/ } keys %model), '<', 100,
            '.. a network of IPv6 (/64) is one');
     is($model{a1}{requests}, 1, 'the first are its own');

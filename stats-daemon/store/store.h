@@ -45,10 +45,11 @@
  * ten times as many) on, a new name gets an entry of its own only with an
  * answer that was no error, and from STORE_NAMES_MAX on never.  One client, by
  * its address (IPv6: /64), adds at most STORE_NAMES_DAY models on a day (UTC)
- * with errors, and as many with good answers; in 400 days that is less than
- * there is room for.  A name without an entry is summed up as "(other)", and
- * the request's row keeps it, by which it is found.  Names go with the last row
- * that uses them.
+ * with errors, in 400 days less than there is room for, and STORE_NAMES_FINE
+ * with good answers: these the cloud has.  Of names of clients, which are
+ * anybody's invention, it is ten times STORE_NAMES_DAY in either case.  A name
+ * without an entry is summed up as "(other)", and the request's row keeps it,
+ * by which it is found.  Names go with the last row that uses them.
  */
 
 #ifndef STATSD_STORE_H
@@ -67,6 +68,7 @@
 #define STORE_NAMES_FREE 1000
 #define STORE_NAMES_MAX  20000
 #define STORE_NAMES_DAY  40
+#define STORE_NAMES_FINE 1000
 
 enum store_result {
     STORE_OK = 0,

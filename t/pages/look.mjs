@@ -18,7 +18,7 @@ let paint = Infinity;
 let text = Infinity;
 let sent = 0;
 const bound = () => Math.max(300, text === Infinity ? 0 : 3 * text);
-for (let i = 0; i < 3 || (i < 10 && paint >= bound()); i++) {
+for (let i = 0; i < 3 || (i < 24 && paint >= bound()); i++) {
   const plain = await open({ go: false });
   await plain.goto(`${given.url}/health`);
   await plain.waitForTimeout(300);

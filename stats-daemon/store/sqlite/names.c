@@ -71,16 +71,18 @@ enum store_result store_find_or_add(struct store *s, int find, int add,
 
 /* Is there no room for one more of a kind (times: how many as many as models)?
  */
-static int is_full(int64_t count, int times, int fine, unsigned today) {
+static int is_full(int64_t count, int times, int fine, unsigned today,
+                   unsigned a_day) {
     return count >= STORE_NAMES_MAX * times ||
-           (count >= STORE_NAMES_FREE * times && !fine) ||
-           today >= STORE_NAMES_DAY * (unsigned)times;
+           (count >= STORE_NAMES_FREE * times && !fine) || today >= a_day;
 }
 
 static enum store_result model_id(struct store *s, const ollama_text_t *name,
                                   int fine, struct allowance *a, int64_t *id,
                                   int *other) {
-    int added, full = is_full(s->names.models, 1, fine, a->models[fine]);
+    /* that a model is there the cloud has said */
+    int added, full = is_full(s->names.models, 1, fine, a->models[fine],
+                              fine ? STORE_NAMES_FINE : STORE_NAMES_DAY);
 
     bind_text(s->write[FIND_MODEL], 1, name);
     bind_text(s->write[ADD_MODEL], 1, name);
@@ -101,7 +103,8 @@ static enum store_result client_id(struct store *s, const ollama_text_t *addr,
                                    const ollama_text_t *name, int fine,
                                    struct allowance *a, int64_t *id,
                                    int *other) {
-    int added, full = is_full(s->names.clients, 10, fine, a->clients[fine]);
+    int added, full = is_full(s->names.clients, 10, fine, a->clients[fine],
+                              STORE_NAMES_DAY * 10);
 
     for (int st = FIND_CLIENT; st <= ADD_CLIENT; st++) {
         bind_text(s->write[st], 1, addr);
