@@ -70,7 +70,7 @@ struct ask {
     pthread_mutex_t lock; /* of the queue, and of a queued or read entry */
     pthread_cond_t more;
     struct entry *queue, *done, **done_last;
-    int waiting, stopped;
+    int waiting, stopped, running;
     struct thread threads[STORE_READERS];
 };
 
@@ -148,6 +148,8 @@ static void *run(void *arg) {
         k->done_last = &e->queue;
         if (write(k->fd, &one, sizeof(one)) < 0) abort();
     }
+    k->running--;
+    pthread_cond_broadcast(&k->more);
     pthread_mutex_unlock(&k->lock);
     return NULL;
 }
@@ -457,13 +459,18 @@ enum store_result ask_last(const struct ask *k, const char **error) {
 
 struct ask *ask_start(struct event_base *base, struct store *store) {
     struct ask *k = xcalloc(1, sizeof(*k));
+    pthread_condattr_t attr;
 
     k->store = store;
+    k->running = STORE_READERS;
     k->budget = (struct budget){ASK_SHARE * 10000, mono_us()};
     k->last = &k->entries;
     k->done_last = &k->done;
     pthread_mutex_init(&k->lock, NULL);
-    pthread_cond_init(&k->more, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&k->more, &attr);
+    pthread_condattr_destroy(&attr);
     k->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (k->fd < 0) abort();
     k->event = event_new(base, k->fd, EV_READ | EV_PERSIST, on_done, k);
@@ -480,15 +487,29 @@ struct ask *ask_start(struct event_base *base, struct store *store) {
     return k;
 }
 
-/* Whether all threads have ended. */
+/* Whether all threads end in time, by a clock that nobody sets. */
 static int ended(struct ask *k) {
-    struct timespec until;
+    int64_t end = mono_ms() + ASK_STUCK_MS, left;
 
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += ASK_STUCK_MS / 1000;
-    for (int i = 0; i < STORE_READERS; i++)
-        if (pthread_timedjoin_np(k->threads[i].id, NULL, &until) != 0) return 0;
-    return 1;
+    pthread_mutex_lock(&k->lock);
+    while (k->running && (left = end - mono_ms()) > 0) {
+        struct timespec until;
+
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec += left / 1000;
+        until.tv_nsec += left % 1000 * 1000000;
+        if (until.tv_nsec >= 1000000000) {
+            until.tv_nsec -= 1000000000;
+            until.tv_sec++;
+        }
+        pthread_cond_timedwait(&k->more, &k->lock, &until);
+    }
+    int all = k->running == 0;
+    pthread_mutex_unlock(&k->lock);
+
+    for (int i = 0; all && i < STORE_READERS; i++)
+        pthread_join(k->threads[i].id, NULL);
+    return all;
 }
 
 int ask_stop(struct ask *k) {
