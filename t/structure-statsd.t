@@ -11,6 +11,7 @@ use File::Spec;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use Circle;
 use Process;
 use Test::More;
 
@@ -67,38 +68,6 @@ is("@unknown", '', 'each file is in a folder, and includes the daemon\'s or core
 is("@up", '', 'folders know those below them only');
 
 
-# a way from a file back to itself, or ''
-
-sub circle {
-    my ($edges) = @_;
-    my (%seen, $found);
-
-    my $visit;
-    $visit = sub {
-        my ($file, @way) = @_;
-
-        return if $found || ($seen{$file} // '') eq 'done';
-
-        if ($seen{$file}) {
-            shift @way while $way[0] ne $file;
-            $found = join ' -> ', @way, $file;
-            return;
-        }
-
-        $seen{$file} = 'on the way';
-        $visit->($_, @way, $file) for sort keys %{ $edges->{$file} // {} };
-        $seen{$file} = 'done';
-    };
-
-    $visit->($_) for sort keys %$edges;
-
-    return $found // '';
-}
-
-
-is(circle({ a => { b => 1 }, b => { c => 1 } }), '', 'a chain is none');
-like(circle({ a => { b => 1 }, b => { c => 1 }, c => { b => 1 } }),
-     qr/b -> c -> b/, '.. but a circle is');
 is(circle(\%needs), '', 'no two files need each other');
 
 is(join(' ', grep { $text{$_} =~ /sqlite3_|"(?:SELECT|INSERT|UPDATE|DELETE) /
@@ -107,5 +76,11 @@ is(join(' ', grep { $text{$_} =~ /sqlite3_|"(?:SELECT|INSERT|UPDATE|DELETE) /
 is(join(' ', grep { $text{$_} =~ m!^#include "[^"]*sqlite/(?\!backup)!m
                     && !m!^store/sqlite/! } sort keys %text), '',
    '.. and nobody looks into it');
+
+for my $file (sort keys %text) {
+    my $lines = () = $text{$file} =~ /\n/g;
+
+    cmp_ok($lines, '<=', 700, "$file: $lines lines");
+}
 
 done_testing();

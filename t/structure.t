@@ -10,6 +10,7 @@ use strict;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use Circle;
 use Process;
 use Test::More;
 
@@ -23,35 +24,6 @@ my $string = qr/"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)+'/;
 my %code = map { $_ => $text{$_} =~ s!/\*.*?\*/|$string!""!gsr } keys %text;
 
 cmp_ok(scalar keys %text, '>', 60, 'files of the module: ' . keys %text);
-
-
-# a path from a file back to itself along { file => { file => why } }, or ''
-
-sub circle {
-    my ($edges) = @_;
-    my (%seen, $found);
-
-    my $visit;
-    $visit = sub {
-        my ($file, @way) = @_;
-
-        return if $found || ($seen{$file} // '') eq 'done';
-
-        if ($seen{$file}) {
-            shift @way while $way[0] ne $file;
-            $found = join ' -> ', @way, $file;
-            return;
-        }
-
-        $seen{$file} = 'on the way';
-        $visit->($_, @way, $file) for sort keys %{ $edges->{$file} // {} };
-        $seen{$file} = 'done';
-    };
-
-    $visit->($_) for sort keys %$edges;
-
-    return $found // '';
-}
 
 
 # that would be found

@@ -14,31 +14,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/* One transaction holds at most so many frames, and at most so long. */
-#define COMMIT_FRAMES 8192
-#define COMMIT_MS     60
-
-struct entry {
-    uint64_t instance, seq;
-    uint32_t len;
-    uint8_t type;
-};
-
-struct queue {
-    unsigned char *data;
-    size_t len, size;
-    int64_t frames;
-};
-
-struct number {
-    uint64_t instance, seq;
-};
-
-struct numbers {
-    struct number *list;
-    size_t n, size;
-};
-
 struct writer {
     pthread_t thread;
     pthread_mutex_t lock;
@@ -50,7 +25,7 @@ struct writer {
     /* under the lock */
     struct retention new_keep;
     int keep_changed;
-    struct queue fill;  /* what the loop puts in */
+    struct frames fill; /* what the loop puts in */
     int64_t fill_since; /* when its first frame came, monotonic */
     size_t work_left;   /* bytes of the batch at hand */
     int64_t work_frames;
@@ -61,43 +36,19 @@ struct writer {
     struct writer_status status;
 
     /* the thread's own */
-    struct queue work;
+    struct frames work;
     struct retention keep;
     struct clock clock;
-    int64_t now; /* the time of day that counts */
     int64_t next_retention, next_look;
     int64_t worked; /* when the last batch was written, monotonic, 0: settled */
-    struct pending *pending; /* bodies of the batch */
-    size_t pending_size;
+    struct batch batch;
     int64_t short_of; /* segments up to this one have to go, 0: none */
-    struct writer_observer observer;
 
     int event_fd;
     struct event *event;
     writer_commit_cb *cb;
     void *arg;
 };
-
-/* A body whose bytes are with the segments, but whose row is not written. */
-struct pending {
-    uint64_t instance;
-    ollama_record_body_t body;
-    struct body_ref ref;
-};
-
-static void numbers_put(struct numbers *l, uint64_t instance, uint64_t seq) {
-    for (size_t i = 0; i < l->n; i++) {
-        if (l->list[i].instance == instance) {
-            if (l->list[i].seq < seq) l->list[i].seq = seq;
-            return;
-        }
-    }
-    if (l->n == l->size) {
-        l->size = l->size ? l->size * 2 : 8;
-        l->list = xrealloc(l->list, l->size * sizeof(*l->list));
-    }
-    l->list[l->n++] = (struct number){instance, seq};
-}
 
 /* ---- the loop's side ---- */
 
@@ -111,7 +62,7 @@ void writer_unlock(struct writer *w) {
 
 void writer_observe(struct writer *w, const struct writer_observer *o) {
     pthread_mutex_lock(&w->lock);
-    w->observer = *o;
+    w->batch.observer = *o;
     pthread_mutex_unlock(&w->lock);
 }
 
@@ -120,26 +71,16 @@ int writer_full(struct writer *w) {
 }
 
 void writer_push(struct writer *w, uint64_t instance, const ollama_frame_t *f) {
-    struct entry e = {instance, f->seq, (uint32_t)f->len, f->type};
-    struct queue *q = &w->fill;
-    size_t need = sizeof(e) + ((f->len + 7) & ~(size_t)7);
+    struct frames *q = &w->fill;
+    size_t before = q->len;
 
-    if (q->size - q->len < need) {
-        size_t size = q->size ? q->size : 65536;
-        while (size - q->len < need) size *= 2;
-        q->data = xrealloc(q->data, size);
-        q->size = size;
-    }
-    memcpy(q->data + q->len, &e, sizeof(e));
-    memcpy(q->data + q->len + sizeof(e), f->payload, f->len);
-    if (q->len == 0) {
+    frames_put(q, instance, f);
+    if (before == 0) {
         w->fill_since = mono_ms();
         pthread_cond_signal(&w->wake);
-    } else if (q->len < WRITER_BATCH_MAX && q->len + need >= WRITER_BATCH_MAX) {
+    } else if (before < WRITER_BATCH_MAX && q->len >= WRITER_BATCH_MAX) {
         pthread_cond_signal(&w->wake);
     }
-    q->len += need;
-    q->frames++;
 }
 
 static void on_event(evutil_socket_t fd, short what, void *arg) {
@@ -174,7 +115,7 @@ void writer_status(struct writer *w, struct writer_status *status) {
     pthread_mutex_lock(&w->lock);
     *status = w->status;
     status->queued_bytes = (int64_t)(w->fill.len + w->work_left);
-    status->queued_frames = w->fill.frames + w->work_frames;
+    status->queued_frames = w->fill.n + w->work_frames;
     status->busy_ms = w->busy_since ? mono_ms() - w->busy_since : 0;
     pthread_mutex_unlock(&w->lock);
 }
@@ -185,8 +126,8 @@ void writer_status(struct writer *w, struct writer_status *status) {
 static void look_at_clock(struct writer *w) {
     int64_t wall = now_ms(), steady = mono_ms(), before = w->clock.jump;
 
-    w->now = clock_now(&w->clock, wall, steady);
-    store_set_time(w->store, w->now, wall);
+    w->batch.now = clock_now(&w->clock, wall, steady);
+    store_set_time(w->store, w->batch.now, wall);
 
     int64_t jump = w->clock.jump;
     if (jump == 0 && before == 0) return;
@@ -205,132 +146,6 @@ static void look_at_clock(struct writer *w) {
                 jump > 0 ? "ahead of" : "behind");
     else if (jump == 0)
         log_msg(LOG_NOTICE, "the clock is believed again");
-}
-
-/* What an attempt says of the cloud: an answer of any kind, a good one, or
- * none at all. */
-static void note_cloud(struct writer_status *s,
-                       const ollama_record_request_t *q) {
-    int64_t now = now_ms();
-
-    for (int i = 0; i < q->nattempts; i++) {
-        const ollama_record_attempt_t *a = &q->attempts[i];
-        if (a->status) {
-            s->cloud_answer = now;
-            s->cloud_status = a->status;
-            if (a->status < 500) s->cloud_good = now;
-        }
-        if (a->status == 0 && (a->cause == OLLAMA_ATTEMPT_CONNECT ||
-                               a->cause == OLLAMA_ATTEMPT_TIMEOUT ||
-                               a->cause == OLLAMA_ATTEMPT_CLOSED)) {
-            s->cloud_failure = now;
-            s->cloud_cause = a->cause;
-        }
-    }
-}
-
-struct tally {
-    int64_t frames, requests, bodies, lost, malformed, repeated;
-    size_t pending;
-    int keys;       /* of a proxy were all told */
-    int body_errno; /* of a body that was lost, 0: none was */
-};
-
-static void put_body(struct writer *w, const struct entry *e,
-                     const ollama_record_body_t *b, struct tally *t) {
-    int64_t now = now_ms();
-
-    if (w->now - now > CLOCK_JUMP) now = w->now; /* or it is old at once */
-    if (t->pending == w->pending_size) {
-        w->pending_size = w->pending_size ? w->pending_size * 2 : 256;
-        w->pending =
-            xrealloc(w->pending, w->pending_size * sizeof(*w->pending));
-    }
-    struct pending *p = &w->pending[t->pending];
-
-    p->instance = e->instance;
-    p->body = *b;
-    if ((int64_t)p->body.time < 0 || (int64_t)p->body.time > now + 60000)
-        p->body.time = (uint64_t)now;
-    if (segments_put(w->bodies, now, b->data.data, b->data.len, &p->ref) != 0) {
-        t->body_errno = errno;
-        t->lost++;
-        return;
-    }
-    t->pending++;
-}
-
-/* Once they are on the disk, their rows can be written. */
-static enum store_result write_bodies(struct writer *w, struct tally *t) {
-    enum store_result r = STORE_OK;
-
-    if (segments_flush(w->bodies) != 0) {
-        t->body_errno = errno;
-        t->lost += (int64_t)t->pending;
-        return STORE_OK;
-    }
-    for (size_t i = 0; r == STORE_OK && i < t->pending; i++)
-        r = store_body(w->store, w->pending[i].instance, &w->pending[i].body,
-                       &w->pending[i].ref);
-    t->bodies = (int64_t)t->pending;
-    return r;
-}
-
-static enum store_result write_request(struct writer *w, const struct entry *e,
-                                       const ollama_record_request_t *q,
-                                       struct tally *t,
-                                       struct writer_status *cloud) {
-    enum store_result r = store_request(w->store, e->instance, q);
-
-    if (r == STORE_AGAIN) {
-        t->repeated++;
-        return STORE_OK;
-    }
-    if (r != STORE_OK) return r;
-    t->requests++;
-    if (w->observer.request) w->observer.request(w->observer.arg, q);
-    note_cloud(cloud, q);
-    return STORE_OK;
-}
-
-static enum store_result write_entry(struct writer *w, const struct entry *e,
-                                     const unsigned char *payload,
-                                     struct tally *t,
-                                     struct writer_status *cloud) {
-    ollama_frame_t f = {OLLAMA_FRAME_VERSION, e->type, e->seq, payload, e->len};
-    union {
-        ollama_record_request_t request;
-        ollama_record_body_t body;
-        ollama_record_penalty_t penalty;
-        ollama_record_key_t key;
-        ollama_record_hello_t hello;
-    } r;
-
-    switch (e->type) {
-    case OLLAMA_FRAME_REQUEST:
-        if (ollama_record_request_decode(&f, &r.request) != 0) break;
-        return write_request(w, e, &r.request, t, cloud);
-    case OLLAMA_FRAME_BODY:
-        if (ollama_record_body_decode(&f, &r.body) != 0) break;
-        put_body(w, e, &r.body, t);
-        return STORE_OK;
-    case OLLAMA_FRAME_PENALTY:
-        if (ollama_record_penalty_decode(&f, &r.penalty) != 0) break;
-        return store_penalty(w->store, &r.penalty);
-    case OLLAMA_FRAME_KEY:
-        if (ollama_record_key_decode(&f, &r.key) != 0) break;
-        return store_key(w->store, e->instance, &r.key);
-    case OLLAMA_FRAME_HELLO:
-        if (ollama_record_hello_decode(&f, &r.hello) != 0) break;
-        return store_proxy(w->store, e->instance, &r.hello.proxy);
-    case OLLAMA_FRAME_READY:
-        t->keys = 1;
-        return store_keys(w->store, e->instance);
-    default: break;
-    }
-    /* its checksum was right: it is not going to be better next time */
-    t->malformed++;
-    return STORE_OK;
 }
 
 /* Wakes the loop. */
@@ -382,59 +197,26 @@ static void note_bodies(struct writer *w, const struct tally *t) {
         make_room(w);
 }
 
-/* Tells the observer what became of a batch. */
-static void told(struct writer *w, int committed, int64_t began) {
-    if (w->observer.batch)
-        w->observer.batch(w->observer.arg, committed, mono_us() - began);
-}
-
 /* One transaction of at most max frames; *at moves on if it is committed. */
 static enum store_result write_batch(struct writer *w, size_t *at, int max,
                                      char *error, size_t len) {
-    struct numbers numbers = {0};
     struct tally t = {0};
-    struct writer_status cloud;
-    size_t pos = *at;
-    int64_t end = mono_ms() + COMMIT_MS, began = mono_us();
 
     pthread_mutex_lock(&w->lock);
-    cloud = w->status;
+    t.cloud = w->status.cloud;
     pthread_mutex_unlock(&w->lock);
 
     look_at_clock(w);
-    enum store_result r = store_begin(w->store);
-    while (r == STORE_OK && pos < w->work.len && t.frames < max) {
-        struct entry e;
-
-        memcpy(&e, w->work.data + pos, sizeof(e));
-        r = write_entry(w, &e, w->work.data + pos + sizeof(e), &t, &cloud);
-        if (e.seq) numbers_put(&numbers, e.instance, e.seq);
-        pos += sizeof(e) + ((e.len + 7) & ~(size_t)7);
-        if ((++t.frames & 63) == 0 && mono_ms() >= end) break;
-    }
-    if (r == STORE_OK) r = write_bodies(w, &t);
-    for (size_t i = 0; r == STORE_OK && i < numbers.n; i++)
-        r = store_seq(w->store, numbers.list[i].instance, numbers.list[i].seq);
-    if (r == STORE_OK) r = store_commit(w->store);
-
+    enum store_result r = batch_write(&w->batch, &w->work, at, max, &t);
     if (r != STORE_OK) {
         snprintf(error, len, "%s", store_error(w->store));
-        store_rollback(w->store);
-        segments_undo(w->bodies);
-        told(w, 0, began);
-        free(numbers.list);
+        free(t.numbers.list);
         return r;
     }
 
-    told(w, 1, began);
     w->worked = mono_ms();
-    *at = pos;
     pthread_mutex_lock(&w->lock);
-    w->status.cloud_answer = cloud.cloud_answer;
-    w->status.cloud_good = cloud.cloud_good;
-    w->status.cloud_failure = cloud.cloud_failure;
-    w->status.cloud_status = cloud.cloud_status;
-    w->status.cloud_cause = cloud.cloud_cause;
+    w->status.cloud = t.cloud;
     store_totals(w->store, &w->status.total);
     w->status.committed = now_ms();
     w->status.batches++;
@@ -444,13 +226,14 @@ static enum store_result write_batch(struct writer *w, size_t *at, int max,
     w->status.bodies_lost += t.lost;
     w->status.malformed += t.malformed;
     w->status.repeated += t.repeated;
-    w->work_left = w->work.len - pos;
+    w->work_left = w->work.len - *at;
     w->work_frames -= t.frames;
     w->done_keys |= t.keys;
-    for (size_t i = 0; i < numbers.n; i++)
-        numbers_put(&w->done, numbers.list[i].instance, numbers.list[i].seq);
+    for (size_t i = 0; i < t.numbers.n; i++)
+        numbers_put(&w->done, t.numbers.list[i].instance,
+                    t.numbers.list[i].seq);
     pthread_mutex_unlock(&w->lock);
-    free(numbers.list);
+    free(t.numbers.list);
 
     tell(w);
     note_bodies(w, &t);
@@ -537,8 +320,9 @@ static void tidy(struct writer *w) {
     if (now >= w->next_retention) {
         look_at_clock(w);
         look_at_keep(w);
-        enum store_result r = retention_step(
-            &w->keep, w->now, w->store, w->bodies, w->dir, w->short_of, &left);
+        enum store_result r =
+            retention_step(&w->keep, w->batch.now, w->store, w->bodies, w->dir,
+                           w->short_of, &left);
         if (r != STORE_OK) {
             char error[256];
             snprintf(error, sizeof(error), "%s", store_error(w->store));
@@ -562,21 +346,20 @@ static void tidy(struct writer *w) {
 /* Leaves out a frame that the store refuses for its own sake, and says that
  * it is dealt with. */
 static void leave_out(struct writer *w, size_t *at, const char *error) {
-    struct entry e;
+    ollama_frame_t f;
+    uint64_t instance;
 
-    memcpy(&e, w->work.data + *at, sizeof(e));
-    *at += sizeof(e) + ((e.len + 7) & ~(size_t)7);
+    *at = frames_at(&w->work, *at, &instance, &f);
     log_msg(LOG_ERROR, "frame %llu of type %d is left out: %s",
-            (unsigned long long)e.seq, e.type, error);
+            (unsigned long long)f.seq, f.type, error);
 
-    int ok =
-        store_begin(w->store) == STORE_OK &&
-        (e.seq == 0 || store_seq(w->store, e.instance, e.seq) == STORE_OK) &&
-        store_commit(w->store) == STORE_OK;
+    int ok = store_begin(w->store) == STORE_OK &&
+             (f.seq == 0 || store_seq(w->store, instance, f.seq) == STORE_OK) &&
+             store_commit(w->store) == STORE_OK;
     if (!ok) store_rollback(w->store);
 
     pthread_mutex_lock(&w->lock);
-    if (ok && e.seq) numbers_put(&w->done, e.instance, e.seq);
+    if (ok && f.seq) numbers_put(&w->done, instance, f.seq);
     w->status.malformed++;
     w->work_frames--;
     w->work_left = w->work.len - *at;
@@ -588,14 +371,14 @@ static void leave_out(struct writer *w, size_t *at, const char *error) {
  * to stop and they cannot be written. */
 static int write_all(struct writer *w) {
     size_t at = 0;
-    int max = COMMIT_FRAMES, pause = WRITER_RETRY_MS;
+    int max = BATCH_FRAMES, pause = WRITER_RETRY_MS;
     char error[256];
 
     while (at < w->work.len) {
         enum store_result r = write_batch(w, &at, max, error, sizeof(error));
         if (r == STORE_OK) {
             note_result(w, r, "");
-            max = COMMIT_FRAMES;
+            max = BATCH_FRAMES;
             pause = WRITER_RETRY_MS;
             tidy(w);
             continue;
@@ -629,10 +412,8 @@ static int write_all(struct writer *w) {
 }
 
 /* Memory of a busy hour is not kept for quiet ones. */
-static void shrink(struct queue *q) {
-    if (q->size <= WRITER_BATCH_MAX) return;
-    free(q->data);
-    memset(q, 0, sizeof(*q));
+static void shrink(struct frames *q) {
+    if (q->size > WRITER_BATCH_MAX) frames_free(q);
 }
 
 static void *thread_main(void *arg) {
@@ -660,13 +441,13 @@ static void *thread_main(void *arg) {
             nap(w, left);
         }
 
-        struct queue empty = w->work;
+        struct frames empty = w->work;
         w->work = w->fill;
         empty.len = 0;
-        empty.frames = 0;
+        empty.n = 0;
         w->fill = empty;
         w->work_left = w->work.len;
-        w->work_frames = w->work.frames;
+        w->work_frames = w->work.n;
         w->busy_since = mono_ms();
         pthread_mutex_unlock(&w->lock);
 
@@ -697,6 +478,8 @@ struct writer *writer_start(struct event_base *base, struct store *store,
 
     w->store = store;
     w->bodies = bodies;
+    w->batch.store = store;
+    w->batch.bodies = bodies;
     w->keep = *keep;
     w->dir = xstrdup(dir);
     w->worked = mono_ms();
@@ -740,10 +523,10 @@ void writer_free(struct writer *w) {
     close(w->event_fd);
     pthread_mutex_destroy(&w->lock);
     pthread_cond_destroy(&w->wake);
-    free(w->fill.data);
-    free(w->work.data);
+    frames_free(&w->fill);
+    frames_free(&w->work);
     free(w->done.list);
-    free(w->pending);
+    batch_free(&w->batch);
     free(w->dir);
     free(w);
 }

@@ -30,6 +30,7 @@
 
 #include "../bodies/segments.h"
 #include "../store/store.h"
+#include "batch.h"
 #include "retention.h"
 
 #include "../../ngx_ollama_module/core/record.h"
@@ -59,14 +60,8 @@ struct writer *writer_start(struct event_base *base, struct store *store,
 
 /* Others from the next turn of retention on. */
 void writer_keep(struct writer *w, const struct retention *keep);
-/* Who wants to know what is written, in the writer's thread: each request of a
- * batch, then whether the batch was committed (or rolled back, and comes again)
- * and the microseconds that took.  Set before the first frame. */
-struct writer_observer {
-    void (*request)(void *arg, const ollama_record_request_t *q);
-    void (*batch)(void *arg, int committed, int64_t us);
-    void *arg;
-};
+
+/* Set before the first frame. */
 void writer_observe(struct writer *w, const struct writer_observer *o);
 
 /* Puts frames into the queue; between lock and unlock, from the loop. */
@@ -99,9 +94,7 @@ struct writer_status {
     int64_t disk_free, disk_size; /* bytes, of the data folder */
     struct store_sizes sizes;
     struct store_counts total; /* of all that was ever committed */
-    /* what real traffic says of the cloud: times of day, 0: never */
-    int64_t cloud_answer, cloud_good, cloud_failure;
-    int cloud_status, cloud_cause;
+    struct cloud cloud;
 };
 void writer_status(struct writer *w, struct writer_status *status);
 

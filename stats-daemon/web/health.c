@@ -23,13 +23,13 @@ static void health_cloud(struct json *j, const struct writer_status *w,
     static const int64_t fresh = HOUR;
     const char *word;
     int64_t last =
-        w->cloud_answer > w->cloud_failure ? w->cloud_answer : w->cloud_failure;
+        w->cloud.answer > w->cloud.failure ? w->cloud.answer : w->cloud.failure;
 
     if (last == 0 || now - last > fresh)
         word = "unknown"; /* no traffic, and none is made to find out */
-    else if (w->cloud_failure > w->cloud_answer)
+    else if (w->cloud.failure > w->cloud.answer)
         word = "unreachable";
-    else if (w->cloud_status >= 500)
+    else if (w->cloud.status >= 500)
         word = "failing";
     else
         word = "reachable";
@@ -38,18 +38,18 @@ static void health_cloud(struct json *j, const struct writer_status *w,
     json_begin(j, '{');
     field_text(j, "status", word);
     json_member(j, "last_answer");
-    json_time(j, w->cloud_answer, 0);
+    json_time(j, w->cloud.answer, 0);
     json_member(j, "last_good");
-    json_time(j, w->cloud_good, 0);
+    json_time(j, w->cloud.good, 0);
     json_member(j, "last_failure");
-    json_time(j, w->cloud_failure, 0);
+    json_time(j, w->cloud.failure, 0);
     json_member(j, "last_status");
-    if (w->cloud_status)
-        json_int(j, w->cloud_status);
+    if (w->cloud.status)
+        json_int(j, w->cloud.status);
     else
         json_null(j);
     field_text(j, "last_cause",
-               w->cloud_failure ? field_cause((unsigned)w->cloud_cause) : NULL);
+               w->cloud.failure ? field_cause((unsigned)w->cloud.cause) : NULL);
     json_end(j, '}');
 }
 

@@ -252,8 +252,8 @@ static uint64_t figures(void) {
     }
     f[4] = lv.row;
     f[5] = w.result;
-    f[6] = w.cloud_failure;
-    f[7] = w.cloud_status;
+    f[6] = w.cloud.failure;
+    f[7] = w.cloud.status;
     f[8] = problems_version();
     return hash_bytes(f, sizeof(f));
 }

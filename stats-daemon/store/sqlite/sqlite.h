@@ -1,9 +1,14 @@
 /*
- * What the parts of the SQLite store share: db.c opens, writes,
- * repairs, names.c knows names, trim.c and names_trim.c take
- * away what is too old, read.c answers (requests.c, what is
- * asked of requests), damage.c looks at a file before it is opened and
- * puts a new one into a damaged one's place.
+ * What the parts of the SQLite store share:
+ *
+ *     db.c          opens, repairs, begins, commits; sizes
+ *     schema.c      the tables, and how they came to be; statements.c
+ *     write.c       what a batch adds: requests, bodies, keys, sums
+ *     names.c       names, and names_trim.c, how they go
+ *     trim.c        takes away what is too old or too much; size.c
+ *     read.c        answers; requests.c, what is asked of requests
+ *     damage.c      looks at a file before it is opened, and puts a new one
+ * into a damaged one's place; file.c head.c aside.c salvage.c backup.c copies
  *
  * A connection for the writing side, and one for each reader.  A reader's lock
  * is held while it reads for one reason only: the writer replaces all of them
@@ -150,6 +155,11 @@ struct cell_key {
     struct profile *profile;
 };
 
+/* What a batch adds to a segment. */
+struct segment_sum {
+    int64_t bodies, bytes, end;
+};
+
 struct store {
     char *dir, *path;
 
@@ -194,6 +204,12 @@ struct store {
 };
 
 enum store_result store_result_of(int sqlite_code);
+
+/* Statements of the writing side, by enum write_statement. */
+extern const char *const store_write_sql[WRITE_STATEMENTS];
+
+/* The one number that a statement gives, 0 if there is none. */
+int64_t store_number(sqlite3 *db, const char *sql, int *code);
 
 /* The writing side: notes an error; runs a statement that gives no rows; runs
  * SQL; finds an id, or adds a row (both statements have the same parameters).

@@ -1,0 +1,454 @@
+#include "sqlite.h"
+
+#include "names.h"
+
+#include "../../base/clock.h"
+#include "../../base/util.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TIME_EVERY_MS 10000 /* with a batch */
+
+struct sum_key {
+    int64_t time, kind, ref; /* kind -1: hour */
+};
+
+static void bind_time(sqlite3_stmt *st, int n, uint32_t v) {
+    if (v == OLLAMA_RECORD_NO_TIME)
+        sqlite3_bind_null(st, n);
+    else
+        sqlite3_bind_int64(st, n, v);
+}
+
+static int is_error(const ollama_record_request_t *q) {
+    if (q->end == OLLAMA_RECORD_CLIENT_GONE) return 0;
+    return q->status >= 400 || store_is_broken(q);
+}
+
+static enum store_result instance_id(struct store *s, uint64_t value,
+                                     int64_t *id) {
+    int fresh, added;
+    int64_t *v = map_put(s->instances, &value, sizeof(value), &fresh);
+    enum store_result r = STORE_OK;
+
+    if (fresh) {
+        sqlite3_bind_int64(s->write[FIND_INSTANCE], 1, (int64_t)value);
+        sqlite3_bind_int64(s->write[ADD_INSTANCE], 1, (int64_t)value);
+        sqlite3_bind_int64(s->write[ADD_INSTANCE], 2, s->now);
+        r = store_find_or_add(s, FIND_INSTANCE, ADD_INSTANCE, v, &added);
+    }
+    *id = *v;
+    return r;
+}
+
+/* "fingerprint:status:ms:cause", a space between two */
+static int print_attempts(char *buf, const ollama_record_request_t *q) {
+    static const char hex[] = "0123456789abcdef";
+    char *p = buf;
+
+    for (int i = 0; i < q->nattempts; i++) {
+        const ollama_record_attempt_t *a = &q->attempts[i];
+        uint32_t numbers[3] = {a->status, a->ms, a->cause};
+
+        if (i) *p++ = ' ';
+        for (int shift = 28; shift >= 0; shift -= 4)
+            *p++ = hex[a->key >> shift & 15];
+        for (int n = 0; n < 3; n++) {
+            char digits[10];
+            int len = 0;
+            uint32_t v = numbers[n];
+
+            do digits[len++] = (char)('0' + v % 10);
+            while (v /= 10);
+            *p++ = ':';
+            while (len) *p++ = digits[--len];
+        }
+    }
+    return (int)(p - buf);
+}
+
+/* Numbers of the wire have 64 bits without a sign; sums must not overflow. */
+static int64_t bounded(uint64_t v) {
+    return v > 1000000000000LL ? 1000000000000LL : (int64_t)v;
+}
+
+static int is_estimate(int certainty) {
+    return certainty == OLLAMA_RECORD_ESTIMATED ||
+           certainty == OLLAMA_RECORD_PARTIAL;
+}
+
+void store_set_time(struct store *s, int64_t now, int64_t wall) {
+    s->now = now;
+    s->behind = now - wall > CLOCK_JUMP ? now - wall : 0;
+}
+
+int64_t store_time(struct store *s) {
+    sqlite3_stmt *st = s->write[FIND_TIME];
+    int64_t time =
+        sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 0;
+
+    sqlite3_reset(st);
+    return time;
+}
+
+enum store_result store_write_time(struct store *s, int64_t every) {
+    if (llabs(s->now - s->time_written) < every) return STORE_OK;
+    sqlite3_bind_int64(s->write[WRITE_TIME], 1, s->now);
+    enum store_result r = store_run(s, s->write[WRITE_TIME]);
+    if (r == STORE_OK) s->time_written = s->now;
+    return r;
+}
+
+/* The proxy's clock is ours, or nearly so. */
+static int64_t time_of(const struct store *s, uint64_t told) {
+    int64_t time = (int64_t)told, now = now_ms();
+
+    if (time < 0) return now + s->behind;
+    /* what is behind would be deleted at once */
+    if (s->behind && llabs(time - now) < CLOCK_JUMP) return time + s->behind;
+    return time > now + s->behind + 60000 ? now + s->behind : time;
+}
+
+enum store_result store_request(struct store *s, uint64_t instance,
+                                const ollama_record_request_t *q) {
+    struct profile *p;
+    int64_t inst, time = time_of(s, q->time);
+    char attempts[OLLAMA_RECORD_ATTEMPTS * 40];
+    sqlite3_stmt *st = s->write[WRITE_REQUEST];
+    enum store_result r;
+    int fresh;
+
+    r = store_profile_of(s, &p, q);
+    if (r == STORE_OK) r = instance_id(s, instance, &inst);
+    if (r != STORE_OK) return r;
+
+    struct store_counts n = {
+        .requests = 1,
+        .errors = is_error(q),
+        .prompt = bounded(q->prompt),
+        .completion = bounded(q->completion),
+        .cached = bounded(q->cached),
+    };
+    if (is_estimate(q->prompt_certainty)) n.estimated += n.prompt;
+    if (is_estimate(q->completion_certainty)) n.estimated += n.completion;
+
+    sqlite3_bind_int64(st, 1, s->next_id);
+    sqlite3_bind_int64(st, 2, time);
+    sqlite3_bind_int64(st, 3, p->combo);
+    sqlite3_bind_int64(st, 4, inst);
+    sqlite3_bind_int64(st, 5, (int64_t)q->id);
+    bind_text(st, 6, &q->method);
+    bind_text(st, 7, &q->endpoint);
+    sqlite3_bind_int64(st, 8, n.prompt);
+    sqlite3_bind_int64(st, 9, n.completion);
+    sqlite3_bind_int64(st, 10, n.cached);
+    sqlite3_bind_int(st, 11, q->certainty);
+    sqlite3_bind_int(st, 12, q->end);
+    sqlite3_bind_int(st, 13, q->streamed != 0);
+    sqlite3_bind_int64(st, 14, bounded(q->bytes_in));
+    sqlite3_bind_int64(st, 15, bounded(q->bytes_out));
+    bind_time(st, 16, q->queue);
+    bind_time(st, 17, q->connect);
+    bind_time(st, 18, q->first_token);
+    bind_time(st, 19, q->total);
+    sqlite3_bind_text(st, 20, attempts, print_attempts(attempts, q),
+                      SQLITE_STATIC);
+    if (q->model_answered.len == q->model.len &&
+        (q->model.len == 0 ||
+         memcmp(q->model.data, q->model_answered.data, q->model.len) == 0))
+        sqlite3_bind_null(st, 21);
+    else
+        bind_text(st, 21, &q->model_answered);
+    bind_maybe(st, 22, &q->upstream_id);
+    bind_maybe(st, 23, &q->user_agent);
+    bind_maybe(st, 24, &q->reason);
+    if (p->model_other)
+        bind_text(st, 25, &q->model);
+    else
+        sqlite3_bind_null(st, 25);
+    if (p->client_other)
+        bind_text(st, 26, &q->client);
+    else
+        sqlite3_bind_null(st, 26);
+    if (p->client_other)
+        bind_maybe(st, 30, &q->client_name);
+    else
+        sqlite3_bind_null(st, 30);
+    sqlite3_bind_int(st, 27, q->attempts_all);
+    sqlite3_bind_int(st, 28, q->prompt_certainty);
+    sqlite3_bind_int(st, 29, q->completion_certainty);
+
+    r = store_run(s, st);
+    if (r != STORE_OK) return r;
+
+    if (sqlite3_changes(s->db) == 0) return STORE_AGAIN;
+
+    p->last = s->next_id++;
+
+    struct cell_key key;
+    memset(&key, 0, sizeof(key));
+    key.minute = time / 60000;
+    key.profile = p;
+    store_add(map_put(s->cells, &key, sizeof(key), &fresh), &n);
+    store_add(&s->batch_total, &n);
+    return STORE_OK;
+}
+
+enum store_result store_body(struct store *s, uint64_t instance,
+                             const ollama_record_body_t *b,
+                             const struct body_ref *ref) {
+    sqlite3_stmt *st = s->write[WRITE_BODY];
+    int64_t inst;
+    int fresh;
+    enum store_result r = instance_id(s, instance, &inst);
+
+    if (r != STORE_OK) return r;
+    sqlite3_bind_int64(st, 1, inst);
+    sqlite3_bind_int64(st, 2, (int64_t)b->id);
+    sqlite3_bind_int64(st, 3, (int64_t)b->time);
+    sqlite3_bind_int64(st, 4, bounded(b->size));
+    sqlite3_bind_int64(st, 5, ref->len);
+    sqlite3_bind_int(st, 6, b->truncated != 0);
+    sqlite3_bind_int64(st, 7, ref->segment);
+    sqlite3_bind_int64(st, 8, ref->offset);
+    r = store_run(s, st);
+    if (r == STORE_OK && sqlite3_changes(s->db)) {
+        struct segment_sum *sum =
+            map_put(s->segments, &ref->segment, sizeof(ref->segment), &fresh);
+
+        sum->bodies++;
+        sum->bytes += ref->len;
+        sum->end = ref->offset + ref->len;
+        s->batch_body_bytes += ref->len;
+        s->batch_body_count++;
+    }
+    return r;
+}
+
+enum store_result store_penalty(struct store *s,
+                                const ollama_record_penalty_t *p) {
+    enum store_result r = STORE_OK;
+    int which[2] = {WRITE_EVENT, WRITE_PENALTY};
+
+    if (p->until == 0) {
+        sqlite3_stmt *st = s->write[WRITE_PENALTY_GONE];
+        sqlite3_bind_int64(st, 1, p->key);
+        bind_text(st, 2, &p->model);
+        r = store_run(s, st);
+    }
+    for (int i = 0; r == STORE_OK && i < (p->until ? 2 : 1); i++) {
+        sqlite3_stmt *st = s->write[which[i]];
+        sqlite3_bind_int64(st, 1, p->key);
+        bind_text(st, 2, &p->model);
+        sqlite3_bind_int64(st, 3, (int64_t)p->time);
+        sqlite3_bind_int64(st, 4, (int64_t)p->until);
+        sqlite3_bind_int64(st, 5, (int64_t)p->extra);
+        sqlite3_bind_int64(st, 6, p->max_concurrent);
+        sqlite3_bind_int(st, 7, p->http);
+        sqlite3_bind_int(st, 8, p->state);
+        sqlite3_bind_int(st, 9, p->level);
+        bind_text(st, 10, &p->status);
+        bind_text(st, 11, &p->reason);
+        r = store_run(s, st);
+    }
+    return r;
+}
+
+/* One that has said no HELLO since the start is an old one. */
+static struct proxy *proxy_of(struct store *s, uint64_t instance) {
+    int fresh;
+
+    return map_put(s->proxies, &instance, sizeof(instance), &fresh);
+}
+
+enum store_result store_proxy(struct store *s, uint64_t instance,
+                              const ollama_text_t *name) {
+    struct proxy *p = proxy_of(s, instance);
+    size_t len = name->len < sizeof(p->name) ? name->len : sizeof(p->name) - 1;
+
+    if (len) memcpy(p->name, name->data, len);
+    p->name[len] = '\0';
+    p->round = 0;
+    return STORE_OK;
+}
+
+enum store_result store_key(struct store *s, uint64_t instance,
+                            const ollama_record_key_t *k) {
+    struct proxy *p = proxy_of(s, instance);
+    sqlite3_stmt *st = s->write[WRITE_KEY];
+    int64_t now = now_ms();
+
+    if (p->round == 0)
+        p->round = s->last_round =
+            now > s->last_round ? now : s->last_round + 1;
+    sqlite3_bind_int64(st, 1, k->key);
+    bind_text(st, 2, &k->name);
+    bind_text(st, 3, &k->account);
+    sqlite3_bind_int64(st, 4, k->index);
+    sqlite3_bind_int64(st, 5, p->round);
+    enum store_result r = store_run(s, st);
+    if (r != STORE_OK) return r;
+
+    st = s->write[WRITE_PLACE];
+    sqlite3_bind_int64(st, 1, k->key);
+    sqlite3_bind_text(st, 2, p->name, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(st, 3, k->index);
+    sqlite3_bind_int64(st, 4, p->round);
+    return store_run(s, st);
+}
+
+enum store_result store_keys(struct store *s, uint64_t instance) {
+    struct proxy *p = proxy_of(s, instance);
+    sqlite3_stmt *st = s->write[TRIM_PLACES];
+
+    sqlite3_bind_text(st, 1, p->name, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(st, 2, p->round);
+    enum store_result r = store_run(s, st);
+    if (r == STORE_OK) r = store_run(s, s->write[WRITE_KEYS]);
+    if (r == STORE_OK) p->round = 0;
+    s->keys_due = 1;
+    return r;
+}
+
+enum store_result store_seq(struct store *s, uint64_t instance, uint64_t seq) {
+    sqlite3_stmt *st = s->write[WRITE_SEQ];
+
+    sqlite3_bind_int64(st, 1, (int64_t)instance);
+    sqlite3_bind_int64(st, 2, (int64_t)seq);
+    sqlite3_bind_int64(st, 3, s->now);
+    return store_run(s, st);
+}
+
+static void bind_counts(sqlite3_stmt *st, int n, const struct store_counts *c) {
+    sqlite3_bind_int64(st, n, c->requests);
+    sqlite3_bind_int64(st, n + 1, c->errors);
+    sqlite3_bind_int64(st, n + 2, c->prompt);
+    sqlite3_bind_int64(st, n + 3, c->completion);
+    sqlite3_bind_int64(st, n + 4, c->cached);
+    sqlite3_bind_int64(st, n + 5, c->estimated);
+}
+
+static void sum_up(struct map *sums, int64_t time, int64_t kind, int64_t ref,
+                   const struct store_counts *n) {
+    struct sum_key key;
+    int fresh;
+
+    memset(&key, 0, sizeof(key));
+    key.time = time;
+    key.kind = kind;
+    key.ref = ref;
+    store_add(map_put(sums, &key, sizeof(key), &fresh), n);
+}
+
+/* By this /queries?until= knows where to begin. */
+static enum store_result write_began(struct store *s, int64_t minute) {
+    sqlite3_bind_int64(s->write[WRITE_BEGAN], 1, minute);
+    sqlite3_bind_int64(s->write[WRITE_BEGAN], 2, s->next_id - 1);
+    return store_run(s, s->write[WRITE_BEGAN]);
+}
+
+/* The batch's sums go to the tables once, however many rows it has. */
+static enum store_result write_sums(struct store *s) {
+    struct map *sums = map_new(sizeof(struct store_counts));
+    enum store_result r = STORE_OK;
+    size_t len;
+
+    for (struct store_counts *n = NULL; (n = map_next(s->cells, n));) {
+        const struct cell_key *key = map_key(n, &len);
+        const struct profile *p = key->profile;
+
+        sum_up(sums, key->minute, STORE_ALL, 0, n);
+        sum_up(sums, key->minute, STORE_KEY, p->key, n);
+        sum_up(sums, key->minute, STORE_MODEL, p->model, n);
+        sum_up(sums, key->minute, STORE_CLIENT, p->client, n);
+        sum_up(sums, key->minute / 60, -1, p->series, n);
+    }
+
+    for (struct store_counts *n = NULL;
+         r == STORE_OK && (n = map_next(sums, n));) {
+        const struct sum_key *key = map_key(n, &len);
+        sqlite3_stmt *st;
+
+        if (key->kind < 0) {
+            st = s->write[WRITE_HOUR];
+            sqlite3_bind_int64(st, 1, key->time);
+            sqlite3_bind_int64(st, 2, key->ref);
+            bind_counts(st, 3, n);
+        } else {
+            st = s->write[WRITE_MINUTE];
+            sqlite3_bind_int64(st, 1, key->kind);
+            sqlite3_bind_int64(st, 2, key->time);
+            sqlite3_bind_int64(st, 3, key->ref);
+            bind_counts(st, 4, n);
+        }
+        r = store_run(s, st);
+        if (r == STORE_OK && key->kind == STORE_ALL)
+            r = write_began(s, key->time);
+    }
+    map_free(sums);
+    return r;
+}
+
+static enum store_result write_combos(struct store *s) {
+    sqlite3_stmt *st = s->write[WRITE_COMBO_LAST];
+    enum store_result r = STORE_OK;
+    size_t len;
+
+    for (struct store_counts *n = NULL;
+         r == STORE_OK && (n = map_next(s->cells, n));) {
+        const struct cell_key *key = map_key(n, &len);
+        struct profile *p = key->profile;
+
+        if (p->last == 0) continue; /* done with another minute's cell */
+        sqlite3_bind_int64(st, 1, p->combo);
+        sqlite3_bind_int64(st, 2, p->last);
+        p->last = 0;
+        r = store_run(s, st);
+    }
+    return r;
+}
+
+static enum store_result write_segments(struct store *s) {
+    sqlite3_stmt *st = s->write[WRITE_SEGMENT];
+    enum store_result r = STORE_OK;
+    size_t len;
+
+    for (struct segment_sum *sum = NULL;
+         r == STORE_OK && (sum = map_next(s->segments, sum));) {
+        const int64_t *segment = map_key(sum, &len);
+
+        sqlite3_bind_int64(st, 1, *segment);
+        sqlite3_bind_int64(st, 2, sum->bodies);
+        sqlite3_bind_int64(st, 3, sum->bytes);
+        sqlite3_bind_int64(st, 4, sum->end);
+        r = store_run(s, st);
+    }
+    return r;
+}
+
+enum store_result store_commit(struct store *s) {
+    enum store_result r = write_sums(s);
+
+    if (r == STORE_OK) r = write_combos(s);
+    if (r == STORE_OK) r = store_write_days(s);
+    if (r == STORE_OK) r = write_segments(s);
+    if (r == STORE_OK) r = store_write_time(s, TIME_EVERY_MS);
+    if (r == STORE_OK && s->batch_total.requests) {
+        bind_counts(s->write[WRITE_TOTAL], 1, &s->batch_total);
+        r = store_run(s, s->write[WRITE_TOTAL]);
+    }
+    if (r == STORE_OK) r = store_exec(s, "COMMIT");
+    if (r != STORE_OK) return r;
+
+    map_clear(s->cells);
+    s->names_kept = s->names;
+    s->last_id = s->next_id - 1;
+    s->body_bytes += s->batch_body_bytes;
+    s->body_count += s->batch_body_count;
+    store_add(&s->total, &s->batch_total);
+    s->commits++;
+    return STORE_OK;
+}
