@@ -34,7 +34,7 @@ plan skip_all => 'load is not built'
 
 my $t = Proxy->new(daemon => 1, workers => 2, keys => [ keys_of(4) ],
                    log => 'notice', allow =>
-                   qr/statsd|http\.sock|exited on signal 9|left in connection/)
+                   qr/statsd|http\.sock|exited on signal 9/)
              ->run;
 
 $t->cloud->knobs({ log_requests => 0 });

@@ -9,6 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+/*
+ * Bytes of one write. libevent's own 16 KB are a divisor of every usual
+ * proxy_buffer_size: when nginx has read exactly what was there into exactly
+ * what it had room for, it takes the socket to be readable still and sets no
+ * timer (ngx_readv_chain(), up to 1.31). A worker that is told to quit then
+ * sees nothing to wait for, and leaves in the midst of the answer. A prime
+ * number never fits.
+ */
+#define WRITE_AT_MOST 65521
+
 struct conn {
     struct conn *next, **prev;
     struct bufferevent *bev;        /* until it is known, then NULL */
@@ -66,6 +76,7 @@ static struct bufferevent *on_accept(struct event_base *base, void *arg) {
 
     (void)arg;
     c->bev = bufferevent_socket_new(base, -1, 0);
+    bufferevent_set_max_single_write(c->bev, WRITE_AT_MOST);
     c->refused = hc.served >= hc.max;
     if (c->refused)
         hc.nrefused++;
