@@ -19,10 +19,9 @@
 #include "base/version.h"
 #include "bodies/segments.h"
 #include "ledger/retention.h"
-#include "ledger/wal_watch.h"
+#include "ledger/store_watch.h"
 #include "ledger/writer.h"
-#include "store/sqlite/backup.h"
-#include "store/store.h"
+#include "store/stores.h"
 #include "web/api.h"
 #include "web/context.h"
 #include "web/http.h"
@@ -59,7 +58,7 @@
 
 static struct {
     char *data, *sockets, *socket, *http, *syslog;
-    char *page, *config, *user, *group, *backup;
+    char *page, *config, *user, *group, *backup, *store_url;
     int demo;
     uid_t uid;
     gid_t gid;
@@ -84,6 +83,7 @@ static const char usage[] =
     "\n"
     "    --data DIR      database, bodies, log (data)\n"
     "    --sockets DIR   the three sockets' folder (DIR/run of --data)\n"
+    "    --store URL     where the ledger is kept (sqlite:DIR/usage.db)\n"
     "    --socket PATH   where the module sends its records (statsd.sock)\n"
     "    --http PATH     where nginx asks (http.sock)\n"
     "    --syslog PATH   where nginx logs (log.sock)\n"
@@ -118,15 +118,23 @@ static void die(const char *fmt, ...) {
 }
 
 static void options(int argc, char **argv) {
-    static const struct option list[] = {
-        {"data", 1, NULL, 'd'},       {"socket", 1, NULL, 's'},
-        {"sockets", 1, NULL, 'S'},    {"demo", 0, NULL, 'D'},
-        {"http", 1, NULL, 'h'},       {"syslog", 1, NULL, 'l'},
-        {"page", 1, NULL, 'p'},       {"config", 1, NULL, 'c'},
-        {"user", 1, NULL, 'u'},       {"group", 1, NULL, 'g'},
-        {"backup", 1, NULL, 'b'},     {"foreground", 0, NULL, 'f'},
-        {"allow-user", 1, NULL, 'a'}, {"version", 0, NULL, 'v'},
-        {"help", 0, NULL, 'H'},       {NULL, 0, NULL, 0}};
+    static const struct option list[] = {{"data", 1, NULL, 'd'},
+                                         {"socket", 1, NULL, 's'},
+                                         {"sockets", 1, NULL, 'S'},
+                                         {"demo", 0, NULL, 'D'},
+                                         {"http", 1, NULL, 'h'},
+                                         {"syslog", 1, NULL, 'l'},
+                                         {"page", 1, NULL, 'p'},
+                                         {"config", 1, NULL, 'c'},
+                                         {"user", 1, NULL, 'u'},
+                                         {"group", 1, NULL, 'g'},
+                                         {"backup", 1, NULL, 'b'},
+                                         {"store", 1, NULL, 't'},
+                                         {"foreground", 0, NULL, 'f'},
+                                         {"allow-user", 1, NULL, 'a'},
+                                         {"version", 0, NULL, 'v'},
+                                         {"help", 0, NULL, 'H'},
+                                         {NULL, 0, NULL, 0}};
     int c, at = 0;
 
     while ((c = getopt_long(argc, argv, "", list, &at)) != -1) {
@@ -143,6 +151,7 @@ static void options(int argc, char **argv) {
         case 'u': to = &d.user; break;
         case 'g': to = &d.group; break;
         case 'b': to = &d.backup; break;
+        case 't': to = &d.store_url; break;
         case 'a':
             if (peers_allow(optarg) != 0)
                 die("--allow-user: there is no user \"%s\"", optarg);
@@ -167,6 +176,8 @@ static void options(int argc, char **argv) {
     if (d.socket == NULL) d.socket = xasprintf("%s/statsd.sock", d.sockets);
     if (d.http == NULL) d.http = xasprintf("%s/http.sock", d.sockets);
     if (d.syslog == NULL) d.syslog = xasprintf("%s/log.sock", d.sockets);
+    if (d.store_url == NULL)
+        d.store_url = xasprintf("sqlite:%s/usage.db", d.data);
     if (d.page == NULL) d.page = xstrdup(STATSD_PAGE);
 }
 
@@ -301,7 +312,7 @@ static struct event *on_signal(int sig, event_callback_fn fn) {
 static int backup(void) {
     char err[1024];
 
-    if (store_backup(d.data, d.backup, err, sizeof(err)) == 0) return 0;
+    if (stores_backup(d.store_url, d.backup, err, sizeof(err)) == 0) return 0;
     fprintf(stderr, "ollama-statsd: no backup: %s\n", err);
     return 1;
 }
@@ -334,16 +345,16 @@ static void start(void) {
     problems_open(d.data);
     state_init(&d.state);
     d.state.demo = d.demo;
-    if ((d.store = store_open(d.data, err, sizeof(err))) == NULL)
+    if ((d.store = stores_open(d.store_url, err, sizeof(err))) == NULL)
         die("%s", err);
     if ((d.bodies = segments_open(d.data, err, sizeof(err))) == NULL)
         die("%s", err);
     segments_limit(d.bodies, d.keep.body_bytes);
     if (store_segments(d.store, on_segment, NULL) != STORE_OK)
-        die("the ledger cannot be read: %s", store_error(d.store));
+        die("the ledger cannot be read: %s", d.store->error);
     if (key_list_read(&d.state, d.store) != STORE_OK)
         log_msg(LOG_WARN, "the list of keys cannot be read: %s",
-                store_read_error(store_reader(d.store, 0)));
+                store_reader(d.store, 0)->error);
 
     if ((d.base = event_base_new()) == NULL) die("libevent does not start");
     descriptors_share(&fds, INGEST_CONNECTIONS, HTTP_CONNS_MAX,
@@ -370,7 +381,7 @@ static void start(void) {
     page_routes(d.http_server);
     log_listen(d.base, sockets[SOCKET_SYSLOG]);
     log_watch_start(d.base);
-    wal_watch_start(d.base, d.writer);
+    store_watch_start(d.base, d.writer);
 
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error */
@@ -389,7 +400,7 @@ static int end_without_disk(void) {
 static int stop(void) {
     ingest_stop(d.ingest);
     if (writer_stop(d.writer, STOP_MS) != 0) return end_without_disk();
-    wal_watch_stop();
+    store_watch_stop();
     ingest_free(d.ingest);
     live_stop();
     http_free(d.http_server);
@@ -409,9 +420,10 @@ static int stop(void) {
     sockets_remove();
     log_msg(LOG_NOTICE, "ended");
     log_close();
-    char **texts[] = {&d.data, &d.sockets, &d.socket, &d.http,  &d.syslog,
-                      &d.page, &d.config,  &d.user,   &d.group, &d.backup};
-    for (int i = 0; i < 10; i++) free(*texts[i]);
+    char **texts[] = {&d.data,   &d.sockets, &d.socket,   &d.http,
+                      &d.syslog, &d.page,    &d.config,   &d.user,
+                      &d.group,  &d.backup,  &d.store_url};
+    for (int i = 0; i < 11; i++) free(*texts[i]);
     close(d.lock);
     return 0;
 }

@@ -149,7 +149,7 @@ ok(!jumped(), 'it is no jump any more');
 
 $s->stop;
 $clocks = Clocks->new;
-$s = Statsd->start(env => $clocks->env, config => "row_age 3s\n");
+$s = Statsd->start(env => $clocks->env, config => "row_age 5m\n");
 $f = $s->frames;
 $seq = 0;
 
@@ -158,6 +158,7 @@ ok(requests(1200), 'rows from the future');
 $clocks->day(0);
 ok(requests(700), 'and of now');
 is(rows(), 1900, 'are there');
+$clocks->pass(6 * 60);
 eventually { rows() == 0 } 'they grow old together', 20;
 is($s->health->{totals}{requests}, 1900, 'and none is forgotten');
 

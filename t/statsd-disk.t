@@ -74,7 +74,7 @@ sub full {
          '.. in words');
     cmp_ok($health->{store}{queued_frames}, '>=', 1000, '.. it waits');
     eventually { $s->health->{disk}{bodies} == 0 }
-               '.. and there is no body left to go', 10;
+               '.. and there is no body left to go', 30;
     cmp_ok($s->get('/health')->{seconds}, '<', 0.5, '.. but answers are given');
     is($s->get('/stats')->{status}, 200, '.. of what is there');
     ok($s->{process}->alive, '.. and it lives');

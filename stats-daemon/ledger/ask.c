@@ -109,7 +109,7 @@ static void answer(struct entry *e, struct store_reader *rd) {
     }
     a->result = e->kind->read(rd, e->params, a);
     if (a->result != STORE_OK) {
-        snprintf(a->error, sizeof(a->error), "%s", store_read_error(rd));
+        snprintf(a->error, sizeof(a->error), "%s", rd->error);
     } else if (e->kind->is_json) {
         json_newline(&a->j);
         if (e->pack && a->j.len >= ASK_PACK_FROM) pack(a);
@@ -136,7 +136,7 @@ static void *run(void *arg) {
         e->reader = t->n;
         e->begun = mono_ms();
         e->commits = store_commits(k->store);
-        store_stop_reading(t->reader, 0);
+        store_interrupt(t->reader, 0);
         pthread_mutex_unlock(&k->lock);
 
         answer(e, t->reader);
@@ -320,7 +320,7 @@ static void entry_drop(struct ask *k, struct entry *e) {
         k->waiting--;
         unread = 1;
     } else if (e->where == READING) {
-        store_stop_reading(k->threads[e->reader].reader, 1);
+        store_interrupt(k->threads[e->reader].reader, 1);
     }
     pthread_mutex_unlock(&k->lock);
     e->dropped = 1;
@@ -518,7 +518,7 @@ int ask_stop(struct ask *k) {
     pthread_mutex_lock(&k->lock);
     k->stopped = 1;
     for (int i = 0; i < STORE_READERS; i++)
-        store_stop_reading(k->threads[i].reader, 1);
+        store_interrupt(k->threads[i].reader, 1);
     pthread_cond_broadcast(&k->more);
     pthread_mutex_unlock(&k->lock);
     if (!ended(k)) return -1;

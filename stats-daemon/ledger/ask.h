@@ -27,7 +27,7 @@
 #define STATSD_ASK_H
 
 #include "../base/json.h"
-#include "../store/store.h"
+#include "../store/question.h"
 
 #include <event2/event.h>
 

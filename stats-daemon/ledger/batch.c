@@ -9,9 +9,26 @@
 
 /* A body whose bytes are with the segments, but whose row is not written. */
 struct pending {
-    uint64_t instance;
+    uint64_t instance, seq;
     ollama_record_body_t body;
     struct body_ref ref;
+};
+
+/* A batch while the store pulls its entries. */
+struct pull {
+    struct batch *batch;
+    const struct frames *frames;
+    struct tally *tally;
+    size_t pos, body; /* the next frame, the next pending body */
+    int64_t max, end; /* frames; a time of the steady clock */
+    int flushed;      /* no frame comes any more: bodies */
+    union {
+        ollama_record_request_t request;
+        ollama_record_body_t body;
+        ollama_record_penalty_t penalty;
+        ollama_record_key_t key;
+        ollama_record_hello_t hello;
+    } r;
 };
 
 void numbers_put(struct numbers *l, uint64_t instance, uint64_t seq) {
@@ -49,7 +66,7 @@ static void note_cloud(struct cloud *s, const ollama_record_request_t *q) {
     }
 }
 
-static void put_body(struct batch *b, uint64_t instance,
+static void put_body(struct batch *b, uint64_t instance, uint64_t seq,
                      const ollama_record_body_t *r, struct tally *t) {
     int64_t now = now_ms();
 
@@ -62,6 +79,7 @@ static void put_body(struct batch *b, uint64_t instance,
     struct pending *p = &b->pending[t->pending];
 
     p->instance = instance;
+    p->seq = seq;
     p->body = *r;
     if ((int64_t)p->body.time < 0 || (int64_t)p->body.time > now + 60000)
         p->body.time = (uint64_t)now;
@@ -73,71 +91,101 @@ static void put_body(struct batch *b, uint64_t instance,
     t->pending++;
 }
 
-/* Once they are on the disk, their rows can be written. */
-static enum store_result write_bodies(struct batch *b, struct tally *t) {
-    enum store_result r = STORE_OK;
-
-    if (segments_flush(b->bodies) != 0) {
-        t->body_errno = errno;
-        t->lost += (int64_t)t->pending;
-        return STORE_OK;
-    }
-    for (size_t i = 0; r == STORE_OK && i < t->pending; i++)
-        r = store_body(b->store, b->pending[i].instance, &b->pending[i].body,
-                       &b->pending[i].ref);
-    t->bodies = (int64_t)t->pending;
-    return r;
+/* Their bytes have to be on the disk before their rows are written. */
+static void flush_bodies(struct batch *b, struct tally *t) {
+    if (segments_flush(b->bodies) == 0) return;
+    t->body_errno = errno;
+    t->lost += (int64_t)t->pending;
+    t->pending = 0;
 }
 
-static enum store_result write_request(struct batch *b, uint64_t instance,
-                                       const ollama_record_request_t *q,
-                                       struct tally *t) {
-    enum store_result r = store_request(b->store, instance, q);
-
-    if (r == STORE_AGAIN) {
-        t->repeated++;
-        return STORE_OK;
-    }
-    if (r != STORE_OK) return r;
-    t->requests++;
-    if (b->observer.request) b->observer.request(b->observer.arg, q);
-    note_cloud(&t->cloud, q);
-    return STORE_OK;
-}
-
-static enum store_result write_entry(struct batch *b, uint64_t instance,
-                                     const ollama_frame_t *f, struct tally *t) {
-    union {
-        ollama_record_request_t request;
-        ollama_record_body_t body;
-        ollama_record_penalty_t penalty;
-        ollama_record_key_t key;
-        ollama_record_hello_t hello;
-    } r;
-
+/* What a frame says becomes an entry; 0: its bytes are with the segments, and
+ * its row comes when they are on the disk. */
+static int entry_of(struct pull *p, const ollama_frame_t *f,
+                    struct ledger_entry *e) {
     switch (f->type) {
     case OLLAMA_FRAME_REQUEST:
-        if (ollama_record_request_decode(f, &r.request) != 0) break;
-        return write_request(b, instance, &r.request, t);
+        if (ollama_record_request_decode(f, &p->r.request) != 0) break;
+        e->kind = LEDGER_REQUEST;
+        e->of.request = &p->r.request;
+        return 1;
     case OLLAMA_FRAME_BODY:
-        if (ollama_record_body_decode(f, &r.body) != 0) break;
-        put_body(b, instance, &r.body, t);
-        return STORE_OK;
+        if (ollama_record_body_decode(f, &p->r.body) != 0) break;
+        put_body(p->batch, e->instance, e->seq, &p->r.body, p->tally);
+        return 0;
     case OLLAMA_FRAME_PENALTY:
-        if (ollama_record_penalty_decode(f, &r.penalty) != 0) break;
-        return store_penalty(b->store, &r.penalty);
+        if (ollama_record_penalty_decode(f, &p->r.penalty) != 0) break;
+        e->kind = LEDGER_PENALTY;
+        e->of.penalty = &p->r.penalty;
+        return 1;
     case OLLAMA_FRAME_KEY:
-        if (ollama_record_key_decode(f, &r.key) != 0) break;
-        return store_key(b->store, instance, &r.key);
+        if (ollama_record_key_decode(f, &p->r.key) != 0) break;
+        e->kind = LEDGER_KEY;
+        e->of.key = &p->r.key;
+        return 1;
     case OLLAMA_FRAME_HELLO:
-        if (ollama_record_hello_decode(f, &r.hello) != 0) break;
-        return store_proxy(b->store, instance, &r.hello.proxy);
-    case OLLAMA_FRAME_READY: t->keys = 1; return store_keys(b->store, instance);
+        if (ollama_record_hello_decode(f, &p->r.hello) != 0) break;
+        e->kind = LEDGER_PROXY;
+        e->of.proxy = &p->r.hello.proxy;
+        return 1;
+    case OLLAMA_FRAME_READY:
+        p->tally->keys = 1;
+        e->kind = LEDGER_KEYS;
+        return 1;
     default: break;
     }
     /* its checksum was right: it is not going to be better next time */
-    t->malformed++;
-    return STORE_OK;
+    p->tally->malformed++;
+    e->kind = LEDGER_NOTHING;
+    return 1;
+}
+
+/* The frames, as long as there is time, then the bodies that were among them.
+ */
+static int next_entry(void *arg, struct ledger_entry *e) {
+    struct pull *p = arg;
+    struct tally *t = p->tally;
+
+    while (!p->flushed) {
+        ollama_frame_t f;
+
+        if (p->pos == p->frames->len || t->frames == p->max ||
+            (t->frames && (t->frames & 63) == 0 && mono_ms() >= p->end)) {
+            flush_bodies(p->batch, t);
+            p->flushed = 1;
+            break;
+        }
+        p->pos = frames_at(p->frames, p->pos, &e->instance, &f);
+        e->seq = f.seq;
+        t->frames++;
+        if (f.seq) numbers_put(&t->numbers, e->instance, f.seq);
+        if (entry_of(p, &f, e)) return 1;
+    }
+    if (p->body == t->pending) return 0;
+
+    const struct pending *body = &p->batch->pending[p->body++];
+    e->kind = LEDGER_BODY;
+    e->instance = body->instance;
+    e->seq = body->seq;
+    e->of.body.is = &body->body;
+    e->of.body.ref = &body->ref;
+    return 1;
+}
+
+static void entry_done(void *arg, const struct ledger_entry *e, int again) {
+    struct pull *p = arg;
+    struct tally *t = p->tally;
+
+    if (e->kind == LEDGER_BODY && !again) t->bodies++;
+    if (e->kind != LEDGER_REQUEST) return;
+    if (again) {
+        t->repeated++;
+        return;
+    }
+    t->requests++;
+    const struct writer_observer *o = &p->batch->observer;
+    if (o->request) o->request(o->arg, e->of.request);
+    note_cloud(&t->cloud, e->of.request);
 }
 
 /* Tells the observer what became of it. */
@@ -148,33 +196,39 @@ static void told(struct batch *b, int committed, int64_t began) {
 
 enum store_result batch_write(struct batch *b, const struct frames *q,
                               size_t *at, int max, struct tally *t) {
-    size_t pos = *at;
-    int64_t end = mono_ms() + BATCH_MS, began = mono_us();
+    int64_t began = mono_us();
+    struct pull p = {.batch = b,
+                     .frames = q,
+                     .tally = t,
+                     .pos = *at,
+                     .max = max,
+                     .end = mono_ms() + BATCH_MS};
+    struct ledger_batch pulled = {b->now, b->wall, next_entry, entry_done, &p};
 
-    enum store_result r = store_begin(b->store);
-    while (r == STORE_OK && pos < q->len && t->frames < max) {
-        ollama_frame_t f;
-        uint64_t instance;
-
-        pos = frames_at(q, pos, &instance, &f);
-        r = write_entry(b, instance, &f, t);
-        if (f.seq) numbers_put(&t->numbers, instance, f.seq);
-        if ((++t->frames & 63) == 0 && mono_ms() >= end) break;
-    }
-    if (r == STORE_OK) r = write_bodies(b, t);
-    for (size_t i = 0; r == STORE_OK && i < t->numbers.n; i++)
-        r = store_seq(b->store, t->numbers.list[i].instance,
-                      t->numbers.list[i].seq);
-    if (r == STORE_OK) r = store_commit(b->store);
-
-    if (r == STORE_OK) {
-        *at = pos;
-    } else {
-        store_rollback(b->store);
+    enum store_result r = store_write(b->store, &pulled);
+    if (r == STORE_OK)
+        *at = p.pos;
+    else
         segments_undo(b->bodies);
-    }
     told(b, r == STORE_OK, began);
     return r;
+}
+
+static int one_entry(void *arg, struct ledger_entry *e) {
+    struct ledger_entry *left = arg;
+
+    if (left->seq == 0) return 0;
+    *e = *left;
+    left->seq = 0;
+    return 1;
+}
+
+enum store_result batch_skip(struct batch *b, uint64_t instance, uint64_t seq) {
+    struct ledger_entry left = {
+        .kind = LEDGER_NOTHING, .instance = instance, .seq = seq};
+
+    return store_write(b->store, &(struct ledger_batch){
+                                     b->now, b->wall, one_entry, NULL, &left});
 }
 
 void batch_free(struct batch *b) {

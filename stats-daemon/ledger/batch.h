@@ -30,7 +30,7 @@ struct batch {
     struct store *store;
     struct segments *bodies;
     struct writer_observer observer;
-    int64_t now; /* the time of day that counts */
+    int64_t now, wall; /* the time of day that counts; the clock's */
     struct pending *pending;
     size_t pending_size;
 };
@@ -63,6 +63,9 @@ struct tally {
 /* At most max frames from *at on; it moves on if they are committed. */
 enum store_result batch_write(struct batch *b, const struct frames *q,
                               size_t *at, int max, struct tally *t);
+/* A frame that the store refuses for its own sake is dealt with by its number.
+ */
+enum store_result batch_skip(struct batch *b, uint64_t instance, uint64_t seq);
 void batch_free(struct batch *b);
 
 #endif

@@ -78,10 +78,13 @@ static void on_gone(void *arg, const struct store_gone *g) {
 }
 
 enum store_result retention_step(const struct retention *k, int64_t now,
-                                 struct store *s, struct segments *b,
-                                 const char *dir, int64_t segment, int *left) {
+                                 int64_t wall, struct store *s,
+                                 struct segments *b, const char *dir,
+                                 int64_t segment, int *left) {
     int64_t end = mono_ms() + RETENTION_BUDGET_MS;
     struct store_limits l = {
+        .now = now,
+        .wall = wall,
         .rows_before = now - k->row_age,
         .hours_before = now - k->hour_age,
         .bodies_before = now - k->body_age,

@@ -45,7 +45,8 @@ int retention_read(struct retention *k, const char *file, char *err,
  * Bodies up to a segment, if that is not 0, go whatever their age.  STORE_OK or
  * the error. */
 enum store_result retention_step(const struct retention *k, int64_t now,
-                                 struct store *s, struct segments *b,
-                                 const char *dir, int64_t segment, int *left);
+                                 int64_t wall, struct store *s,
+                                 struct segments *b, const char *dir,
+                                 int64_t segment, int *left);
 
 #endif

@@ -40,7 +40,7 @@ struct writer {
     struct retention keep;
     struct clock clock;
     int64_t next_retention, next_look;
-    int64_t worked; /* when the last batch was written, monotonic, 0: settled */
+    int64_t worked; /* when the last batch was written, monotonic */
     struct batch batch;
     int64_t short_of; /* segments up to this one have to go, 0: none */
 
@@ -127,7 +127,7 @@ static void look_at_clock(struct writer *w) {
     int64_t wall = now_ms(), steady = mono_ms(), before = w->clock.jump;
 
     w->batch.now = clock_now(&w->clock, wall, steady);
-    store_set_time(w->store, w->batch.now, wall);
+    w->batch.wall = wall;
 
     int64_t jump = w->clock.jump;
     if (jump == 0 && before == 0) return;
@@ -209,15 +209,17 @@ static enum store_result write_batch(struct writer *w, size_t *at, int max,
     look_at_clock(w);
     enum store_result r = batch_write(&w->batch, &w->work, at, max, &t);
     if (r != STORE_OK) {
-        snprintf(error, len, "%s", store_error(w->store));
+        snprintf(error, len, "%s", w->store->error);
         free(t.numbers.list);
         return r;
     }
 
+    struct store_status kept;
+    store_status(w->store, &kept);
     w->worked = mono_ms();
     pthread_mutex_lock(&w->lock);
     w->status.cloud = t.cloud;
-    store_totals(w->store, &w->status.total);
+    w->status.store = kept;
     w->status.committed = now_ms();
     w->status.batches++;
     w->status.frames += t.frames;
@@ -283,16 +285,16 @@ static void nap(struct writer *w, int64_t ms) {
 /* Looks at the disk's space now and then, so that nobody else has to. */
 static void look(struct writer *w) {
     struct statvfs v;
-    struct store_sizes z;
+    struct store_status kept;
     int64_t now = mono_ms();
 
     if (now < w->next_look) return;
     w->next_look = now + 2000;
-    store_sizes(w->store, &z);
+    store_status(w->store, &kept);
     int bad = statvfs(w->dir, &v);
 
     pthread_mutex_lock(&w->lock);
-    w->status.sizes = z;
+    w->status.store = kept;
     if (!bad) {
         w->status.disk_free = (int64_t)v.f_bavail * (int64_t)v.f_frsize;
         w->status.disk_size = (int64_t)v.f_blocks * (int64_t)v.f_frsize;
@@ -321,25 +323,20 @@ static void tidy(struct writer *w) {
         look_at_clock(w);
         look_at_keep(w);
         enum store_result r =
-            retention_step(&w->keep, w->batch.now, w->store, w->bodies, w->dir,
-                           w->short_of, &left);
-        if (r != STORE_OK) {
-            char error[256];
-            snprintf(error, sizeof(error), "%s", store_error(w->store));
-            note_result(w, r, error);
+            retention_step(&w->keep, w->batch.now, w->batch.wall, w->store,
+                           w->bodies, w->dir, w->short_of, &left);
+        if (r == STORE_RETRY) {
+            left = 1;
+        } else if (r != STORE_OK) {
+            note_result(w, r, w->store->error);
             left = 0;
-            if (store_repair(w->store, r) == STORE_OK && r == STORE_DAMAGED)
-                note_result(w, STORE_OK, "");
         } else {
             note_result(w, STORE_OK, "");
             if (!left) w->short_of = 0;
         }
         w->next_retention = mono_ms() + (left ? 50 : RETENTION_EVERY_MS);
     }
-    store_checkpoint(w->store, 0);
-    if (w->worked && mono_ms() - w->worked >= WRITER_IDLE_MS &&
-        store_settle(w->store))
-        w->worked = 0;
+    store_tick(w->store, mono_ms() - w->worked);
     look(w);
 }
 
@@ -353,10 +350,7 @@ static void leave_out(struct writer *w, size_t *at, const char *error) {
     log_msg(LOG_ERROR, "frame %llu of type %d is left out: %s",
             (unsigned long long)f.seq, f.type, error);
 
-    int ok = store_begin(w->store) == STORE_OK &&
-             (f.seq == 0 || store_seq(w->store, instance, f.seq) == STORE_OK) &&
-             store_commit(w->store) == STORE_OK;
-    if (!ok) store_rollback(w->store);
+    int ok = f.seq == 0 || batch_skip(&w->batch, instance, f.seq) == STORE_OK;
 
     pthread_mutex_lock(&w->lock);
     if (ok && f.seq) numbers_put(&w->done, instance, f.seq);
@@ -384,6 +378,7 @@ static int write_all(struct writer *w) {
             continue;
         }
 
+        if (r == STORE_RETRY) continue;
         if (r == STORE_ERROR && max > 1) {
             /* not the disk's fault: find the frame whose fault it is */
             max = 1;
@@ -395,9 +390,6 @@ static int write_all(struct writer *w) {
         }
 
         note_result(w, r, error);
-        if (store_repair(w->store, r) == STORE_OK && r == STORE_DAMAGED)
-            continue;
-
         pthread_mutex_lock(&w->lock);
         int64_t until = mono_ms() + pause;
         if (pause < WRITER_RETRY_MAX) pause *= 2;
@@ -419,7 +411,7 @@ static void shrink(struct frames *q) {
 static void *thread_main(void *arg) {
     struct writer *w = arg;
 
-    clock_start(&w->clock, now_ms(), mono_ms(), store_time(w->store));
+    clock_start(&w->clock, now_ms(), mono_ms(), w->status.store.time);
     pthread_mutex_lock(&w->lock);
     for (;;) {
         while (!w->stop && w->fill.len == 0) {
@@ -460,7 +452,7 @@ static void *thread_main(void *arg) {
         if (!ok) break;
     }
     pthread_mutex_unlock(&w->lock);
-    store_checkpoint(w->store, 1);
+    store_tick(w->store, STORE_ENDS);
 
     pthread_mutex_lock(&w->lock);
     w->ended = 1;
@@ -483,7 +475,7 @@ struct writer *writer_start(struct event_base *base, struct store *store,
     w->keep = *keep;
     w->dir = xstrdup(dir);
     w->worked = mono_ms();
-    store_totals(store, &w->status.total);
+    store_status(store, &w->status.store);
     w->cb = cb;
     w->arg = arg;
     pthread_mutex_init(&w->lock, NULL);

@@ -21,8 +21,7 @@
  * the next.
  *
  * Between batches the thread does retention (retention.h), by a time of day
- * that does not jump (clock.h), and when there was none for a minute it sees to
- * it that the ledger is one file.
+ * that does not jump (clock.h), and lets the store put itself in order.
  */
 
 #ifndef STATSD_WRITER_H
@@ -42,8 +41,7 @@
 #define WRITER_QUEUE_MAX (8 * 1024 * 1024) /* bytes: ingest has to wait */
 #define WRITER_RETRY_MS  500 /* doubled at each failure, up to .. */
 #define WRITER_RETRY_MAX 4000
-#define WRITER_IDLE_MS   60000 /* then the file is made whole, store_settle() */
-#define WRITER_SLOW_MS   3000  /* a batch that takes longer is a problem */
+#define WRITER_SLOW_MS   3000 /* a batch that takes longer is a problem */
 #define WRITER_DISK_MIN  (64LL * 1024 * 1024)
 
 struct writer;
@@ -92,8 +90,7 @@ struct writer_status {
     int64_t clock_ms;             /* .. for how long */
     int clock_asleep;             /* .. since the start: no wonder */
     int64_t disk_free, disk_size; /* bytes, of the data folder */
-    struct store_sizes sizes;
-    struct store_counts total; /* of all that was ever committed */
+    struct store_status store;
     struct cloud cloud;
 };
 void writer_status(struct writer *w, struct writer_status *status);

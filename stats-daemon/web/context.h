@@ -10,7 +10,7 @@
 #include "../ledger/ask.h"
 #include "../ledger/retention.h"
 #include "../ledger/writer.h"
-#include "../store/store.h"
+#include "../store/question.h"
 #include "../wire/state.h"
 
 struct api {

@@ -6,7 +6,7 @@
 #define STATSD_FIELDS_H
 
 #include "../base/json.h"
-#include "../store/store.h"
+#include "../store/question.h"
 
 #include <stdint.h>
 

@@ -251,16 +251,16 @@ static void put_health(struct json *j, const struct api *api,
     json_begin(j, '{');
     field_number(j, "free_bytes", w.disk_free);
     field_number(j, "size_bytes", w.disk_size);
-    field_number(j, "database_bytes", w.sizes.file + w.sizes.wal);
-    field_number(j, "body_bytes", w.sizes.bodies);
+    field_number(j, "database_bytes", w.store.bytes);
+    field_number(j, "body_bytes", w.store.body_bytes);
     field_number(j, "body_limit", api->keep->body_bytes);
-    field_number(j, "bodies", w.sizes.body_count);
+    field_number(j, "bodies", w.store.bodies);
     json_end(j, '}');
 
     json_member(j, "totals");
     json_begin(j, '{');
-    field_number(j, "total_tokens", w.total.prompt + w.total.completion);
-    field_counts(j, &w.total);
+    field_number(j, "total_tokens", w.store.total.prompt + w.store.total.completion);
+    field_counts(j, &w.store.total);
     json_end(j, '}');
     json_end(j, '}');
 }

@@ -131,8 +131,10 @@ static void on_row(void *arg, const struct store_row *row) {
 static enum store_result read_rows(struct store_reader *rd, const void *params,
                                    struct answer *a) {
     const struct rows_params *p = params;
-    struct store_query q = {
-        .after = p->after, .before = p->before, .limit = p->limit};
+    struct store_query q = {.after.id = p->after,
+                            .before.id = p->before,
+                            .upto = store_horizon(lv.api->store),
+                            .limit = p->limit};
 
     a->n[ROWS_AFTER] = a->n[ROWS_NEWEST] = p->after;
     json_begin(&a->j, '[');
@@ -300,7 +302,7 @@ static void on_rows(void *arg, const struct answer *a) {
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg) {
-    int64_t now = mono_ms(), row = store_last_id(lv.api->store);
+    int64_t now = mono_ms(), row = store_horizon(lv.api->store).id;
     int beat = now - lv.sent >= LIVE_BEAT_MS;
     struct evbuffer *out = evbuffer_new();
 
@@ -358,7 +360,7 @@ static struct client *client_add(struct evhttp_request *req) {
     struct client *c = xcalloc(1, sizeof(*c));
 
     if (lv.nclients++ == 0) {
-        lv.row = store_last_id(lv.api->store);
+        lv.row = store_horizon(lv.api->store).id;
         lv.line = log_last();
         lv.sent = lv.second = mono_ms();
         event_add(lv.tick, &period);

@@ -206,11 +206,11 @@ static void store(struct json *j, const struct writer_status *w) {
                 (double)w->repeated);
     metrics_one(j, "ollama_statsd_database_size_bytes", "gauge",
                 "Size of the database, its WAL included.",
-                (double)(w->sizes.file + w->sizes.wal));
+                (double)(w->store.bytes));
     metrics_one(j, "ollama_statsd_wal_size_bytes", "gauge",
-                "Size of the database's WAL.", (double)w->sizes.wal);
+                "Size of the database's WAL.", (double)w->store.unsettled);
     metrics_one(j, "ollama_statsd_bodies_size_bytes", "gauge",
-                "Size of the bodies that are kept.", (double)w->sizes.bodies);
+                "Size of the bodies that are kept.", (double)w->store.body_bytes);
     metrics_one(j, "ollama_statsd_disk_free_bytes", "gauge",
                 "Free space of the data folder's disk.", (double)w->disk_free);
 }

@@ -179,8 +179,8 @@ static void queries(struct http_request *q) {
     memset(&p, 0, sizeof(p));
     if (http_int(q, "limit", 50, 1, 500, &limit) != 0 ||
         http_int(q, "offset", 0, 0, 10000, &offset) != 0 ||
-        http_int(q, "before", 0, 1, INT64_MAX, &p.q.before) != 0 ||
-        http_int(q, "after", 0, 0, INT64_MAX, &p.q.after) != 0 ||
+        http_int(q, "before", 0, 1, INT64_MAX, &p.q.before.id) != 0 ||
+        http_int(q, "after", 0, 0, INT64_MAX, &p.q.after.id) != 0 ||
         http_time(q, "until", -1, &until) != 0 ||
         http_text(q, "ip", 128, &ip) != 0 ||
         http_text(q, "client", 128, &client) != 0 ||
@@ -199,7 +199,7 @@ static void queries(struct http_request *q) {
     keep(p.key, sizeof(p.key), key);
     p.q.limit = (int)limit;
     p.q.offset = (int)offset;
-    if (until == 0) p.q.before = 1; /* nothing had */
+    if (until == 0) p.q.before.id = 1; /* nothing had */
     if (until > 0) p.q.until = until;
     http_ask(q, asked(q), &kind, &p, sizeof(p), NULL);
 }

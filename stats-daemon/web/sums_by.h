@@ -15,7 +15,7 @@
 #ifndef STATSD_SUMS_BY_H
 #define STATSD_SUMS_BY_H
 
-#include "../store/store.h"
+#include "../store/question.h"
 
 #define SUMS_ALL INT64_MIN
 #define SUMS_MS  700

@@ -24,7 +24,7 @@
 
 #include "../ledger/ask.h"
 #include "../ledger/writer.h"
-#include "../store/store.h"
+#include "../store/question.h"
 #include "state.h"
 
 #include <event2/event.h>

@@ -20,7 +20,8 @@
 
 #include "../../ngx_ollama_module/core/record.h"
 #include "../../stats-daemon/base/log.h"
-#include "../../stats-daemon/store/store.h"
+#include "../../stats-daemon/store/sqlite/type.h"
+#include "../../stats-daemon/store/stores.h"
 #include "../../stats-daemon/base/util.h"
 
 #include <errno.h>
@@ -205,46 +206,66 @@ static double cpu(void) {
            (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
+struct fill {
+    uint64_t i, n, end; /* the next record, all, those of this batch */
+    uint32_t keys;      /* told so far */
+    int64_t now;
+    double span;
+    ollama_record_key_t key;
+    ollama_record_request_t request;
+    char name[16];
+};
+
+static int next_entry(void *arg, struct ledger_entry *e) {
+    struct fill *f = arg;
+
+    e->instance = 1;
+    if (f->keys < 5) {
+        snprintf(f->name, sizeof(f->name), "team-%c", 'a' + (int)f->keys);
+        f->key = (ollama_record_key_t){.key = 0xa0000000u + f->keys,
+                                       .index = f->keys,
+                                       .name = text(f->name)};
+        f->keys++;
+        e->kind = LEDGER_KEY;
+        e->of.key = &f->key;
+        return 1;
+    }
+    if (f->i == f->end) return 0;
+
+    double age = f->span * (1.0 - (double)f->i / (double)f->n);
+    make(&f->request, ++f->i, f->now - (int64_t)age);
+    e->kind = LEDGER_REQUEST;
+    e->seq = f->i;
+    e->of.request = &f->request;
+    return 1;
+}
+
 static int fill_mode(const char *dir, uint64_t n, double days) {
     char err[512];
-    struct store *s = store_open(dir, err, sizeof(err));
-    double began = seconds(), began_cpu = cpu(), span = days * 86400000.0;
-    int64_t now = now_ms();
+    char *url = xasprintf("sqlite:%s/usage.db", dir);
+    struct store *s = stores_open(url, err, sizeof(err));
+    double began = seconds(), began_cpu = cpu();
+    struct fill f = {.n = n, .span = days * 86400000.0, .now = now_ms()};
+    struct ledger_batch batch = {f.now, f.now, next_entry, NULL, &f};
 
     if (s == NULL) {
         fprintf(stderr, "%s\n", err);
         return 1;
     }
-    for (uint32_t k = 0; k < 5; k++) {
-        char name[16];
-        snprintf(name, sizeof(name), "team-%c", 'a' + (int)k);
-        ollama_record_key_t key = {
-            .key = 0xa0000000u + k, .index = k, .name = text(name)};
-        if (store_begin(s) != STORE_OK || store_key(s, 1, &key) != STORE_OK ||
-            store_commit(s) != STORE_OK)
-            return 1;
-    }
-    for (uint64_t i = 0; i < n;) {
-        enum store_result r = store_begin(s);
-        for (int k = 0; r == STORE_OK && k < 5000 && i < n; k++, i++) {
-            ollama_record_request_t q;
-            double age = span * (1.0 - (double)i / (double)n);
-            make(&q, i + 1, now - (int64_t)age);
-            r = store_request(s, 1, &q);
-        }
-        if (r == STORE_OK) r = store_seq(s, 1, i);
-        if (r == STORE_OK) r = store_commit(s);
-        if (r != STORE_OK) {
-            fprintf(stderr, "%s\n", store_error(s));
+    while (f.i < n) {
+        f.end = f.i + 5000 < n ? f.i + 5000 : n;
+        if (store_write(s, &batch) != STORE_OK) {
+            fprintf(stderr, "%s\n", s->error);
             return 1;
         }
-        store_checkpoint(s, 0);
+        store_tick(s, 0);
     }
-    store_checkpoint(s, 1);
+    store_tick(s, STORE_ENDS);
     double took = seconds() - began, used = cpu() - began_cpu;
     printf("%llu rows in %.1f s (%.1f s of CPU): %.0f rows/s\n",
            (unsigned long long)n, took, used, (double)n / took);
     store_close(s);
+    free(url);
     return 0;
 }
 
@@ -253,13 +274,13 @@ static int fill_mode(const char *dir, uint64_t n, double days) {
 static int plans_mode(const char *dir) {
     const char *sql, *name;
     sqlite3 *db;
-    char *path = xasprintf("%s/" STORE_FILE, dir);
+    char *path = xasprintf("%s/usage.db", dir);
 
     if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK) {
         fprintf(stderr, "%s: %s\n", path, sqlite3_errmsg(db));
         return 1;
     }
-    for (int i = 0; (sql = store_statement(i, &name)); i++) {
+    for (int i = 0; (sql = sqlite_statement(i, &name)); i++) {
         char *explain = xasprintf("EXPLAIN QUERY PLAN %s", sql);
         sqlite3_stmt *st;
 
@@ -281,7 +302,7 @@ static int plans_mode(const char *dir) {
 
 static int hold_mode(const char *dir, double time) {
     sqlite3 *db;
-    char *path = xasprintf("%s/" STORE_FILE, dir);
+    char *path = xasprintf("%s/usage.db", dir);
 
     if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK ||
         sqlite3_busy_timeout(db, 5000) != SQLITE_OK ||

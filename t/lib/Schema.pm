@@ -25,7 +25,8 @@ my %added = (
          . ' DROP INDEX request_client_name_other;'
          . ' ALTER TABLE request DROP COLUMN client_name_other;'
          . ' ALTER TABLE series DROP COLUMN day;'
-         . ' DROP INDEX key_event_key;',
+         . ' DROP INDEX key_event_key;'
+         . ' ALTER TABLE penalty DROP COLUMN instance;',
 );
 
 

@@ -59,5 +59,14 @@ $(BUILD)/unit/test_metrics_text: UNIT_MORE = stats-daemon/web/metrics_text.c \
 $(BUILD)/unit/test_metrics_text: stats-daemon/web/metrics_text.c \
                                  stats-daemon/web/metrics_histogram.c
 
+# a store, and the one in memory to compare it with
+
+UNIT_STORE = t/unit/memory_store.c t/unit/memory_ask.c $(wildcard $(addprefix stats-daemon/, \
+    base/*.c store/*.c store/sqlite/*.c))
+$(BUILD)/unit/test_store: UNIT_MORE = $(UNIT_STORE) $(BUILD)/unit/core.a \
+                                      -lsqlite3 -levent_core -lpthread -lm
+$(BUILD)/unit/test_store: $(UNIT_STORE) $(wildcard $(addprefix stats-daemon/, \
+    */*.h */*/*.h))
+
 $(UNIT): $(BUILD)/unit/%: t/unit/%.c $(UNIT_HDR) $(BUILD)/unit/core.a
 	$(UNIT_CC) -o $@ $< $(BUILD)/unit/core.a $(UNIT_MORE) $(UNIT_LIBS)

@@ -1,5 +1,7 @@
 #include "backup.h"
 
+#include "sqlite.h"
+
 #include "../../base/log.h"
 #include "../../base/util.h"
 #include "../store.h"
@@ -167,7 +169,7 @@ static int may_replace(const char *file, const char *ledger, char *err,
         ok = 0;
     }
     if (ok && is_there && st.st_size > 0) {
-        enum store_file what = store_file_look(file, why, sizeof(why));
+        enum store_file what = sqlite_file_look(file, why, sizeof(why));
         if (what != STORE_FILE_OURS || access(file, R_OK) != 0) {
             snprintf(err, len,
                      "%s is there already, and is no backup of a ledger: it is "
@@ -208,7 +210,7 @@ static int copy_quietly(const char *path, const char *tmp, char *err,
             snprintf(err, len, "%s: %s", path, strerror(errno));
             break;
         }
-        sqlite3 *from = store_file_open(path, &code);
+        sqlite3 *from = sqlite_file_open(path, &code);
         if (code != SQLITE_OK) {
             snprintf(err, len, "%s: %s", path, sqlite3_errmsg(from));
             sqlite3_close(from);
@@ -228,8 +230,7 @@ static int copy_quietly(const char *path, const char *tmp, char *err,
     return bad ? -1 : 0;
 }
 
-int store_backup(const char *dir, const char *file, char *err, size_t len) {
-    char *path = xasprintf("%s/" STORE_FILE, dir);
+int sqlite_backup(const char *path, const char *file, char *err, size_t len) {
     char *tmp = xasprintf("%s.partial-%d", file, (int)getpid());
     char *folder = folder_of(file);
     struct sigaction sa = {.sa_handler = on_stop};
@@ -252,7 +253,7 @@ int store_backup(const char *dir, const char *file, char *err, size_t len) {
     } else if (st.st_size == 0) {
         snprintf(err, len, "there is no ledger: %s is empty", path);
     } else {
-        enum store_file what = store_file_look(path, err, len);
+        enum store_file what = sqlite_file_look(path, err, len);
 
         if (what == STORE_FILE_DAMAGED)
             snprintf(err, len, "%s is damaged: it is no database", path);
@@ -268,7 +269,6 @@ int store_backup(const char *dir, const char *file, char *err, size_t len) {
         snprintf(err, len, "%s: %s", folder, strerror(errno));
         bad = 1;
     }
-    free(path);
     free(tmp);
     free(folder);
     return bad ? -1 : 0;
@@ -310,7 +310,7 @@ static void remove_old(const char *path, int keep) {
     free(pattern);
 }
 
-void store_keep(sqlite3 *db, const char *path, int schema) {
+void sqlite_keep(sqlite3 *db, const char *path, int schema) {
     char *file = xasprintf("%s.schema-%d", path, schema);
     char *tmp = xasprintf("%s.partial", file), *folder = folder_of(path);
     char err[512] = "";

@@ -5,11 +5,11 @@
  * transaction.  It is made under another name beside the file it is to be, and
  * renamed when it is whole and on the disk: there is never half of one.
  *
- * store_backup() is `ollama-statsd --backup FILE`: beside a running daemon or
+ * sqlite_backup() is `ollama-statsd --backup FILE`: beside a running daemon or
  * without one, by whoever may read the data folder.  A FILE that is a ledger's
  * copy is replaced, another one is not.
  *
- * store_keep() is the copy before a migration, usage.db.schema-N, N being the
+ * sqlite_keep() is the copy before a migration, usage.db.schema-N, N being the
  * schema's number; the STORE_KEPT with the greatest numbers stay.
  */
 
@@ -22,10 +22,10 @@
 #define STORE_KEPT 2
 
 /* 0, or -1 with the reason in err. */
-int store_backup(const char *dir, const char *file, char *err, size_t len);
+int sqlite_backup(const char *path, const char *file, char *err, size_t len);
 
 /* Copies db, the ledger at path; says in the log what it does, and why it does
  * not when the disk has no room. */
-void store_keep(sqlite3 *db, const char *path, int schema);
+void sqlite_keep(sqlite3 *db, const char *path, int schema);
 
 #endif

@@ -22,7 +22,7 @@
 /* A ledger as new as this program, empty, for salvage_copy(). */
 static enum store_result make_new(const char *file, sqlite3 **db, char *err,
                                   size_t len) {
-    struct store n = {.path = (char *)(uintptr_t)file};
+    struct sqlite n = {.path = (char *)(uintptr_t)file};
     char sql[256];
 
     unlink(file);
@@ -30,7 +30,7 @@ static enum store_result make_new(const char *file, sqlite3 **db, char *err,
     if (fd >= 0) close(fd);
     int code = sqlite3_open_v2(
         file, &n.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
-    enum store_result r = store_result_of(code);
+    enum store_result r = sqlite_result_of(code);
 
     /* nobody needs a half of it: what is not whole is begun again */
     snprintf(sql, sizeof(sql),
@@ -40,11 +40,11 @@ static enum store_result make_new(const char *file, sqlite3 **db, char *err,
              "PRAGMA application_id = %d",
              STORE_APPLICATION_ID);
     if (r == STORE_OK)
-        r = store_result_of(sqlite3_exec(n.db, sql, NULL, NULL, NULL));
+        r = sqlite_result_of(sqlite3_exec(n.db, sql, NULL, NULL, NULL));
     if (r != STORE_OK)
         snprintf(err, len, "%s: %s", file, sqlite3_errmsg(n.db));
     else
-        r = store_migrate(&n, err, len);
+        r = sqlite_migrate(&n, err, len);
     if (r != STORE_OK) {
         sqlite3_close(n.db);
         n.db = NULL;
@@ -61,7 +61,7 @@ static int save_into(sqlite3 *db, const char *path, struct salvage *saved) {
 
     if (bad || saved->rows) return bad;
     char *copy = xasprintf("%s.patched", path);
-    if (store_head_patch(path, copy) == 0) bad = salvage_copy(copy, db, saved);
+    if (sqlite_head_patch(path, copy) == 0) bad = salvage_copy(copy, db, saved);
     for (int i = 0; i < 3; i++) {
         char *name = xasprintf("%s%s", copy, left[i]);
         unlink(name);
@@ -73,7 +73,7 @@ static int save_into(sqlite3 *db, const char *path, struct salvage *saved) {
 
 /* What can be read of a damaged ledger goes into a new one; the old one stays
  * beside it, under another name, for mending by hand. */
-static enum store_result replace(struct store *s, const char *why) {
+static enum store_result replace(struct sqlite *s, const char *why) {
     char err[512] = "", aside[4096];
     char *place = aside_place(s->path);
     struct salvage saved;
@@ -91,21 +91,21 @@ static enum store_result replace(struct store *s, const char *why) {
     enum store_result r = make_new(place, &db, err, sizeof(err));
     if (r == STORE_OK) {
         if (save_into(db, s->path, &saved) != 0) {
-            r = store_result_of(sqlite3_errcode(db));
-            if (r == STORE_OK || r == STORE_DAMAGED) r = STORE_IO;
+            r = sqlite_result_of(sqlite3_errcode(db));
+            if (r == STORE_OK || r == SQLITE_STORE_DAMAGED) r = STORE_IO;
             snprintf(err, sizeof(err), "%.128s: %.256s", place, saved.text);
         }
         sqlite3_close(db);
     }
     if (r == STORE_OK) {
-        store_readers_close(s);
-        store_close_writer(s);
+        sqlite_readers_close(s);
+        sqlite_close_writer(s);
         if (aside_swap(s->path, aside, sizeof(aside)) != 0) {
             snprintf(err, sizeof(err), "cannot rename %s: %s", s->path,
                      strerror(errno));
             r = STORE_IO;
         }
-        store_readers_go_on(s);
+        sqlite_readers_go_on(s);
     }
     if (r == STORE_OK) {
         s->damaged = 0;
@@ -119,7 +119,7 @@ static enum store_result replace(struct store *s, const char *why) {
             why, name ? name + 1 : aside, saved.text);
     } else {
         unlink(place);
-        snprintf(s->error, sizeof(s->error), "%.255s", err);
+        snprintf(s->head.error, sizeof(s->head.error), "%.255s", err);
     }
     free(place);
     return r;
@@ -128,7 +128,7 @@ static enum store_result replace(struct store *s, const char *why) {
 /* Is it really?  An error of the moment is none of the file, and is not found a
  * second time; one that comes again soon is, even if a look at each page finds
  * nothing. */
-static int is_damaged(struct store *s, char *why, size_t len) {
+static int is_damaged(struct sqlite *s, char *why, size_t len) {
     int64_t now = mono_ms();
     int whole = salvage_check(s->path, 0, why, len);
 
@@ -137,7 +137,7 @@ static int is_damaged(struct store *s, char *why, size_t len) {
     s->checked = now;
     if (again) {
         snprintf(why, len, "%.200s",
-                 s->error[0] ? s->error : "a page that was read");
+                 s->head.error[0] ? s->head.error : "a page that was read");
         return 1;
     }
     log_msg(LOG_ERROR,
@@ -149,7 +149,7 @@ static int is_damaged(struct store *s, char *why, size_t len) {
 
 /* Nothing is done to a file before it is known whose it is, and nothing else is
  * made of a damaged one before what is in it is saved. */
-enum store_result store_open_first(struct store *s, char *err, size_t len) {
+enum store_result sqlite_open_first(struct sqlite *s, char *err, size_t len) {
     char why[256] = "it is no database any more";
 
     if (aside_resume(s->path)) {
@@ -157,10 +157,11 @@ enum store_result store_open_first(struct store *s, char *err, size_t len) {
         problem_raise(PROBLEM_LEDGER,
                       "the ledger was damaged and is kept as %s.damaged-..; a "
                       "new one, with what could be read, goes on",
-                      STORE_FILE);
+                      strrchr(s->path, '/') ? strrchr(s->path, '/') + 1
+                                            : s->path);
     }
 
-    enum store_file what = store_file_look(s->path, err, len);
+    enum store_file what = sqlite_file_look(s->path, err, len);
     if (what == STORE_FILE_FOREIGN) return STORE_ERROR;
 
     int damaged = what == STORE_FILE_DAMAGED;
@@ -168,24 +169,24 @@ enum store_result store_open_first(struct store *s, char *err, size_t len) {
         damaged = salvage_check(s->path, CHECK_MS, why, sizeof(why)) == 0;
 
     enum store_result r =
-        damaged ? STORE_DAMAGED : store_open_both(s, err, len);
-    if (r != STORE_DAMAGED) return r;
+        damaged ? SQLITE_STORE_DAMAGED : sqlite_open_both(s, err, len);
+    if (r != SQLITE_STORE_DAMAGED) return r;
     if (!damaged) snprintf(why, sizeof(why), "%.255s", err);
     r = replace(s, why);
-    if (r == STORE_OK) return store_open_both(s, err, len);
+    if (r == STORE_OK) return sqlite_open_both(s, err, len);
     snprintf(err, len, "%s is damaged, and a new one cannot be made: %s",
-             s->path, s->error);
+             s->path, s->head.error);
     return r;
 }
 
-enum store_result store_mend(struct store *s) {
+enum store_result sqlite_mend(struct sqlite *s) {
     char why[256], err[256] = "";
     enum store_result r;
 
-    if (!is_damaged(s, why, sizeof(why))) return STORE_AGAIN;
+    if (!is_damaged(s, why, sizeof(why))) return SQLITE_STORE_AGAIN;
     if ((r = replace(s, why)) != STORE_OK) return r;
-    if (store_open_both(s, err, sizeof(err)) != STORE_OK) {
-        snprintf(s->error, sizeof(s->error), "%s", err);
+    if (sqlite_open_both(s, err, sizeof(err)) != STORE_OK) {
+        snprintf(s->head.error, sizeof(s->head.error), "%s", err);
         return STORE_IO;
     }
     return STORE_OK;

@@ -45,7 +45,7 @@ static int64_t ask(sqlite3 *db, const char *sql, int *code) {
     return v;
 }
 
-sqlite3 *store_file_open(const char *path, int *code) {
+sqlite3 *sqlite_file_open(const char *path, int *code) {
     char *wal = xasprintf("%s-wal", path);
     char *uri = xmalloc(strlen(path) * 3 + 32), *to = uri;
     sqlite3 *db = NULL;
@@ -71,7 +71,7 @@ sqlite3 *store_file_open(const char *path, int *code) {
 static enum store_file look_inside(const char *path, char *err, size_t len) {
     enum store_file what = STORE_FILE_OURS;
     int code;
-    sqlite3 *db = store_file_open(path, &code);
+    sqlite3 *db = sqlite_file_open(path, &code);
     int64_t all = 0, ours = 0, id = 0;
 
     if (code == SQLITE_OK) id = ask(db, "PRAGMA application_id", &code);
@@ -109,7 +109,7 @@ static enum store_file look_inside(const char *path, char *err, size_t len) {
     return what;
 }
 
-enum store_file store_file_look(const char *path, char *err, size_t len) {
+enum store_file sqlite_file_look(const char *path, char *err, size_t len) {
     unsigned char head[HEAD];
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);

@@ -23,10 +23,10 @@ enum store_file {
     STORE_FILE_FOREIGN  /* err says what it is */
 };
 
-enum store_file store_file_look(const char *path, char *err, size_t len);
+enum store_file sqlite_file_look(const char *path, char *err, size_t len);
 
 /* Opens one for reading, beside whoever writes it, without the right to write
  * and without leaving a file.  Close it whatever *code says. */
-sqlite3 *store_file_open(const char *path, int *code);
+sqlite3 *sqlite_file_open(const char *path, int *code);
 
 #endif

@@ -117,7 +117,7 @@ static int write_file(const char *name, const void *data, size_t len) {
     return bad ? -1 : 0;
 }
 
-void store_head_save(sqlite3 *db, const char *path) {
+void sqlite_head_save(sqlite3 *db, const char *path) {
     struct pages p = {0};
     char *name = xasprintf("%s.head", path);
     unsigned char head[100];
@@ -176,7 +176,7 @@ static int put_pages(const unsigned char *head, size_t len, const char *copy) {
     return bad ? -1 : 0;
 }
 
-int store_head_patch(const char *path, const char *copy) {
+int sqlite_head_patch(const char *path, const char *copy) {
     char *name = xasprintf("%s.head", path), *wal = xasprintf("%s-wal", path);
     char *copy_wal = xasprintf("%s-wal", copy);
     struct statvfs v;

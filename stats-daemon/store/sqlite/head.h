@@ -19,10 +19,10 @@
  * through db, which has it open: a descriptor of our own would, when closed,
  * take SQLite's locks on the file away, and whoever reads the ledger then takes
  * itself for the last one and removes the -wal. */
-void store_head_save(sqlite3 *db, const char *path);
+void sqlite_head_save(sqlite3 *db, const char *path);
 
 /* What is left at path, with those pages, as a database at copy: 0, or -1 if
  * there are none, or there is no room. */
-int store_head_patch(const char *path, const char *copy);
+int sqlite_head_patch(const char *path, const char *copy);
 
 #endif

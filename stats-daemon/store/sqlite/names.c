@@ -1,5 +1,7 @@
 #include "names.h"
 
+#include "../counted.h"
+
 #include "../../base/util.h"
 
 #include <arpa/inet.h>
@@ -13,7 +15,7 @@ static const ollama_text_t rest = {(const unsigned char *)"(other)", 7};
 static const ollama_text_t none = {(const unsigned char *)"", 0};
 
 /* Names that found no room yesterday may find some today. */
-void store_names_begin(struct store *s) {
+void sqlite_names_begin(struct sqlite *s) {
     if (map_count(s->profiles) > PROFILES_MAX) map_clear(s->profiles);
     if (map_count(s->allowed) > ALLOWED_MAX) map_clear(s->allowed);
     if (s->today == s->now / DAY) return;
@@ -24,7 +26,7 @@ void store_names_begin(struct store *s) {
 }
 
 /* Who adds names: whoever has one address of a network of IPv6 has all. */
-static struct allowance *allowance_of(struct store *s,
+static struct allowance *allowance_of(struct sqlite *s,
                                       const ollama_text_t *client) {
     char address[INET6_ADDRSTRLEN];
     unsigned char network[16];
@@ -46,8 +48,8 @@ static struct allowance *allowance_of(struct store *s,
                    client->len, &fresh);
 }
 
-enum store_result store_find_or_add(struct store *s, int find, int add,
-                                    int64_t *id, int *added) {
+enum store_result sqlite_find_or_add(struct sqlite *s, int find, int add,
+                                     int64_t *id, int *added) {
     sqlite3_stmt *st = s->write[find];
     int code = sqlite3_step(st);
     enum store_result r = STORE_OK;
@@ -58,12 +60,12 @@ enum store_result store_find_or_add(struct store *s, int find, int add,
     } else if (code == SQLITE_DONE) {
         *id = 0;
         if (add >= 0) {
-            r = store_run(s, s->write[add]);
+            r = sqlite_run(s, s->write[add]);
             *id = sqlite3_last_insert_rowid(s->db);
             *added = 1;
         }
     } else {
-        r = store_failed(s, code);
+        r = sqlite_failed(s, code);
     }
     sqlite3_reset(st);
     return r;
@@ -77,7 +79,7 @@ static int is_full(int64_t count, int times, int fine, unsigned today,
            (count >= STORE_NAMES_FREE * times && !fine) || today >= a_day;
 }
 
-static enum store_result model_id(struct store *s, const ollama_text_t *name,
+static enum store_result model_id(struct sqlite *s, const ollama_text_t *name,
                                   int fine, struct allowance *a, int64_t *id,
                                   int *other) {
     /* that a model is there the cloud has said */
@@ -87,19 +89,19 @@ static enum store_result model_id(struct store *s, const ollama_text_t *name,
     bind_text(s->write[FIND_MODEL], 1, name);
     bind_text(s->write[ADD_MODEL], 1, name);
     enum store_result r =
-        store_find_or_add(s, FIND_MODEL, full ? -1 : ADD_MODEL, id, &added);
+        sqlite_find_or_add(s, FIND_MODEL, full ? -1 : ADD_MODEL, id, &added);
     a->models[fine] += (uint16_t)added;
     if (r == STORE_OK && *id == 0) {
         *other = 1;
         bind_text(s->write[FIND_MODEL], 1, &rest);
         bind_text(s->write[ADD_MODEL], 1, &rest);
-        r = store_find_or_add(s, FIND_MODEL, ADD_MODEL, id, &added);
+        r = sqlite_find_or_add(s, FIND_MODEL, ADD_MODEL, id, &added);
     }
     s->names.models += added;
     return r;
 }
 
-static enum store_result client_id(struct store *s, const ollama_text_t *addr,
+static enum store_result client_id(struct sqlite *s, const ollama_text_t *addr,
                                    const ollama_text_t *name, int fine,
                                    struct allowance *a, int64_t *id,
                                    int *other) {
@@ -111,7 +113,7 @@ static enum store_result client_id(struct store *s, const ollama_text_t *addr,
         bind_text(s->write[st], 2, name);
     }
     enum store_result r =
-        store_find_or_add(s, FIND_CLIENT, full ? -1 : ADD_CLIENT, id, &added);
+        sqlite_find_or_add(s, FIND_CLIENT, full ? -1 : ADD_CLIENT, id, &added);
     a->clients[fine] += (uint16_t)added;
     if (r == STORE_OK && *id == 0) {
         *other = 1;
@@ -119,30 +121,18 @@ static enum store_result client_id(struct store *s, const ollama_text_t *addr,
             bind_text(s->write[st], 1, &rest);
             bind_text(s->write[st], 2, &none);
         }
-        r = store_find_or_add(s, FIND_CLIENT, ADD_CLIENT, id, &added);
+        r = sqlite_find_or_add(s, FIND_CLIENT, ADD_CLIENT, id, &added);
     }
     s->names.clients += added;
     return r;
 }
 
-int store_is_broken(const ollama_record_request_t *q) {
-    return q->end == OLLAMA_RECORD_UPSTREAM_GONE ||
-           q->end == OLLAMA_RECORD_STREAM_ERROR ||
-           q->end == OLLAMA_RECORD_PROXY_STOPPED ||
-           q->end == OLLAMA_RECORD_WORKER_GONE;
-}
-
 /* A combo's status: the request's, and in thousands of which kind it is. */
-int store_combo_status(const ollama_record_request_t *q) {
-    int kind = 0;
-
-    if (store_is_broken(q)) kind |= STORE_KIND_BROKEN;
-    if (q->end == OLLAMA_RECORD_CLIENT_GONE) kind |= STORE_KIND_GONE;
-    if (q->nattempts > 1) kind |= STORE_KIND_RETRIED;
-    return kind * 1000 + (q->status < 1000 ? q->status : 999);
+static int combo_status(const ollama_record_request_t *q) {
+    return counted_kind(q) * 1000 + (q->status < 1000 ? q->status : 999);
 }
 
-static enum store_result fill_profile(struct store *s, struct profile *p,
+static enum store_result fill_profile(struct sqlite *s, struct profile *p,
                                       const ollama_record_request_t *q) {
     struct allowance *a = allowance_of(s, &q->client);
     int added, fine = q->status < 400;
@@ -156,7 +146,7 @@ static enum store_result fill_profile(struct store *s, struct profile *p,
     if (r == STORE_OK && q->key) {
         sqlite3_bind_int64(s->write[FIND_KEY], 1, q->key);
         sqlite3_bind_int64(s->write[ADD_KEY], 1, q->key);
-        r = store_find_or_add(s, FIND_KEY, ADD_KEY, &p->key, &added);
+        r = sqlite_find_or_add(s, FIND_KEY, ADD_KEY, &p->key, &added);
     }
     if (r == STORE_OK) {
         for (int st = FIND_SERIES; st <= ADD_SERIES; st++) {
@@ -164,23 +154,23 @@ static enum store_result fill_profile(struct store *s, struct profile *p,
             sqlite3_bind_int64(s->write[st], 2, p->key);
             sqlite3_bind_int64(s->write[st], 3, p->model);
         }
-        r = store_find_or_add(s, FIND_SERIES, ADD_SERIES, &p->series, &added);
+        r = sqlite_find_or_add(s, FIND_SERIES, ADD_SERIES, &p->series, &added);
     }
     if (r == STORE_OK) {
         for (int st = FIND_COMBO; st <= ADD_COMBO; st++) {
             sqlite3_bind_int64(s->write[st], 1, p->series);
-            sqlite3_bind_int64(s->write[st], 2, store_combo_status(q));
+            sqlite3_bind_int64(s->write[st], 2, combo_status(q));
         }
-        r = store_find_or_add(s, FIND_COMBO, ADD_COMBO, &p->combo, &added);
+        r = sqlite_find_or_add(s, FIND_COMBO, ADD_COMBO, &p->combo, &added);
     }
     return r;
 }
 
-enum store_result store_profile_of(struct store *s, struct profile **profile,
-                                   const ollama_record_request_t *q) {
+enum store_result sqlite_profile_of(struct sqlite *s, struct profile **profile,
+                                    const ollama_record_request_t *q) {
     unsigned char key[512], *k = key;
     const ollama_text_t *texts[] = {&q->client, &q->client_name, &q->model};
-    int fresh, status = store_combo_status(q);
+    int fresh, status = combo_status(q);
 
     memcpy(k, &q->key, 4);
     memcpy(k + 4, &status, 4);
@@ -198,7 +188,7 @@ enum store_result store_profile_of(struct store *s, struct profile **profile,
     return fresh || p->combo == 0 ? fill_profile(s, p, q) : STORE_OK;
 }
 
-enum store_result store_write_days(struct store *s) {
+enum store_result sqlite_write_days(struct sqlite *s) {
     sqlite3_stmt *st = s->write[WRITE_DAY];
     enum store_result r = STORE_OK;
     size_t len;
@@ -212,7 +202,7 @@ enum store_result store_write_days(struct store *s) {
         key->profile->day = day;
         sqlite3_bind_int64(st, 1, key->profile->series);
         sqlite3_bind_int64(st, 2, day);
-        r = store_run(s, st);
+        r = sqlite_run(s, st);
     }
     return r;
 }

@@ -43,22 +43,18 @@ struct allowance {
     " WHERE l.series = series.id), 0);"                                     \
     "DROP TABLE learn;"
 
-void store_names_begin(struct store *s);
+void sqlite_names_begin(struct sqlite *s);
 
 /* Those of a request. */
-enum store_result store_profile_of(struct store *s, struct profile **profile,
-                                   const ollama_record_request_t *q);
+enum store_result sqlite_profile_of(struct sqlite *s, struct profile **profile,
+                                    const ollama_record_request_t *q);
 
 /* The days of the batch's series. */
-enum store_result store_write_days(struct store *s);
-
-/* How a request counts. */
-int store_is_broken(const ollama_record_request_t *q);
-int store_combo_status(const ollama_record_request_t *q);
+enum store_result sqlite_write_days(struct sqlite *s);
 
 /* A piece of what nothing refers to, inside a transaction.  Candidates come
  * from hours that were deleted; *left is set when there is more.  When the
- * transaction is through, store_names_gone() tells the memory. */
+ * transaction is through, sqlite_names_gone() tells the memory. */
 struct names_trim {
     int64_t *series; /* whose hours have gone, n of them */
     int n;
@@ -67,9 +63,9 @@ struct names_trim {
     struct store_names gone;
     int64_t sweep; /* where the sweep goes on */
 };
-enum store_result store_names_trim(struct store *s,
-                                   const struct store_limits *l, int n,
-                                   int *left, struct names_trim *t);
-void store_names_gone(struct store *s, const struct names_trim *t);
+enum store_result sqlite_names_trim(struct sqlite *s,
+                                    const struct store_limits *l, int n,
+                                    int *left, struct names_trim *t);
+void sqlite_names_gone(struct sqlite *s, const struct names_trim *t);
 
 #endif

@@ -10,17 +10,17 @@
 
 #define SWEEP_PIECE 100
 
-static enum store_result remove_one(struct store *s, int which, int64_t id,
+static enum store_result remove_one(struct sqlite *s, int which, int64_t id,
                                     int64_t *gone) {
     sqlite3_bind_int64(s->write[which], 1, id);
-    enum store_result r = store_run(s, s->write[which]);
+    enum store_result r = sqlite_run(s, s->write[which]);
     if (r == STORE_OK) *gone += sqlite3_changes(s->db);
     return r;
 }
 
 /* Sums by hour of its last day, newest first. */
-static enum store_result has_hours(struct store *s, int64_t series, int64_t day,
-                                   int *has) {
+static enum store_result has_hours(struct sqlite *s, int64_t series,
+                                   int64_t day, int *has) {
     sqlite3_stmt *st = s->write[ONE_HOUR];
     int code = SQLITE_DONE;
 
@@ -33,12 +33,12 @@ static enum store_result has_hours(struct store *s, int64_t series, int64_t day,
     }
     *has = code == SQLITE_ROW;
     return code == SQLITE_ROW || code == SQLITE_DONE ? STORE_OK
-                                                     : store_failed(s, code);
+                                                     : sqlite_failed(s, code);
 }
 
 /* A series without combos and sums goes, and takes its client and model along
  * if they have no other. */
-static enum store_result look_at_series(struct store *s,
+static enum store_result look_at_series(struct sqlite *s,
                                         const struct store_limits *l,
                                         int64_t id, struct names_trim *t,
                                         int *gone) {
@@ -55,7 +55,8 @@ static enum store_result look_at_series(struct store *s,
         used = sqlite3_column_int(st, 3);
     }
     sqlite3_reset(st);
-    if (code != SQLITE_ROW && code != SQLITE_DONE) return store_failed(s, code);
+    if (code != SQLITE_ROW && code != SQLITE_DONE)
+        return sqlite_failed(s, code);
 
     /* sums by minute go by the age of rows: if they outlive those by hour,
      * there may be some of that day */
@@ -74,7 +75,7 @@ static enum store_result look_at_series(struct store *s,
 }
 
 /* Combos of which no row is left, and their series. */
-static enum store_result trim_combos(struct store *s,
+static enum store_result trim_combos(struct sqlite *s,
                                      const struct store_limits *l, int n,
                                      int *left, struct names_trim *t) {
     sqlite3_stmt *st = s->write[OLD_COMBOS];
@@ -89,7 +90,7 @@ static enum store_result trim_combos(struct store *s,
         series[t->ncombos++] = sqlite3_column_int64(st, 1);
     }
     enum store_result r =
-        code == SQLITE_DONE ? STORE_OK : store_failed(s, code);
+        code == SQLITE_DONE ? STORE_OK : sqlite_failed(s, code);
     sqlite3_reset(st);
     if (t->ncombos == n) *left = 1;
 
@@ -103,7 +104,7 @@ static enum store_result trim_combos(struct store *s,
 
 /* A piece of all series, a small one because each may need a look at all hours
  * of a day; at once the next, while there is something to do. */
-static enum store_result sweep(struct store *s, const struct store_limits *l,
+static enum store_result sweep(struct sqlite *s, const struct store_limits *l,
                                int n, int *left, struct names_trim *t) {
     sqlite3_stmt *st = s->write[SOME_SERIES];
     int64_t *series = xcalloc((size_t)n, sizeof(*series));
@@ -114,7 +115,7 @@ static enum store_result sweep(struct store *s, const struct store_limits *l,
     while ((code = sqlite3_step(st)) == SQLITE_ROW)
         series[some++] = sqlite3_column_int64(st, 0);
     enum store_result r =
-        code == SQLITE_DONE ? STORE_OK : store_failed(s, code);
+        code == SQLITE_DONE ? STORE_OK : sqlite_failed(s, code);
     sqlite3_reset(st);
 
     for (int i = 0; r == STORE_OK && i < some; i++)
@@ -129,9 +130,9 @@ static enum store_result sweep(struct store *s, const struct store_limits *l,
     return r;
 }
 
-enum store_result store_names_trim(struct store *s,
-                                   const struct store_limits *l, int n,
-                                   int *left, struct names_trim *t) {
+enum store_result sqlite_names_trim(struct sqlite *s,
+                                    const struct store_limits *l, int n,
+                                    int *left, struct names_trim *t) {
     enum store_result r = trim_combos(s, l, n, left, t);
     int gone;
 
@@ -144,7 +145,7 @@ enum store_result store_names_trim(struct store *s,
     if (r == STORE_OK && t->sweep != INT64_MAX)
         r = sweep(s, l, SWEEP_PIECE, left, t);
     if (r == STORE_OK && s->keys_due) {
-        r = store_run(s, s->write[TRIM_KEYS]);
+        r = sqlite_run(s, s->write[TRIM_KEYS]);
         s->keys_due = 0;
     }
     return r;
@@ -152,7 +153,7 @@ enum store_result store_names_trim(struct store *s,
 
 /* Profiles of what has gone are looked up anew; and those that found no room,
  * when there is some. */
-void store_names_gone(struct store *s, const struct names_trim *t) {
+void sqlite_names_gone(struct sqlite *s, const struct names_trim *t) {
     int room = t->gone.models || t->gone.clients, fresh;
     struct map *gone;
 

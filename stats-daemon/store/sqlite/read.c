@@ -1,6 +1,7 @@
 #include "sqlite.h"
 
 #include "../../base/util.h"
+#include "type.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -155,11 +156,11 @@ static const struct {
 /* Called every few thousand steps: a read that takes too long, or that nobody
  * waits for any more, is given up. */
 static int on_progress(void *arg) {
-    struct store_reader *rd = arg;
+    struct sqlite_reader *rd = arg;
     return rd->stopped || mono_ms() > rd->deadline;
 }
 
-static int open_reader(struct store_reader *rd) {
+static int open_reader(struct sqlite_reader *rd) {
     int code = sqlite3_open_v2(rd->store->path, &rd->db,
                                SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
                                    SQLITE_OPEN_PRIVATECACHE,
@@ -183,7 +184,7 @@ static int open_reader(struct store_reader *rd) {
     return code;
 }
 
-static void close_reader(struct store_reader *rd) {
+static void close_reader(struct sqlite_reader *rd) {
     for (int i = 0; i < READ_STATEMENTS; i++) {
         sqlite3_finalize(rd->st[i]);
         rd->st[i] = NULL;
@@ -192,26 +193,27 @@ static void close_reader(struct store_reader *rd) {
     rd->db = NULL;
 }
 
-void store_readers_init(struct store *s) {
+void sqlite_readers_init(struct sqlite *s) {
     for (int i = 0; i < STORE_READERS; i++) {
         s->readers[i].store = s;
+        s->readers[i].head.store = &s->head;
         pthread_mutex_init(&s->readers[i].lock, NULL);
     }
 }
 
-void store_readers_free(struct store *s) {
+void sqlite_readers_free(struct sqlite *s) {
     for (int i = 0; i < STORE_READERS; i++)
         pthread_mutex_destroy(&s->readers[i].lock);
 }
 
-void store_readers_close(struct store *s) {
+void sqlite_readers_close(struct sqlite *s) {
     for (int i = 0; i < STORE_READERS; i++) {
         pthread_mutex_lock(&s->readers[i].lock);
         close_reader(&s->readers[i]);
     }
 }
 
-enum store_result store_readers_open(struct store *s, char *err, size_t len) {
+enum store_result sqlite_readers_open(struct sqlite *s, char *err, size_t len) {
     int code = SQLITE_OK;
 
     for (int i = 0; i < STORE_READERS && code == SQLITE_OK; i++) {
@@ -222,43 +224,26 @@ enum store_result store_readers_open(struct store *s, char *err, size_t len) {
     }
     for (int i = 0; i < STORE_READERS && code != SQLITE_OK; i++)
         close_reader(&s->readers[i]);
-    store_readers_go_on(s);
-    return store_result_of(code);
+    sqlite_readers_go_on(s);
+    return sqlite_result_of(code);
 }
 
-void store_readers_go_on(struct store *s) {
+void sqlite_readers_go_on(struct sqlite *s) {
     for (int i = 0; i < STORE_READERS; i++)
         pthread_mutex_unlock(&s->readers[i].lock);
 }
 
-struct store_reader *store_reader(struct store *s, int n) {
-    return &s->readers[n];
-}
-
-void store_stop_reading(struct store_reader *rd, int stop) {
-    rd->stopped = stop;
-}
-
-const char *store_statement(int n, const char **name) {
+const char *sqlite_statement(int n, const char **name) {
     if (n < 0 || n >= READ_STATEMENTS) return NULL;
     *name = read_sql[n].name;
     return read_sql[n].sql;
 }
 
-const char *store_read_error(const struct store_reader *rd) {
-    return rd->error;
-}
-
-void store_on_read(struct store *s, store_read_cb *cb, void *arg) {
-    s->on_read = cb;
-    s->on_read_arg = arg;
-}
-
-enum store_result store_read_begin(struct store_reader *rd) {
-    rd->began = mono_us();
+/* A read is between these two, with the lock held. */
+static enum store_result read_begin(struct sqlite_reader *rd) {
     pthread_mutex_lock(&rd->lock);
     if (rd->db == NULL) {
-        snprintf(rd->error, sizeof(rd->error), "%s is not open",
+        snprintf(rd->head.error, sizeof(rd->head.error), "%s is not open",
                  rd->store->path);
         pthread_mutex_unlock(&rd->lock);
         return STORE_IO;
@@ -267,22 +252,20 @@ enum store_result store_read_begin(struct store_reader *rd) {
     return STORE_OK;
 }
 
-enum store_result store_read_end(struct store_reader *rd, enum store_result r) {
-    struct store *s = rd->store;
-
-    if (r == STORE_DAMAGED) s->damaged = 1;
+static enum store_result read_end(struct sqlite_reader *rd,
+                                  enum store_result r) {
+    if (r == SQLITE_STORE_DAMAGED) rd->store->damaged = 1;
     pthread_mutex_unlock(&rd->lock);
-    if (s->on_read) s->on_read(s->on_read_arg, mono_us() - rd->began);
     return r;
 }
 
-enum store_result store_read_done(struct store_reader *rd, sqlite3_stmt *st,
-                                  int code) {
+enum store_result sqlite_read_done(struct sqlite_reader *rd, sqlite3_stmt *st,
+                                   int code) {
     enum store_result r = STORE_OK;
 
     if (code != SQLITE_DONE && code != SQLITE_ROW) {
-        r = store_result_of(code);
-        snprintf(rd->error, sizeof(rd->error), "%s",
+        r = sqlite_result_of(code);
+        snprintf(rd->head.error, sizeof(rd->head.error), "%s",
                  r == STORE_BUSY ? "the query took too long"
                                  : sqlite3_errmsg(rd->db));
     }
@@ -302,12 +285,11 @@ static void counts(sqlite3_stmt *st, int n, struct store_counts *c) {
 
 /* ---- sums ---- */
 
-enum store_result store_hours(struct store_reader *rd, int64_t from, int64_t to,
-                              int limit, store_hour_cb *cb, void *arg) {
-    enum store_result r = store_read_begin(rd);
+static enum store_result read_hours(struct sqlite_reader *rd, int64_t from,
+                                    int64_t to, int limit, store_hour_cb *cb,
+                                    void *arg) {
     int code;
 
-    if (r != STORE_OK) return r;
     sqlite3_stmt *st = rd->st[READ_HOURS];
     sqlite3_bind_int64(st, 1, from / 3600000);
     sqlite3_bind_int64(st, 2, to / 3600000 + (to % 3600000 != 0));
@@ -325,7 +307,7 @@ enum store_result store_hours(struct store_reader *rd, int64_t from, int64_t to,
         counts(st, 7, &row.n);
         cb(arg, &row);
     }
-    return store_read_end(rd, store_read_done(rd, st, code));
+    return sqlite_read_done(rd, st, code);
 }
 
 /* The names behind a minute's refs are looked up once each. */
@@ -335,7 +317,7 @@ struct label {
     struct store_counts n; /* of the step at hand */
 };
 
-static struct label *label_of(struct store_reader *rd, struct map *labels,
+static struct label *label_of(struct sqlite_reader *rd, struct map *labels,
                               enum store_kind kind, int64_t ref) {
     static const int which[] = {[STORE_KEY] = READ_KEY_NAME,
                                 [STORE_MODEL] = READ_MODEL_NAME,
@@ -354,7 +336,7 @@ static struct label *label_of(struct store_reader *rd, struct map *labels,
         if (kind == STORE_CLIENT)
             l->more = xstrdup(text(st, 1) ? text(st, 1) : "");
     }
-    store_read_done(rd, st, code);
+    sqlite_read_done(rd, st, code);
     return l;
 }
 
@@ -370,14 +352,12 @@ static void give_step(struct map *labels, int64_t minute, store_minute_cb *cb,
     }
 }
 
-enum store_result store_minutes(struct store_reader *rd, enum store_kind kind,
-                                int64_t from, int64_t to, int step,
-                                store_minute_cb *cb, void *arg) {
-    enum store_result r = store_read_begin(rd);
+static enum store_result read_minutes(struct sqlite_reader *rd,
+                                      enum store_kind kind, int64_t from,
+                                      int64_t to, int step, store_minute_cb *cb,
+                                      void *arg) {
     int64_t current = -1;
     int code;
-
-    if (r != STORE_OK) return r;
 
     struct map *labels = map_new(sizeof(struct label));
     sqlite3_stmt *st = rd->st[READ_MINUTES];
@@ -402,7 +382,7 @@ enum store_result store_minutes(struct store_reader *rd, enum store_kind kind,
         store_add(&l->n, &n);
     }
     give_step(labels, current, cb, arg);
-    r = store_read_end(rd, store_read_done(rd, st, code));
+    enum store_result r = sqlite_read_done(rd, st, code);
 
     for (struct label *l = NULL; (l = map_next(labels, l));) {
         free(l->name);
@@ -414,12 +394,10 @@ enum store_result store_minutes(struct store_reader *rd, enum store_kind kind,
 
 /* ---- keys ---- */
 
-enum store_result store_key_names(struct store_reader *rd, store_key_cb *cb,
-                                  void *arg) {
-    enum store_result r = store_read_begin(rd);
+static enum store_result read_key_names(struct sqlite_reader *rd,
+                                        store_key_cb *cb, void *arg) {
     int code;
 
-    if (r != STORE_OK) return r;
     sqlite3_stmt *st = rd->st[READ_KEYS];
     while ((code = sqlite3_step(st)) == SQLITE_ROW) {
         struct store_key_name k = {(uint32_t)number(st, 0),
@@ -427,21 +405,19 @@ enum store_result store_key_names(struct store_reader *rd, store_key_cb *cb,
                                    text(st, 3)};
         cb(arg, &k);
     }
-    return store_read_end(rd, store_read_done(rd, st, code));
+    return sqlite_read_done(rd, st, code);
 }
 
-enum store_result store_usage(struct store_reader *rd, uint32_t since,
-                              store_usage_cb *cb, void *arg) {
-    enum store_result r = store_read_begin(rd);
+static enum store_result read_usage(struct sqlite_reader *rd, uint32_t since,
+                                    store_usage_cb *cb, void *arg) {
     int code;
 
-    if (r != STORE_OK) return r;
     sqlite3_stmt *st = rd->st[READ_USAGE];
     sqlite3_bind_int64(st, 1, since);
     while ((code = sqlite3_step(st)) == SQLITE_ROW)
         cb(arg, (uint32_t)number(st, 0), (uint32_t)number(st, 1),
            (uint64_t)number(st, 2));
-    return store_read_end(rd, store_read_done(rd, st, code));
+    return sqlite_read_done(rd, st, code);
 }
 
 static void column(sqlite3_stmt *st, int n, ollama_text_t *t) {
@@ -449,13 +425,11 @@ static void column(sqlite3_stmt *st, int n, ollama_text_t *t) {
     t->len = (size_t)sqlite3_column_bytes(st, n);
 }
 
-static enum store_result penalties(struct store_reader *rd, int which,
-                                   int64_t first, store_penalty_cb *cb,
-                                   void *arg) {
-    enum store_result r = store_read_begin(rd);
+static enum store_result some_penalties(struct sqlite_reader *rd, int which,
+                                        int64_t first, store_penalty_cb *cb,
+                                        void *arg) {
     int code;
 
-    if (r != STORE_OK) return r;
     sqlite3_stmt *st = rd->st[which];
     sqlite3_bind_int64(st, 1, first);
     while ((code = sqlite3_step(st)) == SQLITE_ROW) {
@@ -474,34 +448,69 @@ static enum store_result penalties(struct store_reader *rd, int which,
         column(st, 10, &p.reason);
         cb(arg, &p);
     }
-    return store_read_end(rd, store_read_done(rd, st, code));
+    return sqlite_read_done(rd, st, code);
 }
 
-enum store_result store_penalties(struct store_reader *rd, int64_t now,
-                                  store_penalty_cb *cb, void *arg) {
-    return penalties(rd, READ_PENALTIES, now, cb, arg);
+static enum store_result read_penalties(struct sqlite_reader *rd, int64_t now,
+                                        store_penalty_cb *cb, void *arg) {
+    return some_penalties(rd, READ_PENALTIES, now, cb, arg);
 }
 
-enum store_result store_events(struct store_reader *rd, int limit,
-                               store_penalty_cb *cb, void *arg) {
-    return penalties(rd, READ_EVENTS, limit, cb, arg);
+static enum store_result read_events(struct sqlite_reader *rd, int limit,
+                                     store_penalty_cb *cb, void *arg) {
+    return some_penalties(rd, READ_EVENTS, limit, cb, arg);
 }
 
-enum store_result store_read_total(struct store_reader *rd,
-                                   struct store_counts *n) {
-    enum store_result r = store_read_begin(rd);
-
-    if (r != STORE_OK) return r;
+static enum store_result read_total(struct sqlite_reader *rd,
+                                    struct store_counts *n) {
     memset(n, 0, sizeof(*n));
     sqlite3_stmt *st = rd->st[READ_TOTALS];
     int code = sqlite3_step(st);
     if (code == SQLITE_ROW) counts(st, 0, n);
-    return store_read_end(rd, store_read_done(rd, st, code));
+    return sqlite_read_done(rd, st, code);
 }
 
-/* The smallest read there is. */
-enum store_result store_probe(struct store_reader *rd) {
+enum store_result sqlite_read_total(struct sqlite_reader *rd,
+                                    struct store_counts *n) {
+    enum store_result r = read_begin(rd);
+
+    return r == STORE_OK ? read_end(rd, read_total(rd, n)) : r;
+}
+
+/* ---- which question ---- */
+
+static enum store_result answer(struct sqlite_reader *rd,
+                                const struct store_question *q) {
     struct store_counts n;
 
-    return store_read_total(rd, &n);
+    switch (q->kind) {
+    case STORE_ASK_HOURS:
+        return read_hours(rd, q->of.hours.from, q->of.hours.to,
+                          q->of.hours.limit, q->of.hours.cb, q->arg);
+    case STORE_ASK_MINUTES:
+        return read_minutes(rd, q->of.minutes.kind, q->of.minutes.from,
+                            q->of.minutes.to, q->of.minutes.step,
+                            q->of.minutes.cb, q->arg);
+    case STORE_ASK_ROWS:
+        return sqlite_rows(rd, q->of.rows.query, q->of.rows.cb, q->arg);
+    case STORE_ASK_ROW:
+        return sqlite_row(rd, q->of.row.id, q->of.row.cb, q->arg);
+    case STORE_ASK_KEYS: return read_key_names(rd, q->of.keys.cb, q->arg);
+    case STORE_ASK_USAGE:
+        return read_usage(rd, q->of.usage.since, q->of.usage.cb, q->arg);
+    case STORE_ASK_PENALTIES:
+        return read_penalties(rd, q->of.penalties.now, q->of.penalties.cb,
+                              q->arg);
+    case STORE_ASK_EVENTS:
+        return read_events(rd, q->of.events.limit, q->of.events.cb, q->arg);
+    case STORE_ASK_NOTHING: break;
+    }
+    return read_total(rd, &n); /* the smallest read there is */
+}
+
+enum store_result sqlite_ask(struct sqlite_reader *rd,
+                             const struct store_question *q) {
+    enum store_result r = read_begin(rd);
+
+    return r == STORE_OK ? read_end(rd, answer(rd, q)) : r;
 }

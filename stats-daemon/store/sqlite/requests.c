@@ -49,7 +49,7 @@ static void give_row(sqlite3_stmt *st, store_row_cb *cb, void *arg) {
     cb(arg, &row);
 }
 
-static enum store_result one_row(struct store_reader *rd, int64_t id,
+static enum store_result one_row(struct sqlite_reader *rd, int64_t id,
                                  store_row_cb *cb, void *arg) {
     sqlite3_stmt *st = rd->st[READ_ROW];
     enum store_result found = STORE_NONE;
@@ -60,29 +60,28 @@ static enum store_result one_row(struct store_reader *rd, int64_t id,
         give_row(st, cb, arg);
         found = STORE_OK;
     }
-    enum store_result r = store_read_done(rd, st, code);
+    enum store_result r = sqlite_read_done(rd, st, code);
     return r == STORE_OK ? found : r;
 }
 
-enum store_result store_row(struct store_reader *rd, int64_t id,
-                            store_row_cb *cb, void *arg) {
-    enum store_result r = store_read_begin(rd);
-    return r == STORE_OK ? store_read_end(rd, one_row(rd, id, cb, arg)) : r;
+enum store_result sqlite_row(struct sqlite_reader *rd, int64_t id,
+                             store_row_cb *cb, void *arg) {
+    return one_row(rd, id, cb, arg);
 }
 
-static enum store_result newest_rows(struct store_reader *rd,
+static enum store_result newest_rows(struct sqlite_reader *rd,
                                      const struct store_query *q,
                                      store_row_cb *cb, void *arg) {
     sqlite3_stmt *st = rd->st[READ_ROWS];
     int code;
 
-    sqlite3_bind_int64(st, 1, q->before ? q->before : INT64_MAX);
-    sqlite3_bind_int64(st, 2, q->after);
+    sqlite3_bind_int64(st, 1, q->before.id ? q->before.id : INT64_MAX);
+    sqlite3_bind_int64(st, 2, q->after.id);
     sqlite3_bind_int(st, 3, q->limit);
     sqlite3_bind_int(st, 4, q->offset);
     if (q->until) sqlite3_bind_int64(st, 5, q->until);
     while ((code = sqlite3_step(st)) == SQLITE_ROW) give_row(st, cb, arg);
-    return store_read_done(rd, st, code);
+    return sqlite_read_done(rd, st, code);
 }
 
 /* The greatest ids so far, as a heap with the smallest of them on top. */
@@ -135,12 +134,12 @@ static void bind_filter(sqlite3_stmt *st, const struct store_query *q) {
     sqlite3_bind_int64(st, 4, key);
     sqlite3_bind_int(st, 5, q->status_min);
     sqlite3_bind_int(st, 6, q->status_max ? q->status_max : 999);
-    sqlite3_bind_int64(st, 7, q->after);
+    sqlite3_bind_int64(st, 7, q->after.id);
     sqlite3_bind_int(st, 9, q->kinds ? q->kinds : STORE_KINDS_ANY);
     sqlite3_bind_int(st, 10, q->also);
 }
 
-static enum store_result collect(struct store_reader *rd,
+static enum store_result collect(struct sqlite_reader *rd,
                                  const struct store_query *q, int which,
                                  struct top *top) {
     sqlite3_stmt *combos = rd->st[which];
@@ -150,41 +149,41 @@ static enum store_result collect(struct store_reader *rd,
 
     bind_filter(combos, q);
     while (r == STORE_OK && (code = sqlite3_step(combos)) == SQLITE_ROW) {
-        int64_t oldest = top->n == top->max ? top->ids[0] : q->after;
+        int64_t oldest = top->n == top->max ? top->ids[0] : q->after.id;
         int c;
 
         if (number(combos, 1) <= oldest) break; /* nor has any behind it */
         sqlite3_bind_int64(st, 1, number(combos, 0));
-        sqlite3_bind_int64(st, 2, q->before ? q->before : INT64_MAX);
+        sqlite3_bind_int64(st, 2, q->before.id ? q->before.id : INT64_MAX);
         sqlite3_bind_int64(st, 3, oldest);
         sqlite3_bind_int(st, 4, top->max);
         if (q->until) sqlite3_bind_int64(st, 5, q->until);
         while ((c = sqlite3_step(st)) == SQLITE_ROW)
             top_add(top, number(st, 0));
-        r = store_read_done(rd, st, c);
+        r = sqlite_read_done(rd, st, c);
     }
     if (r != STORE_OK) code = SQLITE_DONE;
-    enum store_result end = store_read_done(rd, combos, code);
+    enum store_result end = sqlite_read_done(rd, combos, code);
     return r != STORE_OK ? r : end;
 }
 
-static enum store_result collect_others(struct store_reader *rd,
+static enum store_result collect_others(struct sqlite_reader *rd,
                                         const struct store_query *q, int which,
                                         struct top *top) {
     sqlite3_stmt *st = rd->st[which];
     int code;
 
     bind_filter(st, q);
-    sqlite3_bind_int64(st, 8, q->before ? q->before : INT64_MAX);
+    sqlite3_bind_int64(st, 8, q->before.id ? q->before.id : INT64_MAX);
     if (q->until) sqlite3_bind_int64(st, 11, q->until);
     sqlite3_bind_int(st, 12, top->max);
     while ((code = sqlite3_step(st)) == SQLITE_ROW) top_add(top, number(st, 0));
-    return store_read_done(rd, st, code);
+    return sqlite_read_done(rd, st, code);
 }
 
 /* Of requests of an older version: ids were given in the order in which they
  * ended, but for what came late, so it is looked for by halves. */
-static enum store_result ended_of_old(struct store_reader *rd, int64_t time,
+static enum store_result ended_of_old(struct sqlite_reader *rd, int64_t time,
                                       int64_t last, int64_t *id) {
     sqlite3_stmt *st = rd->st[READ_ENDED];
     int64_t low = 1, high = last + 1, future = now_ms() + CLOCK_JUMP;
@@ -200,14 +199,14 @@ static enum store_result ended_of_old(struct store_reader *rd, int64_t time,
             high = middle;
         else
             low = number(st, 0) + 1;
-        r = store_read_done(rd, st, code);
+        r = sqlite_read_done(rd, st, code);
     }
     *id = low - 1;
     return r;
 }
 
 /* No request with a greater id had ended by that time: none had begun. */
-static enum store_result ended_by(struct store_reader *rd, int64_t time,
+static enum store_result ended_by(struct sqlite_reader *rd, int64_t time,
                                   int64_t *id) {
     sqlite3_stmt *st = rd->st[READ_BEGAN];
     int64_t old = 0;
@@ -216,7 +215,7 @@ static enum store_result ended_by(struct store_reader *rd, int64_t time,
     int code = sqlite3_step(st);
     *id = code == SQLITE_ROW ? number(st, 0) : 0;
     if (code == SQLITE_ROW && number(st, 1) > *id) old = number(st, 1);
-    enum store_result r = store_read_done(rd, st, code);
+    enum store_result r = sqlite_read_done(rd, st, code);
 
     if (r == STORE_OK && old) {
         int64_t last;
@@ -226,7 +225,7 @@ static enum store_result ended_by(struct store_reader *rd, int64_t time,
     return r;
 }
 
-static enum store_result filtered_rows(struct store_reader *rd,
+static enum store_result filtered_rows(struct sqlite_reader *rd,
                                        const struct store_query *q, int which,
                                        store_row_cb *cb, void *arg) {
     struct top top = {NULL, 0, q->limit + q->offset};
@@ -249,25 +248,30 @@ static enum store_result filtered_rows(struct store_reader *rd,
     return r;
 }
 
-enum store_result store_rows(struct store_reader *rd,
-                             const struct store_query *query, store_row_cb *cb,
-                             void *arg) {
-    enum store_result r = store_read_begin(rd);
+static void end_before(struct store_query *q, int64_t id) {
+    if (q->before.id == 0 || q->before.id > id) q->before.id = id;
+}
+
+enum store_result sqlite_rows(struct sqlite_reader *rd,
+                              const struct store_query *query, store_row_cb *cb,
+                              void *arg) {
     struct store_query q = *query;
+    enum store_result r = STORE_OK;
     int which = q.model    ? READ_COMBO_MODEL
                 : q.client ? READ_COMBO_CLIENT
                 : q.key    ? READ_COMBO_KEY
                            : READ_COMBO_ANY;
     int64_t last;
 
-    if (r != STORE_OK) return r;
+    if (q.upto.id) end_before(&q, q.upto.id + 1);
     if (q.until) {
         r = ended_by(rd, q.until, &last);
-        if (q.before == 0 || q.before > last + 1) q.before = last + 1;
+        end_before(&q, last + 1);
     }
     if (r == STORE_OK)
-        r = which == READ_COMBO_ANY && q.status_max == 0 && q.also == 0
+        r = which == READ_COMBO_ANY && q.status_max == 0 && q.kinds == 0 &&
+                    q.also == 0
                 ? newest_rows(rd, &q, cb, arg)
                 : filtered_rows(rd, &q, which, cb, arg);
-    return store_read_end(rd, r);
+    return r;
 }

@@ -507,7 +507,7 @@ static int has_room(const char *path) {
 
 static sqlite3 *open_old(const char *path) {
     int code;
-    sqlite3 *db = store_file_open(path, &code);
+    sqlite3 *db = sqlite_file_open(path, &code);
 
     if (code != SQLITE_OK ||
         exec(db, "PRAGMA cell_size_check = ON; PRAGMA query_only = ON;"

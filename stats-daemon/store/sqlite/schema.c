@@ -210,16 +210,19 @@ static const char *const migrations[STORE_SCHEMA] = {
      /* the last day of its sums by hour, 0: it has none */
      "ALTER TABLE series ADD COLUMN day INTEGER NOT NULL DEFAULT 0;"
      /* does it still tell of a key? */
-     "CREATE INDEX key_event_key ON key_event(key);" STORE_LEARN_DAYS),
+     "CREATE INDEX key_event_key ON key_event(key);"
+     /* who told it: another proxy does not make it shorter */
+     "ALTER TABLE penalty ADD COLUMN instance INTEGER NOT NULL"
+     " DEFAULT 0;" STORE_LEARN_DAYS),
 };
 
-enum store_result store_migrate(struct store *s, char *err, size_t len) {
+enum store_result sqlite_migrate(struct sqlite *s, char *err, size_t len) {
     int code;
-    int64_t version = store_number(s->db, "PRAGMA user_version", &code);
+    int64_t version = sqlite_number(s->db, "PRAGMA user_version", &code);
 
     if (code != SQLITE_OK) {
         snprintf(err, len, "%s: %s", s->path, sqlite3_errmsg(s->db));
-        return store_result_of(code);
+        return sqlite_result_of(code);
     }
     if (version > STORE_SCHEMA) {
         snprintf(
@@ -231,17 +234,17 @@ enum store_result store_migrate(struct store *s, char *err, size_t len) {
         return STORE_ERROR;
     }
     if (version > 0 && version < STORE_SCHEMA)
-        store_keep(s->db, s->path, (int)version);
+        sqlite_keep(s->db, s->path, (int)version);
     for (; version < STORE_SCHEMA; version++) {
         char end[64];
 
         snprintf(end, sizeof(end), "PRAGMA user_version = %lld; COMMIT",
                  (long long)version + 1);
-        enum store_result r = store_exec(s, "BEGIN IMMEDIATE");
-        if (r == STORE_OK) r = store_exec(s, migrations[version]);
-        if (r == STORE_OK) r = store_exec(s, end);
+        enum store_result r = sqlite_exec(s, "BEGIN IMMEDIATE");
+        if (r == STORE_OK) r = sqlite_exec(s, migrations[version]);
+        if (r == STORE_OK) r = sqlite_exec(s, end);
         if (r != STORE_OK) {
-            snprintf(err, len, "%s: %s", s->path, s->error);
+            snprintf(err, len, "%s: %s", s->path, s->head.error);
             sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
             return r;
         }

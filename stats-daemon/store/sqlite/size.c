@@ -10,7 +10,7 @@
 #define FREE_PART   10 /* one in so many pages may be free */
 #define INCREMENTAL 2
 
-static int64_t ask(struct store *s, const char *pragma) {
+static int64_t ask(struct sqlite *s, const char *pragma) {
     sqlite3_stmt *st;
     int64_t n = 0;
 
@@ -21,34 +21,35 @@ static int64_t ask(struct store *s, const char *pragma) {
     return n;
 }
 
-static int64_t page_size(struct store *s) {
+static int64_t page_size(struct sqlite *s) {
     if (s->page_size == 0) s->page_size = ask(s, "PRAGMA page_size");
     return s->page_size;
 }
 
-void store_size_begin(struct store *s) {
+void sqlite_size_begin(struct sqlite *s) {
     s->page_size = 0;
     s->shrinks = ask(s, "PRAGMA auto_vacuum") == INCREMENTAL;
     if (s->shrinks ||
         ask(s, "PRAGMA page_count") * page_size(s) > STORE_VACUUM_MAX)
         return;
     /* not in memory: it is as large as the ledger */
-    if (store_exec(s, "PRAGMA temp_store = FILE;" STORE_SHRINKS "VACUUM") !=
+    if (sqlite_exec(s, "PRAGMA temp_store = FILE;" STORE_SHRINKS "VACUUM") !=
         STORE_OK)
         log_msg(LOG_WARN, "the ledger cannot be made one that shrinks: %s",
-                s->error);
-    store_exec(s, "PRAGMA temp_store = MEMORY");
+                s->head.error);
+    sqlite_exec(s, "PRAGMA temp_store = MEMORY");
     s->shrinks = ask(s, "PRAGMA auto_vacuum") == INCREMENTAL;
 }
 
-int store_size_over(struct store *s, int64_t bytes) {
+int sqlite_size_over(struct sqlite *s, int64_t bytes) {
     if (bytes == 0) return 0;
     int64_t used =
         ask(s, "PRAGMA page_count") - ask(s, "PRAGMA freelist_count");
     return used * page_size(s) > bytes;
 }
 
-enum store_result store_size_shrink(struct store *s, int64_t bytes, int *left) {
+enum store_result sqlite_size_shrink(struct sqlite *s, int64_t bytes,
+                                     int *left) {
     enum store_result r = STORE_OK;
 
     if (!s->shrinks) return STORE_OK;
@@ -57,7 +58,7 @@ enum store_result store_size_shrink(struct store *s, int64_t bytes, int *left) {
     int due = some > PIECE + pages / FREE_PART ||
               (bytes && some && pages * page_size(s) > bytes);
     if (due) {
-        r = store_exec(s, "PRAGMA incremental_vacuum(256)" /* PIECE */);
+        r = sqlite_exec(s, "PRAGMA incremental_vacuum(256)" /* PIECE */);
         s->shrunk = 1;
         if (r == STORE_OK && some > PIECE) *left = 1;
         if (r != STORE_OK || *left) return r;
@@ -65,9 +66,9 @@ enum store_result store_size_shrink(struct store *s, int64_t bytes, int *left) {
     /* the file ends earlier once this is through */
     if (s->shrunk && mono_ms() - s->settled >= SETTLE_MS) {
         s->settled = mono_ms();
-        if (store_settle(s)) {
+        if (sqlite_settle(s)) {
             /* a page of the schema may have moved, too */
-            store_head_save(s->db, s->path);
+            sqlite_head_save(s->db, s->path);
             s->shrunk = 0;
         }
     }

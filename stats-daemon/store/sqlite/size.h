@@ -21,14 +21,15 @@
 #define STORE_SHRINKS "PRAGMA auto_vacuum = INCREMENTAL;"
 
 /* The start. */
-void store_size_begin(struct store *s);
+void sqlite_size_begin(struct sqlite *s);
 
 /* Is more than bytes used (0: there is no bound)?  Within a transaction, what
  * it has changed counts. */
-int store_size_over(struct store *s, int64_t bytes);
+int sqlite_size_over(struct sqlite *s, int64_t bytes);
 
 /* A piece, between transactions, when much is free, or the file is larger than
  * bytes.  *left is set when there is more. */
-enum store_result store_size_shrink(struct store *s, int64_t bytes, int *left);
+enum store_result sqlite_size_shrink(struct sqlite *s, int64_t bytes,
+                                     int *left);
 
 #endif

@@ -19,11 +19,13 @@
 #define STATSD_STORE_SQLITE_H
 
 #include "../../base/map.h"
-#include "../store.h"
+#include "../question.h"
 
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
+
+#define STORE_SCHEMA 5
 
 enum read_statement {
     READ_HOURS,
@@ -68,6 +70,7 @@ enum write_statement {
     WRITE_HOUR,
     WRITE_TOTAL,
     WRITE_COMBO_LAST,
+    FIND_SEQ,
     FIND_INSTANCE,
     ADD_INSTANCE,
     FIND_KEY,
@@ -126,14 +129,14 @@ struct proxy {
     int64_t round; /* 0: none has begun */
 };
 
-struct store_reader {
-    struct store *store;
+struct sqlite_reader {
+    struct store_reader head;
+    struct sqlite *store;
     pthread_mutex_t lock;
     sqlite3 *db;
     sqlite3_stmt *st[READ_STATEMENTS];
-    int64_t deadline, began; /* ms; us */
+    int64_t deadline; /* ms */
     _Atomic int stopped;
-    char error[256];
 };
 
 struct store_names {
@@ -160,8 +163,9 @@ struct segment_sum {
     int64_t bodies, bytes, end;
 };
 
-struct store {
-    char *dir, *path;
+struct sqlite {
+    struct store head;
+    char *path;
 
     /* the writing side */
     sqlite3 *db;
@@ -169,6 +173,7 @@ struct store {
     struct map *profiles;  /* (client, key, model, status) -> struct profile */
     struct map *cells;     /* (minute, profile) -> counts, of this batch */
     struct map *instances; /* value -> small id */
+    struct map *numbers;   /* instance -> its last ones, see batch.c */
     int64_t next_id;       /* of requests */
     struct store_names names, names_kept; /* how many; of the last commit */
     struct map *allowed; /* address -> what it has added today */
@@ -186,42 +191,47 @@ struct store {
     int64_t last_round;
     int64_t now;    /* the time of day that counts */
     int64_t behind; /* how far the clock is behind it, 0 when it is ahead */
-    int64_t time_written;
+    int64_t time_written, time_then; /* when it was opened */
     struct store_head requests, events;
     int wal_pages;
     int64_t checked; /* when damage was looked for and not found, monotonic */
-    char error[256];
+    int settled_all; /* since the last batch, all of the -wal was written back
+                      */
+    int wal_large;   /* that was said */
 
     struct store_counts total; /* of all batches */
 
-    struct store_reader readers[STORE_READERS];
-    store_read_cb *on_read;
-    void *on_read_arg;
+    struct sqlite_reader readers[STORE_READERS];
 
     _Atomic uint64_t commits;
     _Atomic int64_t last_id; /* committed */
     _Atomic int damaged;     /* the reader has met a damaged page */
 };
 
-enum store_result store_result_of(int sqlite_code);
+/* What an error can mean here and nowhere else. */
+#define SQLITE_STORE_DAMAGED ((enum store_result)STORE_OWN) /* no database */
+#define SQLITE_STORE_AGAIN   ((enum store_result)(STORE_OWN + 1)) /* was there \
+                                                                   */
+
+enum store_result sqlite_result_of(int sqlite_code);
 
 /* Statements of the writing side, by enum write_statement. */
 extern const char *const store_write_sql[WRITE_STATEMENTS];
 
 /* The one number that a statement gives, 0 if there is none. */
-int64_t store_number(sqlite3 *db, const char *sql, int *code);
+int64_t sqlite_number(sqlite3 *db, const char *sql, int *code);
 
 /* The writing side: notes an error; runs a statement that gives no rows; runs
  * SQL; finds an id, or adds a row (both statements have the same parameters).
  */
-enum store_result store_failed(struct store *s, int code);
-enum store_result store_run(struct store *s, sqlite3_stmt *st);
-enum store_result store_exec(struct store *s, const char *sql);
-enum store_result store_find_or_add(struct store *s, int find, int add,
-                                    int64_t *id, int *added);
+enum store_result sqlite_failed(struct sqlite *s, int code);
+enum store_result sqlite_run(struct sqlite *s, sqlite3_stmt *st);
+enum store_result sqlite_exec(struct sqlite *s, const char *sql);
+enum store_result sqlite_find_or_add(struct sqlite *s, int find, int add,
+                                     int64_t *id, int *added);
 
 /* Not by each commit: that would be one more page. */
-enum store_result store_write_time(struct store *s, int64_t every);
+enum store_result sqlite_write_time(struct sqlite *s, int64_t every);
 
 static inline void bind_text(sqlite3_stmt *st, int n, const ollama_text_t *t) {
     sqlite3_bind_text(st, n, t->len ? (const char *)t->data : "", (int)t->len,
@@ -235,34 +245,97 @@ static inline void bind_maybe(sqlite3_stmt *st, int n, const ollama_text_t *t) {
         sqlite3_bind_null(st, n);
 }
 
-enum store_result store_open_both(struct store *s, char *err, size_t len);
-enum store_result store_migrate(struct store *s, char *err, size_t len);
-void store_close_writer(struct store *s);
+/* ---- the table of operations (type.c) ---- */
+
+struct sqlite *sqlite_open(const struct store_type *type, const char *path,
+                           char *err, size_t errlen);
+void sqlite_close(struct sqlite *s);
+
+/* The time of day that counts (clock.h) and what the clock says, for what is
+ * written from now on.  It is kept; sqlite_time() is what it was at the last
+ * commit of an earlier run, 0: there was none. */
+void sqlite_set_time(struct sqlite *s, int64_t now, int64_t wall);
+int64_t sqlite_time(struct sqlite *s);
+
+/* After an error of one of the first two, which have rolled back: a look at
+ * what is the matter, and mending. */
+enum store_result sqlite_write(struct sqlite *s, const struct ledger_batch *b);
+enum store_result sqlite_trim(struct sqlite *s, const struct store_limits *l,
+                              int n, int *left, store_gone_cb *cb, void *arg);
+enum store_result sqlite_repair(struct sqlite *s, enum store_result reason);
+
+/* Writes the WAL back into the file when it has grown enough (or, with force,
+ * as far as it goes). */
+void sqlite_checkpoint(struct sqlite *s, int force);
+/* For an idle time: all of the WAL that can be written back without waiting, so
+ * that the file is the whole ledger.  0: somebody reads, try again later. */
+int sqlite_settle(struct sqlite *s);
+void sqlite_status(struct sqlite *s, struct store_status *status);
+enum store_result sqlite_instances(struct sqlite *s, store_instance_cb *cb,
+                                   void *arg);
+enum store_result sqlite_segments(struct sqlite *s, store_segment_cb *cb,
+                                  void *arg);
+enum store_result sqlite_ask(struct sqlite_reader *rd,
+                             const struct store_question *q);
+
+/* ---- what a batch consists of ---- */
+
+enum store_result sqlite_begin(struct sqlite *s);
+/* SQLITE_STORE_AGAIN for one that is there already, by its instance and id. */
+enum store_result sqlite_request(struct sqlite *s, uint64_t instance,
+                                 const ollama_record_request_t *r);
+enum store_result sqlite_body(struct sqlite *s, uint64_t instance,
+                              const ollama_record_body_t *r,
+                              const struct body_ref *ref);
+enum store_result sqlite_penalty(struct sqlite *s, uint64_t instance,
+                                 const ollama_record_penalty_t *r);
+/* Keys are told in rounds: sqlite_proxy() begins one, and says the name of the
+ * proxy that an instance is (of old ones, none); sqlite_keys() ends it. */
+enum store_result sqlite_proxy(struct sqlite *s, uint64_t instance,
+                               const ollama_text_t *name);
+enum store_result sqlite_key(struct sqlite *s, uint64_t instance,
+                             const ollama_record_key_t *r);
+enum store_result sqlite_keys(struct sqlite *s, uint64_t instance);
+/* The last number of an instance in this batch. */
+enum store_result sqlite_seq(struct sqlite *s, uint64_t instance, uint64_t seq);
+enum store_result sqlite_commit(struct sqlite *s);
+void sqlite_rollback(struct sqlite *s);
+
+/* ---- the connections ---- */
+
+enum store_result sqlite_open_both(struct sqlite *s, char *err, size_t len);
+enum store_result sqlite_migrate(struct sqlite *s, char *err, size_t len);
+void sqlite_close_writer(struct sqlite *s);
 
 /* The start: whose file is it, is it whole?  Then it is open. */
-enum store_result store_open_first(struct store *s, char *err, size_t len);
-/* After an error that says damage.  STORE_AGAIN: none is found, open anew. */
-enum store_result store_mend(struct store *s);
+enum store_result sqlite_open_first(struct sqlite *s, char *err, size_t len);
+/* After an error that says damage.  SQLITE_STORE_AGAIN: none is found, open
+ * anew. */
+enum store_result sqlite_mend(struct sqlite *s);
 
-void store_readers_init(struct store *s);
-void store_readers_free(struct store *s);
+void sqlite_readers_init(struct sqlite *s);
+void sqlite_readers_free(struct sqlite *s);
 /* Waits until nobody reads, and lets nobody read until they are open, or
- * store_readers_go_on() is called. */
-void store_readers_close(struct store *s);
-enum store_result store_readers_open(struct store *s, char *err, size_t len);
-void store_readers_go_on(struct store *s);
+ * sqlite_readers_go_on() is called. */
+void sqlite_readers_close(struct sqlite *s);
+enum store_result sqlite_readers_open(struct sqlite *s, char *err, size_t len);
+void sqlite_readers_go_on(struct sqlite *s);
 
-/* For store_totals(), at the start. */
-enum store_result store_read_total(struct store_reader *rd,
-                                   struct store_counts *n);
+/* ---- answers ---- */
 
-/* A read is between these two, with the lock held. */
-enum store_result store_read_begin(struct store_reader *rd);
-enum store_result store_read_end(struct store_reader *rd, enum store_result r);
+enum store_result sqlite_rows(struct sqlite_reader *rd,
+                              const struct store_query *query, store_row_cb *cb,
+                              void *arg);
+enum store_result sqlite_row(struct sqlite_reader *rd, int64_t id,
+                             store_row_cb *cb, void *arg);
+
+/* For the totals, at the start. */
+enum store_result sqlite_read_total(struct sqlite_reader *rd,
+                                    struct store_counts *n);
 
 /* What a statement's last step meant; the statement is ready again. */
-enum store_result store_read_done(struct store_reader *rd, sqlite3_stmt *st,
-                                  int code);
+enum store_result sqlite_read_done(struct sqlite_reader *rd, sqlite3_stmt *st,
+                                   int code);
 
 static inline const char *text(sqlite3_stmt *st, int n) {
     return (const char *)sqlite3_column_text(st, n);

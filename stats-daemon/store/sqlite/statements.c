@@ -23,9 +23,16 @@ const char *const store_write_sql[WRITE_STATEMENTS] = {
                       " bytes = bytes + excluded.bytes,"
                       " ending = max(ending, excluded.ending)",
     [WRITE_PENALTY] =
-        "INSERT OR REPLACE INTO penalty(key, model, time, until, extra,"
-        " max_concurrent, http, state, level, status, reason)"
-        " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)",
+        "INSERT INTO penalty(key, model, time, until, extra,"
+        " max_concurrent, http, state, level, status, reason, instance)"
+        " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)"
+        " ON CONFLICT(key, model) DO UPDATE SET time = excluded.time,"
+        " until = excluded.until, extra = excluded.extra,"
+        " max_concurrent = excluded.max_concurrent, http = excluded.http,"
+        " state = excluded.state, level = excluded.level,"
+        " status = excluded.status, reason = excluded.reason,"
+        " instance = excluded.instance"
+        " WHERE excluded.until >= until OR instance = excluded.instance",
     [WRITE_PENALTY_GONE] = "DELETE FROM penalty WHERE key = ?1 AND model = ?2",
     [WRITE_EVENT] = "INSERT INTO key_event(key, model, time, until, extra,"
                     " max_concurrent, http, state, level, status, reason)"
@@ -56,6 +63,7 @@ const char *const store_write_sql[WRITE_STATEMENTS] = {
         " prompt = prompt + ?3, completion = completion + ?4,"
         " cached = cached + ?5, estimated = estimated + ?6 WHERE id = 1",
     [WRITE_COMBO_LAST] = "UPDATE combo SET last = ?2 WHERE id = ?1",
+    [FIND_SEQ] = "SELECT last_seq FROM instance WHERE value = ?1",
     [FIND_INSTANCE] = "SELECT id FROM instance WHERE value = ?1",
     [ADD_INSTANCE] =
         "INSERT INTO instance(value, last_seq, seen) VALUES(?1, 0, ?2)",

@@ -11,13 +11,13 @@
 #define TIME_IDLE_MS 300000
 
 /* Runs one DELETE with (bound, n), the rest of whose parameters are bound. */
-static enum store_result trim(struct store *s, int which, int64_t before, int n,
-                              int *left) {
+static enum store_result trim(struct sqlite *s, int which, int64_t before,
+                              int n, int *left) {
     sqlite3_stmt *st = s->write[which];
 
     sqlite3_bind_int64(st, 1, before);
     if (sqlite3_bind_parameter_count(st) > 1) sqlite3_bind_int(st, 2, n);
-    enum store_result r = store_run(s, st);
+    enum store_result r = sqlite_run(s, st);
     if (r == STORE_OK && sqlite3_changes(s->db) >= n) *left = 1;
     return r;
 }
@@ -25,7 +25,7 @@ static enum store_result trim(struct store *s, int which, int64_t before, int n,
 /* Rows with the lowest ids, which came first.  Those that say they are of a
  * time to come were written while a clock was wrong: they go with those behind
  * them, and are looked past until then. */
-static enum store_result trim_rows(struct store *s, struct store_head *h,
+static enum store_result trim_rows(struct sqlite *s, struct store_head *h,
                                    int find, int which, int64_t before, int n,
                                    int *left) {
     int64_t future = s->now + CLOCK_JUMP;
@@ -48,7 +48,7 @@ static enum store_result trim_rows(struct store *s, struct store_head *h,
         }
     }
     sqlite3_reset(st);
-    if (code != SQLITE_ROW) return store_failed(s, code);
+    if (code != SQLITE_ROW) return sqlite_failed(s, code);
 
     sqlite3_bind_int64(s->write[which], 4, h->old);
     sqlite3_bind_int64(s->write[which], 3, future);
@@ -56,7 +56,7 @@ static enum store_result trim_rows(struct store *s, struct store_head *h,
 }
 
 /* Sums by hour; their series are noted. */
-static enum store_result trim_hours(struct store *s,
+static enum store_result trim_hours(struct sqlite *s,
                                     const struct store_limits *l, int n,
                                     int *left, struct names_trim *names) {
     sqlite3_stmt *st = s->write[OLD_HOURS];
@@ -69,19 +69,19 @@ static enum store_result trim_hours(struct store *s,
     while ((code = sqlite3_step(st)) == SQLITE_ROW)
         names->series[names->n++] = sqlite3_column_int64(st, 0);
     enum store_result r =
-        code == SQLITE_DONE ? STORE_OK : store_failed(s, code);
+        code == SQLITE_DONE ? STORE_OK : sqlite_failed(s, code);
     sqlite3_reset(st);
     return r == STORE_OK && names->n ? trim(s, TRIM_HOURS, before, n, left) : r;
 }
 
 /* Ids of rows that are gone are not given again. */
-static enum store_result write_given(struct store *s) {
+static enum store_result write_given(struct sqlite *s) {
     sqlite3_bind_int64(s->write[WRITE_GIVEN], 1, s->last_id);
-    return store_run(s, s->write[WRITE_GIVEN]);
+    return sqlite_run(s, s->write[WRITE_GIVEN]);
 }
 
 /* Rows of any age, when the ledger is too large. */
-static enum store_result trim_oldest(struct store *s, int n, int *left) {
+static enum store_result trim_oldest(struct sqlite *s, int n, int *left) {
     sqlite3_bind_int64(s->write[TRIM_REQUESTS], 3, INT64_MAX);
     sqlite3_bind_int64(s->write[TRIM_REQUESTS], 4, 0);
     enum store_result r = trim(s, TRIM_REQUESTS, INT64_MAX, n, left);
@@ -97,7 +97,7 @@ struct trimmed {
 };
 
 /* Bodies that earlier versions kept in files of their own: the lowest ids. */
-static enum store_result trim_files(struct store *s,
+static enum store_result trim_files(struct sqlite *s,
                                     const struct store_limits *l, int n,
                                     int *left, struct trimmed *t) {
     sqlite3_stmt *st = s->write[TRIM_BODY_FIND];
@@ -122,13 +122,13 @@ static enum store_result trim_files(struct store *s,
         ids[t->count++] = sqlite3_column_int64(st, 0);
         bytes -= sqlite3_column_int64(st, 4);
     }
-    if (code != SQLITE_DONE && code != SQLITE_ROW) r = store_failed(s, code);
+    if (code != SQLITE_DONE && code != SQLITE_ROW) r = sqlite_failed(s, code);
     sqlite3_reset(st);
     if (looked == n && t->count == n) *left = 1;
 
     for (int i = 0; r == STORE_OK && i < t->count; i++) {
         sqlite3_bind_int64(s->write[TRIM_BODY], 1, ids[i]);
-        r = store_run(s, s->write[TRIM_BODY]);
+        r = sqlite_run(s, s->write[TRIM_BODY]);
     }
     t->bytes = s->body_bytes - bytes;
     t->bodies = t->count;
@@ -138,7 +138,7 @@ static enum store_result trim_files(struct store *s,
 
 /* The oldest segment, if it has to go: at most n of its rows, and the segment
  * itself with the last of them. */
-static enum store_result trim_segment(struct store *s,
+static enum store_result trim_segment(struct sqlite *s,
                                       const struct store_limits *l, int n,
                                       int *left, struct trimmed *t) {
     sqlite3_stmt *st = s->write[TRIM_SEGMENT_FIND];
@@ -151,7 +151,7 @@ static enum store_result trim_segment(struct store *s,
         bodies = sqlite3_column_int64(st, 1);
         bytes = sqlite3_column_int64(st, 2);
     } else if (code != SQLITE_DONE) {
-        r = store_failed(s, code);
+        r = sqlite_failed(s, code);
     }
     sqlite3_reset(st);
     if (r != STORE_OK || segment == 0) return r;
@@ -166,7 +166,7 @@ static enum store_result trim_segment(struct store *s,
         st = s->write[TRIM_SEGMENT_ROWS];
         sqlite3_bind_int64(st, 1, segment);
         sqlite3_bind_int(st, 2, n);
-        if ((r = store_run(s, st)) != STORE_OK) return r;
+        if ((r = sqlite_run(s, st)) != STORE_OK) return r;
 
         int gone = sqlite3_changes(s->db);
         t->bodies += gone;
@@ -174,7 +174,7 @@ static enum store_result trim_segment(struct store *s,
         st = s->write[TRIM_SEGMENT_LESS];
         sqlite3_bind_int64(st, 1, segment);
         sqlite3_bind_int(st, 2, gone);
-        if ((r = store_run(s, st)) != STORE_OK) return r;
+        if ((r = sqlite_run(s, st)) != STORE_OK) return r;
     }
     if (bodies > 0) return STORE_OK;
 
@@ -182,23 +182,23 @@ static enum store_result trim_segment(struct store *s,
     g->segment = segment;
     t->bytes += bytes;
     sqlite3_bind_int64(s->write[TRIM_SEGMENT], 1, segment);
-    return store_run(s, s->write[TRIM_SEGMENT]);
+    return sqlite_run(s, s->write[TRIM_SEGMENT]);
 }
 
-enum store_result store_trim(struct store *s, const struct store_limits *l,
-                             int n, int *left, store_gone_cb *cb, void *arg) {
+enum store_result sqlite_trim(struct sqlite *s, const struct store_limits *l,
+                              int n, int *left, store_gone_cb *cb, void *arg) {
     struct trimmed t = {0};
     struct names_trim names = {.sweep = s->sweep};
     int minutes = 0;
 
     t.gone = xcalloc((size_t)n + 1, sizeof(*t.gone));
     *left = 0;
-    enum store_result r = store_begin(s);
+    enum store_result r = sqlite_begin(s);
     if (r == STORE_OK)
         r = trim_rows(s, &s->requests, OLD_REQUESTS, TRIM_REQUESTS,
                       l->rows_before, n, left);
     if (r == STORE_OK && sqlite3_changes(s->db)) r = write_given(s);
-    if (r == STORE_OK && store_size_over(s, l->row_bytes))
+    if (r == STORE_OK && sqlite_size_over(s, l->row_bytes))
         r = trim_oldest(s, n, left);
     if (r == STORE_OK) r = trim(s, TRIM_BEGAN, s->next_id, n, left);
     for (int kind = STORE_ALL; r == STORE_OK && kind <= STORE_CLIENT; kind++) {
@@ -212,7 +212,7 @@ enum store_result store_trim(struct store *s, const struct store_limits *l,
                       left);
     if (r == STORE_OK && sqlite3_changes(s->db)) s->keys_due = 1;
     /* sums by minute hold names, too, but are not looked at there */
-    if (r == STORE_OK && !minutes) r = store_names_trim(s, l, n, left, &names);
+    if (r == STORE_OK && !minutes) r = sqlite_names_trim(s, l, n, left, &names);
     if (r == STORE_OK) r = trim_files(s, l, n, left, &t);
     if (r == STORE_OK) r = trim_segment(s, l, n, left, &t);
     if (r == STORE_OK) {
@@ -222,19 +222,19 @@ enum store_result store_trim(struct store *s, const struct store_limits *l,
         if (r == STORE_OK)
             r = trim(s, TRIM_INSTANCES, l->rows_before, 1, &ignored);
     }
-    if (r == STORE_OK) r = store_write_time(s, TIME_IDLE_MS);
-    if (r == STORE_OK) r = store_exec(s, "COMMIT");
+    if (r == STORE_OK) r = sqlite_write_time(s, TIME_IDLE_MS);
+    if (r == STORE_OK) r = sqlite_exec(s, "COMMIT");
     if (r == STORE_OK) {
         s->commits++;
         s->body_bytes -= t.bytes;
         s->body_count -= t.bodies;
         for (int i = 0; i < t.count; i++) cb(arg, &t.gone[i]);
-        store_names_gone(s, &names);
+        sqlite_names_gone(s, &names);
         /* ids of instances that are gone must not be used again */
         map_clear(s->instances);
-        r = store_size_shrink(s, l->row_bytes, left);
+        r = sqlite_size_shrink(s, l->row_bytes, left);
     } else {
-        store_rollback(s);
+        sqlite_rollback(s);
     }
     free(t.gone);
     free(names.series);

@@ -1,8 +1,8 @@
 #include "sqlite.h"
 
+#include "../counted.h"
 #include "names.h"
 
-#include "../../base/clock.h"
 #include "../../base/util.h"
 
 #include <inttypes.h>
@@ -23,12 +23,7 @@ static void bind_time(sqlite3_stmt *st, int n, uint32_t v) {
         sqlite3_bind_int64(st, n, v);
 }
 
-static int is_error(const ollama_record_request_t *q) {
-    if (q->end == OLLAMA_RECORD_CLIENT_GONE) return 0;
-    return q->status >= 400 || store_is_broken(q);
-}
-
-static enum store_result instance_id(struct store *s, uint64_t value,
+static enum store_result instance_id(struct sqlite *s, uint64_t value,
                                      int64_t *id) {
     int fresh, added;
     int64_t *v = map_put(s->instances, &value, sizeof(value), &fresh);
@@ -38,54 +33,18 @@ static enum store_result instance_id(struct store *s, uint64_t value,
         sqlite3_bind_int64(s->write[FIND_INSTANCE], 1, (int64_t)value);
         sqlite3_bind_int64(s->write[ADD_INSTANCE], 1, (int64_t)value);
         sqlite3_bind_int64(s->write[ADD_INSTANCE], 2, s->now);
-        r = store_find_or_add(s, FIND_INSTANCE, ADD_INSTANCE, v, &added);
+        r = sqlite_find_or_add(s, FIND_INSTANCE, ADD_INSTANCE, v, &added);
     }
     *id = *v;
     return r;
 }
 
-/* "fingerprint:status:ms:cause", a space between two */
-static int print_attempts(char *buf, const ollama_record_request_t *q) {
-    static const char hex[] = "0123456789abcdef";
-    char *p = buf;
-
-    for (int i = 0; i < q->nattempts; i++) {
-        const ollama_record_attempt_t *a = &q->attempts[i];
-        uint32_t numbers[3] = {a->status, a->ms, a->cause};
-
-        if (i) *p++ = ' ';
-        for (int shift = 28; shift >= 0; shift -= 4)
-            *p++ = hex[a->key >> shift & 15];
-        for (int n = 0; n < 3; n++) {
-            char digits[10];
-            int len = 0;
-            uint32_t v = numbers[n];
-
-            do digits[len++] = (char)('0' + v % 10);
-            while (v /= 10);
-            *p++ = ':';
-            while (len) *p++ = digits[--len];
-        }
-    }
-    return (int)(p - buf);
-}
-
-/* Numbers of the wire have 64 bits without a sign; sums must not overflow. */
-static int64_t bounded(uint64_t v) {
-    return v > 1000000000000LL ? 1000000000000LL : (int64_t)v;
-}
-
-static int is_estimate(int certainty) {
-    return certainty == OLLAMA_RECORD_ESTIMATED ||
-           certainty == OLLAMA_RECORD_PARTIAL;
-}
-
-void store_set_time(struct store *s, int64_t now, int64_t wall) {
+void sqlite_set_time(struct sqlite *s, int64_t now, int64_t wall) {
     s->now = now;
-    s->behind = now - wall > CLOCK_JUMP ? now - wall : 0;
+    s->behind = counted_behind(now, wall);
 }
 
-int64_t store_time(struct store *s) {
+int64_t sqlite_time(struct sqlite *s) {
     sqlite3_stmt *st = s->write[FIND_TIME];
     int64_t time =
         sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 0;
@@ -94,46 +53,28 @@ int64_t store_time(struct store *s) {
     return time;
 }
 
-enum store_result store_write_time(struct store *s, int64_t every) {
+enum store_result sqlite_write_time(struct sqlite *s, int64_t every) {
     if (llabs(s->now - s->time_written) < every) return STORE_OK;
     sqlite3_bind_int64(s->write[WRITE_TIME], 1, s->now);
-    enum store_result r = store_run(s, s->write[WRITE_TIME]);
+    enum store_result r = sqlite_run(s, s->write[WRITE_TIME]);
     if (r == STORE_OK) s->time_written = s->now;
     return r;
 }
 
-/* The proxy's clock is ours, or nearly so. */
-static int64_t time_of(const struct store *s, uint64_t told) {
-    int64_t time = (int64_t)told, now = now_ms();
-
-    if (time < 0) return now + s->behind;
-    /* what is behind would be deleted at once */
-    if (s->behind && llabs(time - now) < CLOCK_JUMP) return time + s->behind;
-    return time > now + s->behind + 60000 ? now + s->behind : time;
-}
-
-enum store_result store_request(struct store *s, uint64_t instance,
-                                const ollama_record_request_t *q) {
+enum store_result sqlite_request(struct sqlite *s, uint64_t instance,
+                                 const ollama_record_request_t *q) {
     struct profile *p;
-    int64_t inst, time = time_of(s, q->time);
-    char attempts[OLLAMA_RECORD_ATTEMPTS * 40];
+    int64_t inst, time = counted_time(q->time, s->behind);
+    char attempts[COUNTED_ATTEMPTS];
     sqlite3_stmt *st = s->write[WRITE_REQUEST];
     enum store_result r;
     int fresh;
 
-    r = store_profile_of(s, &p, q);
+    r = sqlite_profile_of(s, &p, q);
     if (r == STORE_OK) r = instance_id(s, instance, &inst);
     if (r != STORE_OK) return r;
 
-    struct store_counts n = {
-        .requests = 1,
-        .errors = is_error(q),
-        .prompt = bounded(q->prompt),
-        .completion = bounded(q->completion),
-        .cached = bounded(q->cached),
-    };
-    if (is_estimate(q->prompt_certainty)) n.estimated += n.prompt;
-    if (is_estimate(q->completion_certainty)) n.estimated += n.completion;
+    struct store_counts n = counted(q);
 
     sqlite3_bind_int64(st, 1, s->next_id);
     sqlite3_bind_int64(st, 2, time);
@@ -148,13 +89,13 @@ enum store_result store_request(struct store *s, uint64_t instance,
     sqlite3_bind_int(st, 11, q->certainty);
     sqlite3_bind_int(st, 12, q->end);
     sqlite3_bind_int(st, 13, q->streamed != 0);
-    sqlite3_bind_int64(st, 14, bounded(q->bytes_in));
-    sqlite3_bind_int64(st, 15, bounded(q->bytes_out));
+    sqlite3_bind_int64(st, 14, counted_bounded(q->bytes_in));
+    sqlite3_bind_int64(st, 15, counted_bounded(q->bytes_out));
     bind_time(st, 16, q->queue);
     bind_time(st, 17, q->connect);
     bind_time(st, 18, q->first_token);
     bind_time(st, 19, q->total);
-    sqlite3_bind_text(st, 20, attempts, print_attempts(attempts, q),
+    sqlite3_bind_text(st, 20, attempts, counted_attempts(attempts, q),
                       SQLITE_STATIC);
     if (q->model_answered.len == q->model.len &&
         (q->model.len == 0 ||
@@ -181,10 +122,10 @@ enum store_result store_request(struct store *s, uint64_t instance,
     sqlite3_bind_int(st, 28, q->prompt_certainty);
     sqlite3_bind_int(st, 29, q->completion_certainty);
 
-    r = store_run(s, st);
+    r = sqlite_run(s, st);
     if (r != STORE_OK) return r;
 
-    if (sqlite3_changes(s->db) == 0) return STORE_AGAIN;
+    if (sqlite3_changes(s->db) == 0) return SQLITE_STORE_AGAIN;
 
     p->last = s->next_id++;
 
@@ -197,9 +138,9 @@ enum store_result store_request(struct store *s, uint64_t instance,
     return STORE_OK;
 }
 
-enum store_result store_body(struct store *s, uint64_t instance,
-                             const ollama_record_body_t *b,
-                             const struct body_ref *ref) {
+enum store_result sqlite_body(struct sqlite *s, uint64_t instance,
+                              const ollama_record_body_t *b,
+                              const struct body_ref *ref) {
     sqlite3_stmt *st = s->write[WRITE_BODY];
     int64_t inst;
     int fresh;
@@ -209,12 +150,12 @@ enum store_result store_body(struct store *s, uint64_t instance,
     sqlite3_bind_int64(st, 1, inst);
     sqlite3_bind_int64(st, 2, (int64_t)b->id);
     sqlite3_bind_int64(st, 3, (int64_t)b->time);
-    sqlite3_bind_int64(st, 4, bounded(b->size));
+    sqlite3_bind_int64(st, 4, counted_bounded(b->size));
     sqlite3_bind_int64(st, 5, ref->len);
     sqlite3_bind_int(st, 6, b->truncated != 0);
     sqlite3_bind_int64(st, 7, ref->segment);
     sqlite3_bind_int64(st, 8, ref->offset);
-    r = store_run(s, st);
+    r = sqlite_run(s, st);
     if (r == STORE_OK && sqlite3_changes(s->db)) {
         struct segment_sum *sum =
             map_put(s->segments, &ref->segment, sizeof(ref->segment), &fresh);
@@ -228,8 +169,8 @@ enum store_result store_body(struct store *s, uint64_t instance,
     return r;
 }
 
-enum store_result store_penalty(struct store *s,
-                                const ollama_record_penalty_t *p) {
+enum store_result sqlite_penalty(struct sqlite *s, uint64_t instance,
+                                 const ollama_record_penalty_t *p) {
     enum store_result r = STORE_OK;
     int which[2] = {WRITE_EVENT, WRITE_PENALTY};
 
@@ -237,7 +178,7 @@ enum store_result store_penalty(struct store *s,
         sqlite3_stmt *st = s->write[WRITE_PENALTY_GONE];
         sqlite3_bind_int64(st, 1, p->key);
         bind_text(st, 2, &p->model);
-        r = store_run(s, st);
+        r = sqlite_run(s, st);
     }
     for (int i = 0; r == STORE_OK && i < (p->until ? 2 : 1); i++) {
         sqlite3_stmt *st = s->write[which[i]];
@@ -252,20 +193,22 @@ enum store_result store_penalty(struct store *s,
         sqlite3_bind_int(st, 9, p->level);
         bind_text(st, 10, &p->status);
         bind_text(st, 11, &p->reason);
-        r = store_run(s, st);
+        if (which[i] == WRITE_PENALTY)
+            sqlite3_bind_int64(st, 12, (int64_t)instance);
+        r = sqlite_run(s, st);
     }
     return r;
 }
 
 /* One that has said no HELLO since the start is an old one. */
-static struct proxy *proxy_of(struct store *s, uint64_t instance) {
+static struct proxy *proxy_of(struct sqlite *s, uint64_t instance) {
     int fresh;
 
     return map_put(s->proxies, &instance, sizeof(instance), &fresh);
 }
 
-enum store_result store_proxy(struct store *s, uint64_t instance,
-                              const ollama_text_t *name) {
+enum store_result sqlite_proxy(struct sqlite *s, uint64_t instance,
+                               const ollama_text_t *name) {
     struct proxy *p = proxy_of(s, instance);
     size_t len = name->len < sizeof(p->name) ? name->len : sizeof(p->name) - 1;
 
@@ -275,8 +218,8 @@ enum store_result store_proxy(struct store *s, uint64_t instance,
     return STORE_OK;
 }
 
-enum store_result store_key(struct store *s, uint64_t instance,
-                            const ollama_record_key_t *k) {
+enum store_result sqlite_key(struct sqlite *s, uint64_t instance,
+                             const ollama_record_key_t *k) {
     struct proxy *p = proxy_of(s, instance);
     sqlite3_stmt *st = s->write[WRITE_KEY];
     int64_t now = now_ms();
@@ -289,7 +232,7 @@ enum store_result store_key(struct store *s, uint64_t instance,
     bind_text(st, 3, &k->account);
     sqlite3_bind_int64(st, 4, k->index);
     sqlite3_bind_int64(st, 5, p->round);
-    enum store_result r = store_run(s, st);
+    enum store_result r = sqlite_run(s, st);
     if (r != STORE_OK) return r;
 
     st = s->write[WRITE_PLACE];
@@ -297,29 +240,30 @@ enum store_result store_key(struct store *s, uint64_t instance,
     sqlite3_bind_text(st, 2, p->name, -1, SQLITE_STATIC);
     sqlite3_bind_int64(st, 3, k->index);
     sqlite3_bind_int64(st, 4, p->round);
-    return store_run(s, st);
+    return sqlite_run(s, st);
 }
 
-enum store_result store_keys(struct store *s, uint64_t instance) {
+enum store_result sqlite_keys(struct sqlite *s, uint64_t instance) {
     struct proxy *p = proxy_of(s, instance);
     sqlite3_stmt *st = s->write[TRIM_PLACES];
 
     sqlite3_bind_text(st, 1, p->name, -1, SQLITE_STATIC);
     sqlite3_bind_int64(st, 2, p->round);
-    enum store_result r = store_run(s, st);
-    if (r == STORE_OK) r = store_run(s, s->write[WRITE_KEYS]);
+    enum store_result r = sqlite_run(s, st);
+    if (r == STORE_OK) r = sqlite_run(s, s->write[WRITE_KEYS]);
     if (r == STORE_OK) p->round = 0;
     s->keys_due = 1;
     return r;
 }
 
-enum store_result store_seq(struct store *s, uint64_t instance, uint64_t seq) {
+enum store_result sqlite_seq(struct sqlite *s, uint64_t instance,
+                             uint64_t seq) {
     sqlite3_stmt *st = s->write[WRITE_SEQ];
 
     sqlite3_bind_int64(st, 1, (int64_t)instance);
     sqlite3_bind_int64(st, 2, (int64_t)seq);
     sqlite3_bind_int64(st, 3, s->now);
-    return store_run(s, st);
+    return sqlite_run(s, st);
 }
 
 static void bind_counts(sqlite3_stmt *st, int n, const struct store_counts *c) {
@@ -344,14 +288,14 @@ static void sum_up(struct map *sums, int64_t time, int64_t kind, int64_t ref,
 }
 
 /* By this /queries?until= knows where to begin. */
-static enum store_result write_began(struct store *s, int64_t minute) {
+static enum store_result write_began(struct sqlite *s, int64_t minute) {
     sqlite3_bind_int64(s->write[WRITE_BEGAN], 1, minute);
     sqlite3_bind_int64(s->write[WRITE_BEGAN], 2, s->next_id - 1);
-    return store_run(s, s->write[WRITE_BEGAN]);
+    return sqlite_run(s, s->write[WRITE_BEGAN]);
 }
 
 /* The batch's sums go to the tables once, however many rows it has. */
-static enum store_result write_sums(struct store *s) {
+static enum store_result write_sums(struct sqlite *s) {
     struct map *sums = map_new(sizeof(struct store_counts));
     enum store_result r = STORE_OK;
     size_t len;
@@ -384,7 +328,7 @@ static enum store_result write_sums(struct store *s) {
             sqlite3_bind_int64(st, 3, key->ref);
             bind_counts(st, 4, n);
         }
-        r = store_run(s, st);
+        r = sqlite_run(s, st);
         if (r == STORE_OK && key->kind == STORE_ALL)
             r = write_began(s, key->time);
     }
@@ -392,7 +336,7 @@ static enum store_result write_sums(struct store *s) {
     return r;
 }
 
-static enum store_result write_combos(struct store *s) {
+static enum store_result write_combos(struct sqlite *s) {
     sqlite3_stmt *st = s->write[WRITE_COMBO_LAST];
     enum store_result r = STORE_OK;
     size_t len;
@@ -406,12 +350,12 @@ static enum store_result write_combos(struct store *s) {
         sqlite3_bind_int64(st, 1, p->combo);
         sqlite3_bind_int64(st, 2, p->last);
         p->last = 0;
-        r = store_run(s, st);
+        r = sqlite_run(s, st);
     }
     return r;
 }
 
-static enum store_result write_segments(struct store *s) {
+static enum store_result write_segments(struct sqlite *s) {
     sqlite3_stmt *st = s->write[WRITE_SEGMENT];
     enum store_result r = STORE_OK;
     size_t len;
@@ -424,23 +368,23 @@ static enum store_result write_segments(struct store *s) {
         sqlite3_bind_int64(st, 2, sum->bodies);
         sqlite3_bind_int64(st, 3, sum->bytes);
         sqlite3_bind_int64(st, 4, sum->end);
-        r = store_run(s, st);
+        r = sqlite_run(s, st);
     }
     return r;
 }
 
-enum store_result store_commit(struct store *s) {
+enum store_result sqlite_commit(struct sqlite *s) {
     enum store_result r = write_sums(s);
 
     if (r == STORE_OK) r = write_combos(s);
-    if (r == STORE_OK) r = store_write_days(s);
+    if (r == STORE_OK) r = sqlite_write_days(s);
     if (r == STORE_OK) r = write_segments(s);
-    if (r == STORE_OK) r = store_write_time(s, TIME_EVERY_MS);
+    if (r == STORE_OK) r = sqlite_write_time(s, TIME_EVERY_MS);
     if (r == STORE_OK && s->batch_total.requests) {
         bind_counts(s->write[WRITE_TOTAL], 1, &s->batch_total);
-        r = store_run(s, s->write[WRITE_TOTAL]);
+        r = sqlite_run(s, s->write[WRITE_TOTAL]);
     }
-    if (r == STORE_OK) r = store_exec(s, "COMMIT");
+    if (r == STORE_OK) r = sqlite_exec(s, "COMMIT");
     if (r != STORE_OK) return r;
 
     map_clear(s->cells);

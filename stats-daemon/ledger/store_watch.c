@@ -1,4 +1,4 @@
-#include "wal_watch.h"
+#include "store_watch.h"
 
 #include "../base/log.h"
 #include "../base/trouble.h"
@@ -9,7 +9,6 @@
 #define PERIOD_S 1
 
 static struct event *look;
-static int large;
 
 static void on_look(evutil_socket_t fd, short what, void *arg) {
     static struct trouble trouble = {
@@ -19,27 +18,17 @@ static void on_look(evutil_socket_t fd, short what, void *arg) {
     (void)fd;
     (void)what;
     writer_status(arg, &w);
-    long long size = w.sizes.wal / 1048576;
-
-    if (w.sizes.wal > WAL_WATCH_MAX)
-        trouble_met(&trouble,
-                    "usage.db-wal has grown to %lld MiB: it cannot be written "
-                    "back into usage.db while somebody keeps the ledger open "
-                    "and reads",
-                    size);
-    else if (large)
-        log_msg(LOG_NOTICE, "usage.db-wal is small again: %lld MiB", size);
-    large = w.sizes.wal > WAL_WATCH_MAX;
+    if (w.store.trouble[0]) trouble_met(&trouble, "%s", w.store.trouble);
 }
 
-void wal_watch_start(struct event_base *base, struct writer *writer) {
+void store_watch_start(struct event_base *base, struct writer *writer) {
     static const struct timeval period = {PERIOD_S, 0};
 
     look = event_new(base, -1, EV_PERSIST, on_look, writer);
     event_add(look, &period);
 }
 
-void wal_watch_stop(void) {
+void store_watch_stop(void) {
     event_free(look);
     look = NULL;
 }

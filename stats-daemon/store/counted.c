@@ -1,0 +1,86 @@
+#include "counted.h"
+
+#include "../base/clock.h"
+#include "../base/util.h"
+
+#include <stdlib.h>
+
+int64_t counted_bounded(uint64_t v) {
+    return v > 1000000000000LL ? 1000000000000LL : (int64_t)v;
+}
+
+static int is_broken(const ollama_record_request_t *q) {
+    return q->end == OLLAMA_RECORD_UPSTREAM_GONE ||
+           q->end == OLLAMA_RECORD_STREAM_ERROR ||
+           q->end == OLLAMA_RECORD_PROXY_STOPPED ||
+           q->end == OLLAMA_RECORD_WORKER_GONE;
+}
+
+static int is_error(const ollama_record_request_t *q) {
+    if (q->end == OLLAMA_RECORD_CLIENT_GONE) return 0;
+    return q->status >= 400 || is_broken(q);
+}
+
+static int is_estimate(int certainty) {
+    return certainty == OLLAMA_RECORD_ESTIMATED ||
+           certainty == OLLAMA_RECORD_PARTIAL;
+}
+
+struct store_counts counted(const ollama_record_request_t *q) {
+    struct store_counts n = {
+        .requests = 1,
+        .errors = is_error(q),
+        .prompt = counted_bounded(q->prompt),
+        .completion = counted_bounded(q->completion),
+        .cached = counted_bounded(q->cached),
+    };
+
+    if (is_estimate(q->prompt_certainty)) n.estimated += n.prompt;
+    if (is_estimate(q->completion_certainty)) n.estimated += n.completion;
+    return n;
+}
+
+int counted_kind(const ollama_record_request_t *q) {
+    return (is_broken(q) ? STORE_KIND_BROKEN : 0) |
+           (q->end == OLLAMA_RECORD_CLIENT_GONE ? STORE_KIND_GONE : 0) |
+           (q->nattempts > 1 ? STORE_KIND_RETRIED : 0);
+}
+
+int counted_attempts(char buf[COUNTED_ATTEMPTS],
+                     const ollama_record_request_t *q) {
+    static const char hex[] = "0123456789abcdef";
+    char *p = buf;
+
+    for (int i = 0; i < q->nattempts; i++) {
+        const ollama_record_attempt_t *a = &q->attempts[i];
+        uint32_t numbers[3] = {a->status, a->ms, a->cause};
+
+        if (i) *p++ = ' ';
+        for (int shift = 28; shift >= 0; shift -= 4)
+            *p++ = hex[a->key >> shift & 15];
+        for (int n = 0; n < 3; n++) {
+            char digits[10];
+            int len = 0;
+            uint32_t v = numbers[n];
+
+            do digits[len++] = (char)('0' + v % 10);
+            while (v /= 10);
+            *p++ = ':';
+            while (len) *p++ = digits[--len];
+        }
+    }
+    return (int)(p - buf);
+}
+
+int64_t counted_behind(int64_t now, int64_t wall) {
+    return now - wall > CLOCK_JUMP ? now - wall : 0;
+}
+
+int64_t counted_time(uint64_t told, int64_t behind) {
+    int64_t time = (int64_t)told, now = now_ms();
+
+    if (time < 0) return now + behind;
+    /* what is behind would be deleted at once */
+    if (behind && llabs(time - now) < CLOCK_JUMP) return time + behind;
+    return time > now + behind + 60000 ? now + behind : time;
+}
