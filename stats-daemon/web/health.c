@@ -259,7 +259,8 @@ static void put_health(struct json *j, const struct api *api,
 
     json_member(j, "totals");
     json_begin(j, '{');
-    field_number(j, "total_tokens", w.store.total.prompt + w.store.total.completion);
+    field_number(j, "total_tokens",
+                 w.store.total.prompt + w.store.total.completion);
     field_counts(j, &w.store.total);
     json_end(j, '}');
     json_end(j, '}');

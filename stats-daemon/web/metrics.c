@@ -210,7 +210,8 @@ static void store(struct json *j, const struct writer_status *w) {
     metrics_one(j, "ollama_statsd_wal_size_bytes", "gauge",
                 "Size of the database's WAL.", (double)w->store.unsettled);
     metrics_one(j, "ollama_statsd_bodies_size_bytes", "gauge",
-                "Size of the bodies that are kept.", (double)w->store.body_bytes);
+                "Size of the bodies that are kept.",
+                (double)w->store.body_bytes);
     metrics_one(j, "ollama_statsd_disk_free_bytes", "gauge",
                 "Free space of the data folder's disk.", (double)w->disk_free);
 }
