@@ -199,7 +199,7 @@ is(statuses(@two), '200 200', 'a slot that is given back serves them');
 $t = proxy(1, $k[0]);
 $cloud->rules({ times => 1, status => 429, headers => { 'retry-after' => 1 },
                 body => '{"error":"too many concurrent requests"}' },
-              { times => 1, delay_ms => 4000 });
+              { times => 1, delay_ms => 6000 });
 
 my @pause = waiters($t, ({}) x 4);
 
