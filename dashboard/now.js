@@ -1,7 +1,7 @@
 // Right now: how much runs and waits, and what was held against keys lately.
 
 import { $, h, state, text, throttle } from "./dom.js";
-import { at, clock, decimal, num, percent, plural } from "./format.js";
+import { at, clock, decimal, hour, num, percent, plural } from "./format.js";
 import { all } from "./keys.js";
 import { live, unlessPaused } from "./live.js";
 import { get } from "./net.js";
@@ -106,6 +106,14 @@ function reason(e) {
   return e.http && !words.includes(String(e.http)) ? `${words} (${e.http})` : words;
 }
 
+// What the key's window had used when it came.
+function used(e) {
+  if (!e.used_requests) return "";
+  const since = Date.parse(e.used_from);
+  const from = Date.now() - since < 43200000 ? clock(since) : hour(since);
+  return `; used ${num(e.used_tokens)} tokens in ${plural(e.used_requests, "request")} since ${from}`;
+}
+
 async function loadEvents() {
   let list;
 
@@ -121,7 +129,7 @@ async function loadEvents() {
       h("span", {}, h("b", {}, e.key ?? e.key_fingerprint), " ",
         over ? "is free again" : reason(e),
         e.model ? ` for ${e.model}` : "",
-        over ? "" : `, until ${at(Date.parse(e.until))}`));
+        over ? "" : `, until ${at(Date.parse(e.until))}`, used(e)));
   }));
   if (!list.length) $("now-events").replaceChildren(h("li", { class: "muted" }, "nothing"));
 }

@@ -25,7 +25,7 @@ STATSD_LIBS   = -levent_core -levent_extra -lsqlite3 -lz -lpthread -lm
 
 STATSD_OBJ := $(BUILD)/obj/statsd
 STATSD_CORE := $(patsubst %,$(STATSD_OBJ)/core_%.o, \
-    record record_request frame crc32)
+    record record_request frame crc32 words error json)
 STATSD_PARTS := $(patsubst $(STATSD_DIR)/%.c,$(STATSD_OBJ)/%.o, \
     $(filter-out %/main.c,$(wildcard $(addprefix $(STATSD_DIR)/,*/*.c */*/*.c))))
 
@@ -90,4 +90,4 @@ $(BUILD)/ingest_bench: $(STATSD_OBJ)/bench_ingest_bench.o $(STATSD_PARTS) \
 	$(STATSD_Q)$(CC) $(CFLAGS) $(STATSD_SAN) $(LDFLAGS) $^ -o $@ $(STATSD_LIBS)
 	@echo "Built $@"
 
--include $(wildcard $(STATSD_OBJ)/*.d $(STATSD_OBJ)/*/*.d)
+-include $(wildcard $(addprefix $(STATSD_OBJ)/,*.d */*.d */*/*.d))

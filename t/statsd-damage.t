@@ -17,9 +17,9 @@ my $rows = 20000;
 my $page = 4096;
 
 nothing_wrong();
-one_page($_) for qw/ request usage_hour usage_minute client total instance
-                     series combo request_combo sqlite_autoindex_instance_1
-                     sqlite_schema /;
+one_page($_) for qw/ request usage_hour usage_minute usage_spread client total
+                     instance series combo request_combo
+                     sqlite_autoindex_instance_1 sqlite_schema /;
 holes();
 running_read();
 running_write();
@@ -220,6 +220,9 @@ sub one_page {
     } else {
         is($left, $rows, '.. all sums by hour');
     }
+
+    is($s->json('/stats/latency?by=all')->[0]{requests}, $rows,
+       '.. and how long they took') if $name ne 'usage_spread';
 
     my $there = sql($s, 'SELECT count(*) FROM request');
 

@@ -58,6 +58,8 @@ my %must = (
     'combos of a key' => qr/SEARCH k USING INDEX key_name/,
     'combos of a status' => qr/SEARCH o USING INDEX combo_last/,
     'usage of keys' => qr/SEARCH u USING PRIMARY KEY \(kind=\? AND minute>\?/,
+    'spreads' => qr/SEARCH u USING PRIMARY KEY \(kind=\? AND time>\?/,
+    'first spread' => qr/SEARCH usage_spread USING PRIMARY KEY \(kind=\?\)/,
     'totals' => qr/USING INTEGER PRIMARY KEY/,
 );
 

@@ -11,6 +11,7 @@
 #ifndef STATSD_LEDGER_H
 #define STATSD_LEDGER_H
 
+#include "../base/spans.h"
 #include "../bodies/body_ref.h"
 
 #include "../../ngx_ollama_module/core/record.h"
@@ -81,6 +82,8 @@ struct store_limits {
     int64_t body_bytes; /* the oldest go above it */
     int64_t row_bytes;  /* of what the store uses, likewise; 0: no bound */
     int64_t segment;    /* this one and those before it must go, 0: none */
+    /* of spreads (spans.h), INT64_MIN: they stay */
+    int64_t spreads_before[SPANS];
 };
 
 /* A body, or all of a segment, of which no row is left. */
@@ -168,5 +171,28 @@ typedef void store_key_cb(void *arg, const struct store_key_name *k);
 typedef void store_usage_cb(void *arg, uint32_t key, uint32_t minute,
                             uint64_t tokens);
 typedef void store_penalty_cb(void *arg, const ollama_record_penalty_t *p);
+
+/* A penalty of the past, with what the key had used when it came, since its
+ * window had begun (-1: not known, or none came but went). */
+struct store_event {
+    ollama_record_penalty_t penalty;
+    int64_t used_from, used_tokens, used_requests;
+};
+typedef void store_event_cb(void *arg, const struct store_event *e);
+
+/* How times are spread, and why requests failed (spread.h, cause.h), of one
+ * kind (not clients) in a window: oldest first, a row for each name and minute,
+ * or ten of them, hour, day: none is longer than a step of so many minutes (0:
+ * the window is one), as long as there are such.  Of a window what is older
+ * than that is told by those in which its beginning lies.  A name that is gone
+ * is "(other)". */
+struct store_spread {
+    int64_t time;
+    const char *name;   /* of key or model */
+    uint32_t key;       /* fingerprint, for STORE_KEY */
+    const void *packed; /* spread.h */
+    size_t len;
+};
+typedef void store_spread_cb(void *arg, const struct store_spread *row);
 
 #endif

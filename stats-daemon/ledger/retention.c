@@ -63,6 +63,15 @@ int retention_read(struct retention *k, const char *file, char *err,
     return 0;
 }
 
+/* How times are spread, and causes, by minute, ten of them, hour; days stay. */
+static void spread_limits(struct store_limits *l, const struct retention *k,
+                          int64_t now) {
+    l->spreads_before[SPAN_MINUTE] = now - 2 * DAY;
+    l->spreads_before[SPAN_TEN] = now - 14 * DAY;
+    l->spreads_before[SPAN_HOUR] = now - k->hour_age;
+    l->spreads_before[SPAN_DAY] = INT64_MIN;
+}
+
 struct files {
     struct segments *segments;
     const char *dir;
@@ -95,6 +104,7 @@ enum store_result retention_step(const struct retention *k, int64_t now,
     struct files files = {b, dir};
     enum store_result r;
 
+    spread_limits(&l, k, now);
     do {
         r = store_trim(s, &l, RETENTION_PIECE, left, on_gone, &files);
     } while (r == STORE_OK && *left && mono_ms() < end);

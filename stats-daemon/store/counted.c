@@ -1,5 +1,7 @@
 #include "counted.h"
 
+#include "cause.h"
+
 #include "../base/clock.h"
 #include "../base/util.h"
 
@@ -7,18 +9,6 @@
 
 int64_t counted_bounded(uint64_t v) {
     return v > 1000000000000LL ? 1000000000000LL : (int64_t)v;
-}
-
-static int is_broken(const ollama_record_request_t *q) {
-    return q->end == OLLAMA_RECORD_UPSTREAM_GONE ||
-           q->end == OLLAMA_RECORD_STREAM_ERROR ||
-           q->end == OLLAMA_RECORD_PROXY_STOPPED ||
-           q->end == OLLAMA_RECORD_WORKER_GONE;
-}
-
-static int is_error(const ollama_record_request_t *q) {
-    if (q->end == OLLAMA_RECORD_CLIENT_GONE) return 0;
-    return q->status >= 400 || is_broken(q);
 }
 
 static int is_estimate(int certainty) {
@@ -29,7 +19,7 @@ static int is_estimate(int certainty) {
 struct store_counts counted(const ollama_record_request_t *q) {
     struct store_counts n = {
         .requests = 1,
-        .errors = is_error(q),
+        .errors = cause_is_error(cause_of(q)),
         .prompt = counted_bounded(q->prompt),
         .completion = counted_bounded(q->completion),
         .cached = counted_bounded(q->cached),
@@ -41,7 +31,7 @@ struct store_counts counted(const ollama_record_request_t *q) {
 }
 
 int counted_kind(const ollama_record_request_t *q) {
-    return (is_broken(q) ? STORE_KIND_BROKEN : 0) |
+    return (cause_is_broken(q) ? STORE_KIND_BROKEN : 0) |
            (q->end == OLLAMA_RECORD_CLIENT_GONE ? STORE_KIND_GONE : 0) |
            (q->nattempts > 1 ? STORE_KIND_RETRIED : 0);
 }

@@ -2,9 +2,8 @@
  * What every store makes of a request in the same way: how it counts, and when
  * it was.
  *
- * An error is an answer of 400 or more, or one that broke off by whomever but
- * the client.  Numbers of the wire have 64 bits without a sign; they are
- * bounded, so that no sum overflows.
+ * What is an error, cause.h says.  Numbers of the wire have 64 bits without a
+ * sign; they are bounded, so that no sum overflows.
  */
 
 #ifndef STATSD_COUNTED_H

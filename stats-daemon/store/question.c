@@ -63,10 +63,19 @@ enum store_result store_penalties(struct store_reader *rd, int64_t now,
 }
 
 enum store_result store_events(struct store_reader *rd, int limit,
-                               store_penalty_cb *cb, void *arg) {
+                               store_event_cb *cb, void *arg) {
     return store_ask(rd, &(struct store_question){.kind = STORE_ASK_EVENTS,
                                                   .of.events = {limit, cb},
                                                   .arg = arg});
+}
+
+enum store_result store_spreads(struct store_reader *rd, enum store_kind kind,
+                                int64_t from, int64_t to, int64_t step,
+                                store_spread_cb *cb, void *arg) {
+    return store_ask(
+        rd, &(struct store_question){.kind = STORE_ASK_SPREADS,
+                                     .of.spreads = {kind, from, to, step, cb},
+                                     .arg = arg});
 }
 
 enum store_result store_probe(struct store_reader *rd) {

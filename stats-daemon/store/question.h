@@ -18,6 +18,7 @@ enum store_question_kind {
     STORE_ASK_USAGE,     /* of keys by minute, from since on */
     STORE_ASK_PENALTIES, /* that stand at a time */
     STORE_ASK_EVENTS,    /* their history, newest first */
+    STORE_ASK_SPREADS,   /* of one kind, see struct store_spread */
     STORE_ASK_NOTHING    /* does it answer? */
 };
 
@@ -56,8 +57,13 @@ struct store_question {
         } penalties;
         struct {
             int limit;
-            store_penalty_cb *cb;
+            store_event_cb *cb;
         } events;
+        struct {
+            enum store_kind kind;
+            int64_t from, to, step;
+            store_spread_cb *cb;
+        } spreads;
     } of;
     void *arg; /* the callback's */
 };
@@ -84,7 +90,10 @@ enum store_result store_usage(struct store_reader *rd, uint32_t since,
 enum store_result store_penalties(struct store_reader *rd, int64_t now,
                                   store_penalty_cb *cb, void *arg);
 enum store_result store_events(struct store_reader *rd, int limit,
-                               store_penalty_cb *cb, void *arg);
+                               store_event_cb *cb, void *arg);
+enum store_result store_spreads(struct store_reader *rd, enum store_kind kind,
+                                int64_t from, int64_t to, int64_t step,
+                                store_spread_cb *cb, void *arg);
 enum store_result store_probe(struct store_reader *rd);
 
 #endif

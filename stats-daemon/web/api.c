@@ -10,13 +10,15 @@
 #include "problems_api.h"
 #include "queries.h"
 #include "running.h"
+#include "spreads.h"
 #include "sums.h"
 
 #include <stdlib.h>
 
 /* ---- keys ---- */
 
-static void on_event(void *arg, const ollama_record_penalty_t *p) {
+static void on_event(void *arg, const struct store_event *e) {
+    const ollama_record_penalty_t *p = &e->penalty;
     struct json *j = arg;
     char name[KEY_NAME_SIZE];
 
@@ -42,6 +44,10 @@ static void on_event(void *arg, const ollama_record_penalty_t *p) {
     field_number(j, "level", p->level);
     json_member(j, "until");
     json_time(j, (int64_t)p->until, 1);
+    json_member(j, "used_from");
+    json_time(j, e->used_from < 0 ? 0 : e->used_from, 0);
+    field_maybe(j, "used_tokens", e->used_tokens);
+    field_maybe(j, "used_requests", e->used_requests);
     json_end(j, '}');
 }
 
@@ -158,6 +164,7 @@ static void metrics(struct http_request *q) {
 
 void api_routes(struct http *h) {
     sums_routes(h);
+    spreads_routes(h);
     queries_routes(h);
     health_routes(h);
     http_route(h, "/stats/events", stats_events);

@@ -9,6 +9,10 @@
  *                         by = model | key | client | all, step 1..60 (1)
  *     /stats/24h        tokens by hour, oldest first, hours without any are
  *                       0: hours 1..744 (24)
+ *     /stats/latency    how long requests took: by = model (default) | key |
+ *                         all, from, to (times), limit 1..1000 (100), step
+ *                         (minutes; then with a series, see spreads.h)
+ *     /stats/errors     why requests failed (cause.h): the same parameters
  *     /stats/events     changes of keys' state, newest first: limit 1..1000
  *     /stats/health     the same as /health, for an nginx that keeps /health
  *     /queries          requests, newest first: limit 1..500 (50),

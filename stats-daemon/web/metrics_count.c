@@ -2,6 +2,7 @@
 
 #include "../base/map.h"
 #include "../base/util.h"
+#include "../store/cause.h"
 #include "metrics_histogram.h"
 
 #include <inttypes.h>
@@ -78,7 +79,7 @@ static struct {
     struct sample {
         uint32_t key, first, total;
         uint16_t status, attempts;
-        uint8_t certainty, end;
+        uint8_t certainty, end, refused;
         uint64_t prompt, completion, cached, in, out;
         int model; /* -1: none was asked for */
     } * pending;
@@ -157,6 +158,7 @@ void metrics_note(void *arg, const ollama_record_request_t *q) {
     s->status = q->status;
     s->certainty = q->certainty;
     s->end = q->end;
+    s->refused = (uint8_t)cause_is_refused(q);
     s->attempts = q->attempts_all;
     s->prompt = q->prompt;
     s->completion = q->completion;
@@ -179,13 +181,6 @@ static enum outcome outcome_of(const struct sample *s) {
         s->end == OLLAMA_RECORD_STREAM_ERROR)
         return UPSTREAM_ERROR;
     return s->status >= 400 ? CLIENT_ERROR : OK;
-}
-
-/* The cloud was not asked: what it took says nothing of the cloud.  Neither
- * does it of a request that ended in the queue. */
-static int is_refused(const struct sample *s) {
-    return s->end == OLLAMA_RECORD_LOCAL ||
-           (s->attempts == 0 && (s->status == 0 || s->status >= 400));
 }
 
 static void add(struct sums *to, const struct sums *n) {
@@ -227,7 +222,7 @@ static void count(const struct sample *s) {
     m.bytes_in += s->in;
     m.bytes_out += s->out;
 
-    if (is_refused(s) || s->model < 0) return;
+    if (s->refused || s->model < 0) return;
     struct timing *t = map_put(m.timings, &s->model, sizeof(s->model), &fresh);
     t->model = s->model;
     if (s->first != OLLAMA_RECORD_NO_TIME)

@@ -430,8 +430,7 @@ struct ingest *ingest_start(struct event_base *base, int fd,
     in->fd = fd;
     in->state = state;
     if (store_instances(store, on_instance, state) != STORE_OK) {
-        log_msg(LOG_EMERG, "the last numbers cannot be read: %s",
-                store->error);
+        log_msg(LOG_EMERG, "the last numbers cannot be read: %s", store->error);
         free(in);
         return NULL;
     }

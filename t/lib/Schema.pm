@@ -26,7 +26,11 @@ my %added = (
          . ' ALTER TABLE request DROP COLUMN client_name_other;'
          . ' ALTER TABLE series DROP COLUMN day;'
          . ' DROP INDEX key_event_key;'
-         . ' ALTER TABLE penalty DROP COLUMN instance;',
+         . ' ALTER TABLE penalty DROP COLUMN instance; DROP TABLE usage_spread;'
+         . join('', map { my $table = $_;
+                          map { " ALTER TABLE $table DROP COLUMN used_$_;" }
+                              qw/ from tokens requests / }
+                        qw/ penalty key_event /),
 );
 
 

@@ -354,10 +354,12 @@ memory_ask(struct store_reader *rd, const struct store_question *q)
         for (size_t i = m->kept.nevents, n = 0;
              i-- && (int) n < q->of.events.limit; n++)
         {
-            q->of.events.cb(q->arg, &m->kept.events[i].is);
+            q->of.events.cb(q->arg, &(struct store_event) {
+                                m->kept.events[i].is, -1, -1, -1 });
         }
         break;
 
+    case STORE_ASK_SPREADS:
     case STORE_ASK_NOTHING:
         break;
     }

@@ -3,8 +3,8 @@
  * the simplest way: all requests in one array, and each question a walk over
  * it.  The unit tests compare others with it.
  *
- * It keeps every name (there is no "(other)"), and of a sum what its requests
- * say as long as it was not trimmed; so it is not for production.
+ * It keeps every name (there is no "(other)"), of a sum what its requests say as
+ * long as it was not trimmed, and nothing of how times are spread.
  */
 
 #ifndef MEMORY_STORE_H

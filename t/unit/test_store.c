@@ -383,6 +383,13 @@ on_penalty(void *arg, const ollama_record_penalty_t *p)
 
 
 static void
+on_event(void *arg, const struct store_event *e)
+{
+    on_penalty(arg, &e->penalty);
+}
+
+
+static void
 on_pair(void *arg, uint64_t a, uint64_t z)
 {
     (void) arg;
@@ -441,7 +448,7 @@ dump(struct store *store, int64_t from)
     flush("usage", 1);
     assert_int_equal(store_penalties(rd, now, on_penalty, NULL), STORE_OK);
     flush("penalties", 1);
-    assert_int_equal(store_events(rd, 1000, on_penalty, NULL), STORE_OK);
+    assert_int_equal(store_events(rd, 1000, on_event, NULL), STORE_OK);
     flush("events", 0);
     assert_int_equal(store_instances(store, on_pair, NULL), STORE_OK);
     flush("instances", 1);

@@ -67,6 +67,15 @@ $(BUILD)/unit/test_store: UNIT_MORE = $(UNIT_STORE) $(BUILD)/unit/core.a \
                                       -lsqlite3 -levent_core -lpthread -lm
 $(BUILD)/unit/test_store: $(UNIT_STORE) $(wildcard $(addprefix stats-daemon/, \
     */*.h */*/*.h))
+$(BUILD)/unit/test_spread: UNIT_MORE = stats-daemon/base/spread.c \
+                                       stats-daemon/base/buckets.c \
+                                       stats-daemon/base/spans.c -lm
+$(BUILD)/unit/test_spread: stats-daemon/base/spread.c \
+                           stats-daemon/base/buckets.c stats-daemon/base/spans.c
+
+$(BUILD)/unit/test_cause: UNIT_MORE = stats-daemon/store/cause.c \
+                                      $(BUILD)/unit/core.a
+$(BUILD)/unit/test_cause: stats-daemon/store/cause.c stats-daemon/store/cause.h
 
 $(UNIT): $(BUILD)/unit/%: t/unit/%.c $(UNIT_HDR) $(BUILD)/unit/core.a
 	$(UNIT_CC) -o $@ $< $(BUILD)/unit/core.a $(UNIT_MORE) $(UNIT_LIBS)

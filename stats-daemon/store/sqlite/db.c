@@ -10,6 +10,8 @@
 #include "file.h"
 #include "head.h"
 #include "size.h"
+#include "spread.h"
+#include "used.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -98,6 +100,8 @@ static void forget(struct sqlite *s) {
     map_clear(s->cells);
     map_clear(s->instances);
     map_clear(s->numbers);
+    sqlite_spread_clear(s);
+    sqlite_used_clear(s);
     s->time_written = 0;
     memset(&s->requests, 0, sizeof(s->requests));
     memset(&s->events, 0, sizeof(s->events));
@@ -147,7 +151,9 @@ static enum store_result open_writer(struct sqlite *s, char *err, size_t len) {
         return STORE_ERROR;
     }
 
-    enum store_result r = sqlite_migrate(s, err, len);
+    code = sqlite_spread_functions(s->db);
+    enum store_result r = code == SQLITE_OK ? sqlite_migrate(s, err, len)
+                                            : sqlite_failed(s, code);
     if (r == STORE_OK) sqlite_size_begin(s);
     if (r == STORE_OK && id != STORE_APPLICATION_ID) {
         char sql[64];
@@ -241,6 +247,8 @@ struct sqlite *sqlite_open(const struct store_type *type, const char *path,
     s->numbers = sqlite_numbers_new();
     s->segments = map_new(sizeof(struct segment_sum));
     s->proxies = map_new(sizeof(struct proxy));
+    s->spreads = sqlite_spread_new();
+    s->used = sqlite_used_new();
     sqlite_readers_init(s);
 
     enum store_result r = sqlite_open_first(s, err, errlen);
@@ -265,6 +273,8 @@ void sqlite_close(struct sqlite *s) {
     map_free(s->numbers);
     map_free(s->segments);
     map_free(s->proxies);
+    sqlite_spread_free(s->spreads);
+    sqlite_used_free(s->used);
     free(s->path);
     free(s);
 }
@@ -320,6 +330,8 @@ enum store_result sqlite_begin(struct sqlite *s) {
 
     sqlite_names_begin(s);
     map_clear(s->cells);
+    sqlite_spread_clear(s);
+    sqlite_used_clear(s);
     memset(&s->batch_total, 0, sizeof(s->batch_total));
     s->batch_body_bytes = s->batch_body_count = 0;
     map_clear(s->segments);

@@ -1,3 +1,4 @@
+#include "spread.h"
 #include "sqlite.h"
 
 #include "../../base/util.h"
@@ -146,9 +147,12 @@ static const struct {
                         " FROM penalty WHERE until > ?1"},
     [READ_EVENTS] = {"key events",
                      "SELECT key, model, time, until, extra,"
-                     " max_concurrent, http, state, level, status, reason"
+                     " max_concurrent, http, state, level, status, reason,"
+                     " used_from, used_tokens, used_requests"
                      " FROM key_event ORDER BY id DESC LIMIT ?1"},
     [READ_TOTALS] = {"totals", "SELECT " COUNTS " FROM total u WHERE id = 1"},
+    [READ_SPREADS] = {"spreads", STORE_SPREAD_ROWS},
+    [READ_SPREAD_FIRST] = {"first spread", STORE_SPREAD_FIRST},
 };
 
 /* ---- the connection ---- */
@@ -425,40 +429,53 @@ static void column(sqlite3_stmt *st, int n, ollama_text_t *t) {
     t->len = (size_t)sqlite3_column_bytes(st, n);
 }
 
-static enum store_result some_penalties(struct sqlite_reader *rd, int which,
-                                        int64_t first, store_penalty_cb *cb,
-                                        void *arg) {
+static void penalty(sqlite3_stmt *st, ollama_record_penalty_t *p) {
+    *p = (ollama_record_penalty_t){
+        .key = (uint32_t)number(st, 0),
+        .time = (uint64_t)number(st, 2),
+        .until = (uint64_t)number(st, 3),
+        .extra = (uint64_t)number(st, 4),
+        .max_concurrent = (uint32_t)number(st, 5),
+        .http = (uint16_t)number(st, 6),
+        .state = (uint8_t)number(st, 7),
+        .level = (uint8_t)number(st, 8),
+    };
+    column(st, 1, &p->model);
+    column(st, 9, &p->status);
+    column(st, 10, &p->reason);
+}
+
+static enum store_result read_penalties(struct sqlite_reader *rd, int64_t now,
+                                        store_penalty_cb *cb, void *arg) {
     int code;
 
-    sqlite3_stmt *st = rd->st[which];
-    sqlite3_bind_int64(st, 1, first);
+    sqlite3_stmt *st = rd->st[READ_PENALTIES];
+    sqlite3_bind_int64(st, 1, now);
     while ((code = sqlite3_step(st)) == SQLITE_ROW) {
-        ollama_record_penalty_t p = {
-            .key = (uint32_t)number(st, 0),
-            .time = (uint64_t)number(st, 2),
-            .until = (uint64_t)number(st, 3),
-            .extra = (uint64_t)number(st, 4),
-            .max_concurrent = (uint32_t)number(st, 5),
-            .http = (uint16_t)number(st, 6),
-            .state = (uint8_t)number(st, 7),
-            .level = (uint8_t)number(st, 8),
-        };
-        column(st, 1, &p.model);
-        column(st, 9, &p.status);
-        column(st, 10, &p.reason);
+        ollama_record_penalty_t p;
+
+        penalty(st, &p);
         cb(arg, &p);
     }
     return sqlite_read_done(rd, st, code);
 }
 
-static enum store_result read_penalties(struct sqlite_reader *rd, int64_t now,
-                                        store_penalty_cb *cb, void *arg) {
-    return some_penalties(rd, READ_PENALTIES, now, cb, arg);
-}
-
 static enum store_result read_events(struct sqlite_reader *rd, int limit,
-                                     store_penalty_cb *cb, void *arg) {
-    return some_penalties(rd, READ_EVENTS, limit, cb, arg);
+                                     store_event_cb *cb, void *arg) {
+    int code;
+
+    sqlite3_stmt *st = rd->st[READ_EVENTS];
+    sqlite3_bind_int64(st, 1, limit);
+    while ((code = sqlite3_step(st)) == SQLITE_ROW) {
+        struct store_event e;
+
+        penalty(st, &e.penalty);
+        e.used_from = or_minus(st, 11);
+        e.used_tokens = or_minus(st, 12);
+        e.used_requests = or_minus(st, 13);
+        cb(arg, &e);
+    }
+    return sqlite_read_done(rd, st, code);
 }
 
 static enum store_result read_total(struct sqlite_reader *rd,
@@ -503,6 +520,10 @@ static enum store_result answer(struct sqlite_reader *rd,
                               q->arg);
     case STORE_ASK_EVENTS:
         return read_events(rd, q->of.events.limit, q->of.events.cb, q->arg);
+    case STORE_ASK_SPREADS:
+        return sqlite_spreads(rd, q->of.spreads.kind, q->of.spreads.from,
+                              q->of.spreads.to, q->of.spreads.step,
+                              q->of.spreads.cb, q->arg);
     case STORE_ASK_NOTHING: break;
     }
     return read_total(rd, &n); /* the smallest read there is */

@@ -19,8 +19,8 @@
 
 /* Those not named here come behind "penalty". */
 static const char *const order[] = {
-    "total", "instance",     "key",        "model",   "client", "series",
-    "combo", "usage_minute", "usage_hour", "penalty", "clock"};
+    "total", "instance",     "key",        "model",        "client",  "series",
+    "combo", "usage_minute", "usage_hour", "usage_spread", "penalty", "clock"};
 static const char *const last[] = {"key_event", "segment", "request", "body"};
 
 /* Each is a whole table, in another order. */

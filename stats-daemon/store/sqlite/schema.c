@@ -2,6 +2,8 @@
 
 #include "backup.h"
 #include "names.h"
+#include "spread.h"
+#include "used.h"
 
 #include <stdio.h>
 
@@ -213,7 +215,7 @@ static const char *const migrations[STORE_SCHEMA] = {
      "CREATE INDEX key_event_key ON key_event(key);"
      /* who told it: another proxy does not make it shorter */
      "ALTER TABLE penalty ADD COLUMN instance INTEGER NOT NULL"
-     " DEFAULT 0;" STORE_LEARN_DAYS),
+     " DEFAULT 0;" STORE_LEARN_DAYS STORE_SPREAD_SCHEMA STORE_USED_SCHEMA),
 };
 
 enum store_result sqlite_migrate(struct sqlite *s, char *err, size_t len) {

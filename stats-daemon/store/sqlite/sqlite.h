@@ -5,6 +5,8 @@
  *     schema.c      the tables, and how they came to be; statements.c
  *     write.c       what a batch adds: requests, bodies, keys, sums
  *     names.c       names, and names_trim.c, how they go
+ *     spread.c      how times are spread, and causes of errors; used.c, what
+ *                   a window had used when a penalty came
  *     trim.c        takes away what is too old or too much; size.c
  *     read.c        answers; requests.c, what is asked of requests
  *     damage.c      looks at a file before it is opened, and puts a new one
@@ -51,6 +53,8 @@ enum read_statement {
     READ_PENALTIES,
     READ_EVENTS,
     READ_TOTALS,
+    READ_SPREADS,
+    READ_SPREAD_FIRST,
     READ_STATEMENTS
 };
 
@@ -113,6 +117,12 @@ enum write_statement {
     TRIM_BEGAN,
     FIND_TIME,
     WRITE_TIME,
+    WRITE_SPREAD,
+    TRIM_SPREAD,
+    FIND_SPREAD,
+    FIND_SPREAD_FIRST,
+    WRITE_EVENT_USED,
+    WRITE_PENALTY_USED,
     WRITE_STATEMENTS
 };
 
@@ -185,6 +195,8 @@ struct sqlite {
     int64_t settled;      /* when the -wal was written back for that */
     int64_t body_bytes, body_count;
     int64_t batch_body_bytes, batch_body_count;
+    struct store_spreads *spreads; /* of this batch, spread.h */
+    struct store_used *used;       /* .. used.h */
     struct map *segments; /* of this batch: number -> bodies, bytes, end */
     struct store_counts batch_total;
     struct map *proxies; /* instance -> struct proxy */
@@ -210,8 +222,9 @@ struct sqlite {
 
 /* What an error can mean here and nowhere else. */
 #define SQLITE_STORE_DAMAGED ((enum store_result)STORE_OWN) /* no database */
-#define SQLITE_STORE_AGAIN   ((enum store_result)(STORE_OWN + 1)) /* was there \
-                                                                   */
+#define SQLITE_STORE_AGAIN                            \
+    ((enum store_result)(STORE_OWN + 1)) /* was there \
+                                          */
 
 enum store_result sqlite_result_of(int sqlite_code);
 

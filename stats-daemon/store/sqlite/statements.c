@@ -1,3 +1,4 @@
+#include "spread.h"
 #include "sqlite.h"
 
 #define ADD_COUNTS                                           \
@@ -7,6 +8,12 @@
     " completion = completion + excluded.completion,"        \
     " cached = cached + excluded.cached,"                    \
     " estimated = estimated + excluded.estimated"
+
+/* Not one that rows of a name that is gone still have. */
+#define NEXT_ID(table, kind)                                          \
+    "(SELECT 1 + max(coalesce((SELECT max(id) FROM " table "), 0),"   \
+    " coalesce((SELECT max(ref) FROM usage_spread WHERE kind = " kind \
+    " AND kind >= 12), 0)))"
 
 const char *const store_write_sql[WRITE_STATEMENTS] = {
     [WRITE_REQUEST] =
@@ -38,10 +45,12 @@ const char *const store_write_sql[WRITE_STATEMENTS] = {
                     " max_concurrent, http, state, level, status, reason)"
                     " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)",
     [WRITE_KEY] =
-        "INSERT INTO key(fingerprint, name, account, position, round)"
-        " VALUES(?1,?2,?3,?4,?5) ON CONFLICT(fingerprint) DO UPDATE SET"
-        " name = excluded.name, account = excluded.account,"
-        " position = excluded.position, round = excluded.round",
+        "INSERT INTO key(id, fingerprint, name, account, position, round)"
+        " VALUES(" NEXT_ID(
+            "key",
+            "13") ",?1,?2,?3,?4,?5) ON CONFLICT(fingerprint) DO UPDATE SET"
+                  " name = excluded.name, account = excluded.account,"
+                  " position = excluded.position, round = excluded.round",
     [WRITE_PLACE] = "INSERT INTO key_place VALUES(?1,?2,?3,?4)"
                     " ON CONFLICT(key, proxy) DO UPDATE SET"
                     " position = excluded.position, round = excluded.round",
@@ -68,10 +77,12 @@ const char *const store_write_sql[WRITE_STATEMENTS] = {
     [ADD_INSTANCE] =
         "INSERT INTO instance(value, last_seq, seen) VALUES(?1, 0, ?2)",
     [FIND_KEY] = "SELECT id FROM key WHERE fingerprint = ?1",
-    [ADD_KEY] = "INSERT INTO key(fingerprint, name, account, position, round)"
-                " VALUES(?1, '', '', NULL, 0)",
+    [ADD_KEY] =
+        "INSERT INTO key(id, fingerprint, name, account, position, round)"
+        " VALUES(" NEXT_ID("key", "13") ", ?1, '', '', NULL, 0)",
     [FIND_MODEL] = "SELECT id FROM model WHERE name = ?1",
-    [ADD_MODEL] = "INSERT INTO model(name) VALUES(?1)",
+    [ADD_MODEL] =
+        "INSERT INTO model(id, name) VALUES(" NEXT_ID("model", "14") ", ?1)",
     [FIND_CLIENT] = "SELECT id FROM client WHERE address = ?1 AND name = ?2",
     [ADD_CLIENT] = "INSERT INTO client(address, name) VALUES(?1, ?2)",
     [FIND_SERIES] =
@@ -160,4 +171,19 @@ const char *const store_write_sql[WRITE_STATEMENTS] = {
                   " (SELECT max(id) FROM request))",
     [WRITE_TIME] = "INSERT INTO clock VALUES(1, ?1)"
                    " ON CONFLICT(id) DO UPDATE SET time = excluded.time",
+    [WRITE_SPREAD] =
+        "INSERT INTO usage_spread VALUES(?1,?2,?3,?4) ON CONFLICT(kind, time,"
+        " ref) DO UPDATE SET counts = spread_sum(counts, excluded.counts)",
+    [TRIM_SPREAD] =
+        "DELETE FROM usage_spread WHERE (kind, time, ref) IN (SELECT kind,"
+        " time, ref FROM usage_spread WHERE kind = ?1 AND time < ?2 LIMIT ?3)",
+    [FIND_SPREAD] = "SELECT counts FROM usage_spread WHERE kind = ?1"
+                    " AND time >= ?2 AND time < ?3 AND ref = ?4",
+    [FIND_SPREAD_FIRST] = STORE_SPREAD_FIRST,
+    [WRITE_EVENT_USED] =
+        "UPDATE key_event SET used_from = ?1, used_tokens = ?2,"
+        " used_requests = ?3 WHERE id = ?4",
+    [WRITE_PENALTY_USED] =
+        "UPDATE penalty SET used_from = ?1, used_tokens = ?2,"
+        " used_requests = ?3 WHERE key = ?4 AND model = ?5",
 };

@@ -4,6 +4,7 @@
 #include "../../base/util.h"
 #include "names.h"
 #include "size.h"
+#include "spread.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -206,6 +207,7 @@ enum store_result sqlite_trim(struct sqlite *s, const struct store_limits *l,
         r = trim(s, TRIM_MINUTES, l->rows_before / 60000, n, &minutes);
     }
     if (minutes) *left = 1;
+    if (r == STORE_OK) r = sqlite_spread_trim(s, l, n, left);
     if (r == STORE_OK && !minutes) r = trim_hours(s, l, n, left, &names);
     if (r == STORE_OK)
         r = trim_rows(s, &s->events, OLD_EVENTS, TRIM_EVENTS, l->rows_before, n,

@@ -2,6 +2,8 @@
 
 #include "../counted.h"
 #include "names.h"
+#include "spread.h"
+#include "used.h"
 
 #include "../../base/util.h"
 
@@ -66,6 +68,7 @@ enum store_result sqlite_request(struct sqlite *s, uint64_t instance,
     struct profile *p;
     int64_t inst, time = counted_time(q->time, s->behind);
     char attempts[COUNTED_ATTEMPTS];
+    enum cause cause = cause_of(q);
     sqlite3_stmt *st = s->write[WRITE_REQUEST];
     enum store_result r;
     int fresh;
@@ -135,6 +138,7 @@ enum store_result sqlite_request(struct sqlite *s, uint64_t instance,
     key.profile = p;
     store_add(map_put(s->cells, &key, sizeof(key), &fresh), &n);
     store_add(&s->batch_total, &n);
+    sqlite_spread_note(s, p, key.minute, q, cause, n.prompt + n.completion);
     return STORE_OK;
 }
 
@@ -196,6 +200,8 @@ enum store_result sqlite_penalty(struct sqlite *s, uint64_t instance,
         if (which[i] == WRITE_PENALTY)
             sqlite3_bind_int64(st, 12, (int64_t)instance);
         r = sqlite_run(s, st);
+        if (r == STORE_OK && i == 0 && p->until)
+            sqlite_used_note(s, p, sqlite3_last_insert_rowid(s->db));
     }
     return r;
 }
@@ -376,6 +382,8 @@ static enum store_result write_segments(struct sqlite *s) {
 enum store_result sqlite_commit(struct sqlite *s) {
     enum store_result r = write_sums(s);
 
+    if (r == STORE_OK) r = sqlite_spread_write(s);
+    if (r == STORE_OK) r = sqlite_used_write(s);
     if (r == STORE_OK) r = write_combos(s);
     if (r == STORE_OK) r = sqlite_write_days(s);
     if (r == STORE_OK) r = write_segments(s);
@@ -388,6 +396,8 @@ enum store_result sqlite_commit(struct sqlite *s) {
     if (r != STORE_OK) return r;
 
     map_clear(s->cells);
+    sqlite_spread_clear(s);
+    sqlite_used_clear(s);
     s->names_kept = s->names;
     s->last_id = s->next_id - 1;
     s->body_bytes += s->batch_body_bytes;
