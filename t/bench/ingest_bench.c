@@ -6,23 +6,32 @@
  *                                       body of so many bytes (0: none);
  *                                       prints the rate from the first byte
  *                                       to the last acknowledgement
+ *     ingest_bench feed SOCKET SECONDS RATE
+ *                                       RATE records a second for so long;
+ *                                       prints, as JSON, how long after a
+ *                                       record was due its acknowledgement
+ *                                       came (ms): p50, p99, max
  *     ingest_bench fill DIR N DAYS      N records into DIR/usage.db, spread
- *                                       over the last DAYS days
+ *                                       over the last DAYS days; prints rows a
+ *                                       second, by the clock and by CPU time
  *     ingest_bench hold DIR SECONDS     keeps the ledger locked, as a disk does
  *                                       that does not answer
  *     ingest_bench plans DIR            EXPLAIN QUERY PLAN of every statement
  *                                       that the daemon reads with:
  *                                       name, a tab, one step
  *
- * The records are like real ones: 24 clients, 8 models, 5 keys, one in twenty
- * fails, one in ten takes two attempts.
+ * The records are like real ones, and the same in each run but for their times.
+ * Behind these arguments may stand clients=24, keys=5, models=8.  Few clients
+ * do most, and few models: the n-th one's share is as 1/n (of 1,000 clients the
+ * first ten have 39 per cent).  Keys are used alike, as the proxy does it.  One
+ * in twenty fails, one in ten takes two attempts.
  */
 
 #include "../../ngx_ollama_module/core/record.h"
 #include "../../stats-daemon/base/log.h"
+#include "../../stats-daemon/base/util.h"
 #include "../../stats-daemon/store/sqlite/type.h"
 #include "../../stats-daemon/store/stores.h"
-#include "../../stats-daemon/base/util.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -51,16 +60,88 @@ static ollama_text_t text(const char *s) {
     return t;
 }
 
-static void make(ollama_record_request_t *r, uint64_t id, int64_t time) {
-    static char clients[24][40];
-    static const char *const models[] = {
+/* ---- what the records are of ---- */
+
+/* One of count, the n-th of which comes as often as 1/n. */
+struct share {
+    unsigned count;
+    uint32_t *up_to; /* of 2^32, the shares of this one and those before it */
+};
+
+static struct share clients = {.count = 24}, models = {.count = 8};
+static unsigned keys = 5;
+static char (*client_names)[24], (*model_names)[24];
+
+static void share_out(struct share *s) {
+    double all = 0, sum = 0;
+
+    s->up_to = xcalloc(s->count, sizeof(*s->up_to));
+    for (unsigned i = 0; i < s->count; i++) all += 1.0 / (i + 1);
+    for (unsigned i = 0; i < s->count; i++) {
+        sum += 1.0 / (i + 1);
+        s->up_to[i] = (uint32_t)(sum / all * UINT32_MAX);
+    }
+    s->up_to[s->count - 1] = UINT32_MAX;
+}
+
+static unsigned pick(const struct share *s) {
+    uint32_t d = dice();
+    unsigned low = 0, high = s->count - 1;
+
+    while (low < high) {
+        unsigned middle = (low + high) / 2;
+
+        if (d <= s->up_to[middle])
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+static void name_all(void) {
+    static const char *const known[] = {
         "gpt-oss:20b", "gpt-oss:120b", "qwen3-coder:480b",   "kimi-k2:1t",
         "gemma4:31b",  "glm-4.6",      "deepseek-v3.1:671b", "minimax-m2:230b"};
-    uint32_t d = dice();
 
-    if (!clients[0][0])
-        for (int i = 0; i < 24; i++)
-            snprintf(clients[i], sizeof(clients[i]), "10.0.%d.%d", i / 8, i);
+    share_out(&clients);
+    client_names = xcalloc(clients.count, sizeof(*client_names));
+    for (unsigned i = 0; i < clients.count; i++)
+        snprintf(client_names[i], sizeof(*client_names), "10.%u.%u.%u",
+                 i / 2000 % 250, i / 8 % 250, i % 250);
+
+    share_out(&models);
+    model_names = xcalloc(models.count, sizeof(*model_names));
+    for (unsigned i = 0; i < models.count; i++)
+        if (i < sizeof(known) / sizeof(*known))
+            snprintf(model_names[i], sizeof(*model_names), "%s", known[i]);
+        else
+            snprintf(model_names[i], sizeof(*model_names), "model-%u", i);
+}
+
+/* A name=number of the command line; 0: it is none. */
+static int is_number_of(const char *arg) {
+    const struct {
+        const char *name;
+        unsigned *value;
+    } known[] = {{"clients=", &clients.count},
+                 {"keys=", &keys},
+                 {"models=", &models.count}};
+
+    for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
+        size_t len = strlen(known[i].name);
+        long value =
+            strncmp(arg, known[i].name, len) == 0 ? atol(arg + len) : 0;
+
+        if (value < 1 || value > 100000) continue;
+        *known[i].value = (unsigned)value;
+        return 1;
+    }
+    return 0;
+}
+
+static void make(ollama_record_request_t *r, uint64_t id, int64_t time) {
+    uint32_t d = dice();
 
     memset(r, 0, sizeof(*r));
     r->id = id;
@@ -70,7 +151,7 @@ static void make(ollama_record_request_t *r, uint64_t id, int64_t time) {
     r->cached = r->prompt / 3;
     r->bytes_in = r->prompt * 4;
     r->bytes_out = r->completion * 90;
-    r->key = 0xa0000000u + d % 5;
+    r->key = 0xa0000000u + dice() % keys;
     r->queue = OLLAMA_RECORD_NO_TIME;
     r->connect = 1;
     r->first_token = 200 + (d & 255);
@@ -82,10 +163,10 @@ static void make(ollama_record_request_t *r, uint64_t id, int64_t time) {
     r->attempts[0] = (ollama_record_attempt_t){
         r->key, r->total, r->nattempts == 2 ? 429 : r->status, 0};
     r->attempts[1] = (ollama_record_attempt_t){r->key, 700, r->status, 0};
-    r->client = text(clients[d / 7 % 24]);
+    r->client = text(client_names[pick(&clients)]);
     r->method = text("POST");
     r->endpoint = text(d & 1 ? "/api/chat" : "/v1/chat/completions");
-    r->model = text(models[d / 3 % 8]);
+    r->model = text(model_names[pick(&models)]);
     r->model_answered = r->model;
     r->upstream_id = text("5a3c1f0e9b7d4826a1c0e5f7d9b3a846");
     r->user_agent = text("ollama-python/0.6.1 (x86_64 linux) Python/3.11.2");
@@ -137,12 +218,16 @@ static size_t put_body(unsigned char *out, size_t size, uint64_t id,
     return at + bytes;
 }
 
-static int send_mode(const char *path, uint64_t n, size_t bytes) {
+/* The connection, and what is to be written to it. */
+struct wire {
+    int fd;
+    unsigned char *out; /* SEND_BUFFER */
+    size_t len, sent;
+    uint64_t seq;
+};
+
+static int wire_open(struct wire *w, const char *path) {
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
-    unsigned char *out = malloc(SEND_BUFFER);
-    size_t len = 0, sent = 0;
-    uint64_t seq = 0;
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
     ollama_record_hello_t hello = {.instance = (uint64_t)now_ms() << 16 |
                                                (uint64_t)getpid(),
                                    .started = (uint64_t)now_ms(),
@@ -150,50 +235,116 @@ static int send_mode(const char *path, uint64_t n, size_t bytes) {
                                    .version = text("bench"),
                                    .server = text("bench")};
 
+    *w = (struct wire){.fd = socket(AF_UNIX, SOCK_STREAM, 0),
+                       .out = xmalloc(SEND_BUFFER)};
     snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
-    if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) != 0) {
+    if (connect(w->fd, (struct sockaddr *)&sa, sizeof(sa)) != 0) {
         fprintf(stderr, "%s: %s\n", path, strerror(errno));
-        return 1;
+        return -1;
     }
-    fcntl(fd, F_SETFL, O_NONBLOCK);
-    len = ollama_record_hello_encode(out, SEND_BUFFER, &hello);
-    len += ollama_record_ready_encode(out + len, SEND_BUFFER - len);
+    fcntl(w->fd, F_SETFL, O_NONBLOCK);
+    w->len = ollama_record_hello_encode(w->out, SEND_BUFFER, &hello);
+    w->len += ollama_record_ready_encode(w->out + w->len, SEND_BUFFER - w->len);
+    return 0;
+}
 
+static void wire_close(struct wire *w) {
+    free(w->out);
+    close(w->fd);
+}
+
+/* A record, and its body if bytes are given. */
+static int wire_has_room(const struct wire *w, size_t bytes) {
+    return w->len < SEND_BUFFER - OLLAMA_RECORD_MAX - bytes;
+}
+
+static void wire_put(struct wire *w, uint64_t id, int64_t time, size_t bytes) {
+    ollama_record_request_t r;
+
+    make(&r, id, time);
+    size_t size =
+        ollama_record_request_encode(w->out + w->len, SEND_BUFFER - w->len, &r);
+    ollama_frame_number(w->out + w->len, ++w->seq);
+    w->len += size;
+    if (bytes == 0) return;
+    size = put_body(w->out + w->len, SEND_BUFFER - w->len, id, time, bytes);
+    ollama_frame_number(w->out + w->len, ++w->seq);
+    w->len += size;
+}
+
+/* Writes and reads what goes without waiting longer than ms. */
+static void wire_turn(struct wire *w, int ms) {
+    struct pollfd p = {w->fd,
+                       (short)(POLLIN | (w->sent < w->len ? POLLOUT : 0)), 0};
+
+    poll(&p, 1, ms);
+    if (p.revents & POLLOUT) {
+        ssize_t n = write(w->fd, w->out + w->sent, w->len - w->sent);
+        if (n > 0) w->sent += (size_t)n;
+        if (w->sent == w->len) w->sent = w->len = 0;
+    }
+    if (p.revents & (POLLIN | POLLHUP)) read_acks(w->fd);
+}
+
+static int send_mode(const char *path, uint64_t n, size_t bytes) {
+    struct wire w;
+
+    if (wire_open(&w, path) != 0) return 1;
     double began = seconds();
     int64_t time = now_ms();
-    uint64_t last = bytes ? n * 2 : n;
+    uint64_t last = bytes ? n * 2 : n, id = 0;
+
     while (acked < last) {
-        if (sent == len) {
-            sent = len = 0;
-            while (seq < last &&
-                   len < SEND_BUFFER - OLLAMA_RECORD_MAX - bytes) {
-                ollama_record_request_t r;
-                make(&r, seq + 1, time + (int64_t)(seq / 1000));
-                size_t size = ollama_record_request_encode(
-                    out + len, SEND_BUFFER - len, &r);
-                ollama_frame_number(out + len, ++seq);
-                len += size;
-                if (bytes == 0) continue;
-                size =
-                    put_body(out + len, SEND_BUFFER - len, r.id, time, bytes);
-                ollama_frame_number(out + len, ++seq);
-                len += size;
-            }
+        while (w.sent == 0 && id < n && wire_has_room(&w, bytes)) {
+            wire_put(&w, id + 1, time + (int64_t)(w.seq / 1000), bytes);
+            id++;
         }
-        struct pollfd p = {fd, (short)(POLLIN | (sent < len ? POLLOUT : 0)), 0};
-        poll(&p, 1, 1000);
-        if (p.revents & POLLOUT) {
-            ssize_t w = write(fd, out + sent, len - sent);
-            if (w > 0) sent += (size_t)w;
-        }
-        if (p.revents & (POLLIN | POLLHUP)) read_acks(fd);
+        wire_turn(&w, 1000);
     }
     double took = seconds() - began;
     printf("%llu records committed in %.2f s: %.0f records/s\n",
            (unsigned long long)n, took, (double)n / took);
-    free(out);
-    close(fd);
+    wire_close(&w);
     return 0;
+}
+
+/* ---- feed ---- */
+
+static int by_number(const void *a, const void *b) {
+    const float *x = a, *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
+/* The clock does not wait for acknowledgements: a record is due when it is. */
+static int feed_mode(const char *path, double span, double rate) {
+    uint64_t n = (uint64_t)(span * rate), told = 0;
+    float *late = xcalloc(n + 1, sizeof(*late));
+    struct wire w;
+
+    if (wire_open(&w, path) != 0) return 1;
+    double began = seconds();
+
+    while (told < n) {
+        double now = seconds() - began;
+
+        if (now > span + 60) break;
+        while (w.seq < n && (double)w.seq / rate <= now && wire_has_room(&w, 0))
+            wire_put(&w, w.seq + 1, now_ms(), 0);
+        wire_turn(&w, 5);
+        now = seconds() - began;
+        for (; told < acked && told < n; told++)
+            late[told] = (float)((now - (double)told / rate) * 1000);
+    }
+    qsort(late, told, sizeof(*late), by_number);
+    printf("{\"due\":%llu,\"acknowledged\":%llu,\"p50\":%.1f,"
+           "\"p99\":%.1f,\"max\":%.1f}\n",
+           (unsigned long long)n, (unsigned long long)told,
+           (double)late[told / 2], (double)late[told * 99 / 100],
+           (double)late[told ? told - 1 : 0]);
+    wire_close(&w);
+    free(late);
+    return told < n;
 }
 
 /* ---- fill ---- */
@@ -220,13 +371,15 @@ static int next_entry(void *arg, struct ledger_entry *e) {
     struct fill *f = arg;
 
     e->instance = 1;
-    if (f->keys < 5) {
-        snprintf(f->name, sizeof(f->name), "team-%c", 'a' + (int)f->keys);
-        f->key = (ollama_record_key_t){.key = 0xa0000000u + f->keys,
-                                       .index = f->keys,
-                                       .name = text(f->name)};
-        f->keys++;
+    if (f->keys < keys) {
+        uint32_t k = f->keys++;
+
+        snprintf(f->name, sizeof(f->name), k < 26 ? "team-%c" : "team-%u",
+                 k < 26 ? 'a' + k : k);
+        f->key = (ollama_record_key_t){
+            .key = 0xa0000000u + k, .index = k, .name = text(f->name)};
         e->kind = LEDGER_KEY;
+        e->seq = 0;
         e->of.key = &f->key;
         return 1;
     }
@@ -248,6 +401,7 @@ static int fill_mode(const char *dir, uint64_t n, double days) {
     struct fill f = {.n = n, .span = days * 86400000.0, .now = now_ms()};
     struct ledger_batch batch = {f.now, f.now, next_entry, NULL, &f};
 
+    free(url);
     if (s == NULL) {
         fprintf(stderr, "%s\n", err);
         return 1;
@@ -262,10 +416,11 @@ static int fill_mode(const char *dir, uint64_t n, double days) {
     }
     store_tick(s, STORE_ENDS);
     double took = seconds() - began, used = cpu() - began_cpu;
-    printf("%llu rows in %.1f s (%.1f s of CPU): %.0f rows/s\n",
-           (unsigned long long)n, took, used, (double)n / took);
+    printf("%llu rows in %.1f s (%.1f s of CPU): %.0f rows/s, %.0f rows/s of "
+           "CPU\n",
+           (unsigned long long)n, took, used, (double)n / took,
+           (double)n / used);
     store_close(s);
-    free(url);
     return 0;
 }
 
@@ -319,16 +474,22 @@ static int hold_mode(const char *dir, double time) {
 
 int main(int argc, char **argv) {
     setvbuf(stdout, NULL, _IOLBF, 0);
+    while (argc > 2 && is_number_of(argv[argc - 1])) argc--;
+    name_all();
     if (argc == 5 && strcmp(argv[1], "send") == 0)
         return send_mode(argv[2], strtoull(argv[3], NULL, 10),
                          strtoull(argv[4], NULL, 10) % 1000000);
+    if (argc == 5 && strcmp(argv[1], "feed") == 0)
+        return feed_mode(argv[2], atof(argv[3]), atof(argv[4]));
     if (argc == 5 && strcmp(argv[1], "fill") == 0)
         return fill_mode(argv[2], strtoull(argv[3], NULL, 10), atof(argv[4]));
     if (argc == 4 && strcmp(argv[1], "hold") == 0)
         return hold_mode(argv[2], atof(argv[3]));
     if (argc == 3 && strcmp(argv[1], "plans") == 0) return plans_mode(argv[2]);
-    fputs("usage: ingest_bench send SOCKET N BYTES | fill DIR N DAYS |\n"
-          "       ingest_bench hold DIR SECONDS | plans DIR\n",
-          stderr);
+    fputs(
+        "usage: ingest_bench send SOCKET N BYTES | fill DIR N DAYS |\n"
+        "           feed SOCKET SECONDS RATE  [clients=N] [keys=N] [models=N]\n"
+        "       ingest_bench hold DIR SECONDS | plans DIR\n",
+        stderr);
     return 2;
 }
