@@ -145,7 +145,8 @@ bench: build $(NGINX)
 	@mk/packages $(PACKAGES_TEST) $(PACKAGES_BENCH)
 	$(SUBMAKE) $(CLOUD) $(LOAD) $(BUILD)/ingest_bench
 	@for b in $(or $(BENCH),`find t/bench -type f -perm -u+x -printf '%P\n' \
-	    | sort`); do PATH=$$PATH:/usr/sbin t/bench/$$b || exit 1; done
+	    | sort`); do PATH=$$PATH:/usr/sbin t/bench/$$b || bad="$$bad $$b"; done; \
+	    [ -z "$$bad" ] || { echo "Not as wanted:$$bad"; exit 1; }
 
 install: build
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' mk/install
