@@ -130,7 +130,7 @@ static enum store_result open_writer(struct sqlite *s, char *err, size_t len) {
                          STORE_SHRINKS "PRAGMA journal_mode = WAL;"
                                        "PRAGMA synchronous = FULL;"
                                        "PRAGMA temp_store = MEMORY;"
-                                       "PRAGMA cache_size = -65536;"
+                                       "PRAGMA cache_size = -16384;"
                                        "PRAGMA journal_size_limit = 67108864;",
                          NULL, NULL, NULL);
     }
