@@ -199,7 +199,9 @@ sub take {
     $self->{failed}++ if $ask->{stream} || $ask->{got} !~ m!^HTTP/1.1 200 !;
     return if $ask->{stream};
 
-    push @{ $self->{times}{$ask->{uri} =~ s/[?].*//r} },
+    my ($kind, $by) = $ask->{uri} =~ /^([^?]*)(?:.*\b(by=\w+))?/;
+
+    push @{ $self->{times}{join ' ', grep { defined } $kind, $by} },
          ($now - $ask->{began}) * 1000;
 }
 
