@@ -90,7 +90,8 @@ sub models {
 
     $s->stop;
     $s->{config} = "row_age 3s\nhour_age 400d\n";
-    sql($s, 'DELETE FROM usage_minute;'
+    # .. by name as well: all of it is 404 days older
+    sql($s, 'DELETE FROM usage_minute; DELETE FROM usage_sum;'
             . ' UPDATE usage_hour SET hour = hour - 9696 WHERE series IN (SELECT'
             . ' s.id FROM series s JOIN model m ON m.id = s.model WHERE m.name'
             . " LIKE 'model-%'); UPDATE series SET day = day - 404"
@@ -127,14 +128,18 @@ sub last_row {
     $f->request(seq => 5, model => 'rows', client => '10.1.0.4');
     $f->acked(5);
     eventually { sql($s, 'SELECT group_concat(name) FROM (SELECT name FROM'
-                         . ' model ORDER BY 1)') eq 'hours,rows' }
+                         . ' model ORDER BY 1)') eq '(other),hours,rows' }
                'a model that has no row goes', 20;
     eventually { sql($s, 'SELECT group_concat(address) FROM (SELECT address'
-                         . ' FROM client ORDER BY 1)') eq '10.1.0.1,10.1.0.4' }
+                         . ' FROM client ORDER BY 1)')
+                 eq '(other),10.1.0.1,10.1.0.4' }
                '.. and a client', 20;
-    is(join(' ', map { "$_->{model} $_->{client_ip} $_->{client_name}" }
-                 grep { $_->{client_name} } @{ $s->json('/stats') }),
-       'hours 10.1.0.1 anna', 'one with sums has not gone');
+    is(join(' ', map { "$_->{client_ip} $_->{client_name} $_->{requests}" }
+                 grep { $_->{client_name} } @{ $s->json('/stats?by=client') }),
+       '10.1.0.1 anna 2', 'one with sums has not gone');
+    is(join(' ', sort map { "$_->{model} $_->{requests}" }
+                      @{ $s->json('/stats?by=model') }),
+       '(other) 2 hours 2 rows 1', '.. and of the others each is counted');
     is(sql($s, 'SELECT count(*) FROM combo'), 1, '.. but its combo has');
     whole($s);
 }
@@ -163,7 +168,7 @@ sub back_again {
     whole($s);
     my $n = 0;
     $n += $_->{requests} for @{ $s->json('/stats?by=model') };
-    is($n, 400, '.. and each request is counted under its own');
+    is($n, 800, '.. and each request is counted');
     is(@{ $s->json('/queries?model=m7&limit=100') }, 20, '.. and found');
 }
 
@@ -171,7 +176,7 @@ sub back_again {
 # names without rows that an older version, or a damaged ledger, has left
 
 sub left_before {
-    my $s = Statsd->start;
+    my $s = Statsd->start(config => "cube_age 400d\n");
     my $f = $s->frames;
 
     $f->request(seq => 1, model => 'kept', client => '10.4.0.1');
@@ -199,7 +204,7 @@ sub left_before {
 # a key that is configured stays, one with history too
 
 sub keys_go {
-    my $s = Statsd->start;
+    my $s = Statsd->start(config => "day_age 401d\n");
     my $f = $s->frames(keys => [ { key => 'a1b2c3d4', name => 'here' } ]);
     my $old = int(time * 1000) - 402 * $day;
 
@@ -296,10 +301,15 @@ sub whole {
         'series WHERE model NOT IN (SELECT id FROM model)',
         'series WHERE key <> 0 AND key NOT IN (SELECT id FROM key)',
         'usage_minute WHERE kind = 2 AND ref NOT IN (SELECT id FROM model)',
-        'usage_minute WHERE kind = 3 AND ref NOT IN (SELECT id FROM client)';
+        'usage_minute WHERE kind = 3 AND ref NOT IN (SELECT id FROM client)',
+        'usage_sum WHERE kind % 4 = 2 AND ref NOT IN (SELECT id FROM model)',
+        'usage_sum WHERE kind % 4 = 3 AND ref NOT IN (SELECT id FROM client)',
+        'usage_sum WHERE kind % 4 = 1 AND ref NOT IN (SELECT id FROM key'
+            . ' UNION SELECT 0)';
 
     local $Test::Builder::Level = $Test::Builder::Level + 1;
-    is("@wrong", '0 0 0 0 0 0 0 0', 'nothing refers to what is not there');
+    is("@wrong", '0 0 0 0 0 0 0 0 0 0 0',
+       'nothing refers to what is not there');
 }
 
 

@@ -26,8 +26,9 @@ for (`$tool plans '${\$s->dir}'`) {
     push @{ $plan{$name} }, $step;
 }
 
-# what may be read whole: a row a key, a row a penalty
-my %small = ('keys' => 'key', 'penalties' => 'penalty');
+# what may be read whole: a row a key, a row a penalty, five bounds
+my %small = ('keys' => 'key', 'penalties' => 'penalty',
+             'bounds of sums' => 'usage_bound');
 
 for my $name (sort keys %plan) {
     for my $step (@{ $plan{$name} }) {
@@ -49,6 +50,7 @@ for my $name (sort keys %plan) {
 my %must = (
     'hours' => qr/SEARCH u USING PRIMARY KEY \(hour>\? AND hour<\?\)/,
     'minutes' => qr/SEARCH u USING PRIMARY KEY \(kind=\? AND minute>\?/,
+    'sums' => qr/SEARCH u USING PRIMARY KEY \(kind=\? AND time>\?/,
     'newest requests' => qr/SEARCH r USING INTEGER PRIMARY KEY/,
     'end of a request' => qr/SEARCH request USING INTEGER PRIMARY KEY/,
     'one request' => qr/SEARCH r USING INTEGER PRIMARY KEY \(rowid=\?\)/,

@@ -13,13 +13,14 @@ use Test::More;
 my $day = 86400_000;
 my $now = int(time() * 1000);
 
-# the default: 7 days and 1 GiB of bodies, 31 days of rows, 400 of hours
+# the default: 7 days and 1 GiB of bodies, 31 days of rows and of hours by all,
+# 400 of hours, then days for ever without names of models
 
 my $s = Statsd->start;
 my $f = $s->frames;
 my $seq = 0;
 
-for my $age (0, 6, 8, 30, 32, 399, 401) {
+for my $age (401, 399, 32, 30, 8, 6, 0) {
     $f->request(seq => ++$seq, id => 100 + $age, model => "old-$age",
                 prompt => 1, time => $now - $age * $day);
 }
@@ -27,9 +28,12 @@ ok($f->acked($seq), 'things of all ages');
 
 eventually { models('/queries') eq '0 6 8 30' } 'rows of 31 days', 10;
 is(models('/queries'), '0 6 8 30', 'rows of 31 days are kept');
-eventually { models('/stats') eq '0 6 8 30 32 399' }
+eventually { models('/stats') eq '0 6 8 30' } 'hours by all of 31 days', 10;
+eventually { models('/stats?by=model') eq '0 6 8 30 32 399' }
            'hours of 400 days', 10;
-is(models('/stats'), '0 6 8 30 32 399', 'hours of 400 days are kept');
+is(models('/stats?by=model'), '0 6 8 30 32 399', 'hours of 400 days are kept');
+is(total('/stats?by=model'), 7, '.. and days for ever');
+is(total('/stats?by=hour'), 7, '.. which are no hours');
 is($s->health->{totals}{requests}, 7, 'totals are for ever');
 
 # bodies: a segment goes when its hour is old enough, and so do those that the
@@ -105,9 +109,8 @@ eventually { @{ $s->json('/queries') } == 0 }
            'in the end all rows are gone', 30;
 is($s->health->{totals}{requests}, 7 + 30 + 80_000, '.. and none forgotten');
 
-my $n = 0;
-$n += $_->{requests} for @{ $s->json('/stats?limit=10000') };
-is($n, 6 + 30 + 80_000, '.. in the sums by hour');
+is(total('/stats?limit=10000'), 4 + 30 + 80_000, '.. in the hours by all');
+is(total('/stats?by=client&limit=10000'), 7 + 30 + 80_000, '.. in the sums');
 is($s->health->{store}{status}, 'ok', 'all is well');
 is($s->stop, 0, 'a clean end');
 unlike($s->output, qr/Sanitizer|runtime error/, 'no sanitizer spoke');
@@ -119,6 +122,14 @@ sub models {
     my ($page) = @_;
     return join ' ', sort { $a <=> $b }
                      map { $_->{model} =~ /^old-(\d+)/ } @{ $s->json($page) };
+}
+
+
+sub total {
+    my ($page) = @_;
+    my $n = 0;
+    $n += $_->{requests} for @{ $s->json($page) };
+    return $n;
 }
 
 

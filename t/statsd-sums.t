@@ -103,17 +103,21 @@ is_deeply([ map { $_->{bucket} } @{ $s->json('/stats?by=hour&limit=2') } ],
 is((grep { $_->{model} eq 'past' } @{ $s->json('/stats?by=model') })[0]
    {requests}, 3, 'without from: all time');
 $s->stop;
-sql('WITH RECURSIVE h(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM h'
-    . ' WHERE i < 3000000) INSERT OR IGNORE INTO usage_hour SELECT '
-    . int($now / $hour) . ' - 24 - i / 320, 100 + i % 320, 1, 0, 1, 0, 0, 0'
-    . ' FROM h; INSERT INTO usage_hour SELECT ' . int($now / $hour)
-    . ' + 30, id, 7, 0, 0, 0, 0, 0 FROM series LIMIT 1;'
-    . ' WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE'
-    . ' i < 319) INSERT INTO series(id, client, key, model, day)'
-    . ' SELECT 100 + i, 1000 + i, 0, 1, ' . int(($now / $hour - 24) / 24) . ' FROM n;'
-    . ' WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE'
-    . ' i < 319) INSERT INTO client SELECT 1000 + i, i, 0 FROM n');
-$s->{config} = "hour_age 4000d\n";
+sql('PRAGMA synchronous = OFF; PRAGMA cache_size = -400000;'
+    . ' DROP INDEX usage_sum_ref;'
+    . ' WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n'
+    . ' WHERE i < 3000000) INSERT OR IGNORE INTO usage_sum SELECT 15, '
+    . int($now / 24 / $hour) . ' - 402 + i / 7500, 1000 + i % 7500, 1, 0, 1, 0,'
+    . ' 0, 0 FROM n; WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1'
+    . ' FROM n WHERE i < 7499) INSERT INTO client SELECT 1000 + i, i, 0 FROM n;'
+    # names that have hours, too
+    . ' INSERT INTO usage_sum SELECT 11, 24 * ('
+    . int($now / 24 / $hour) . ' - 2) + 1, id, 1, 0, 1, 0, 0, 0 FROM client'
+    . ' WHERE id >= 1000;'
+    . ' CREATE INDEX usage_sum_ref ON usage_sum(kind, ref) WHERE kind >= 12;'
+    # as a clock that was ahead has left them
+    . ' INSERT INTO usage_minute SELECT 2, ' . int($now / 60_000)
+    . " + 1800, id, 7, 0, 0, 0, 0, 0 FROM model WHERE name = 'a'");
 $s->launch;
 my $got = $s->get('/stats?by=client&limit=3');
 is($got->{status}, 200, 'more than can be read: an answer');

@@ -35,7 +35,8 @@ sub upgraded {
 
     my $said = $Statsd::json->decode($json);
     my $clocks = Clocks->new->day($said->{now} + 60 - time());
-    my $s = Statsd->start(dir => $dir, env => $clocks->env);
+    my $s = Statsd->start(dir => $dir, env => $clocks->env,
+                          config => "cube_age 400d\n");
 
     same($s, $name, $said);
 

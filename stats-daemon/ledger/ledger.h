@@ -78,7 +78,9 @@ struct ledger_batch {
 /* What is too old or too much. */
 struct store_limits {
     int64_t now, wall;
-    int64_t rows_before, hours_before, bodies_before;
+    int64_t rows_before, bodies_before;
+    /* sums, a coarser level never later than a finer one; of series by hour */
+    int64_t minutes_before, tens_before, hours_before, days_before, cube_before;
     int64_t body_bytes; /* the oldest go above it */
     int64_t row_bytes;  /* of what the store uses, likewise; 0: no bound */
     int64_t segment;    /* this one and those before it must go, 0: none */
@@ -105,13 +107,17 @@ struct store_hour {
 };
 typedef void store_hour_cb(void *arg, const struct store_hour *row);
 
-/* Sums by minute (or step minutes) of one kind, oldest first. */
+/* Sums of one kind in steps of so many minutes, oldest first; step 0: of all
+ * the time, as one.  They are exact to the minute as long as there are sums by
+ * minute of that time; then whole units of what there is count to the step in
+ * which they begin, also the one in which "from" lies. */
 enum store_kind { STORE_ALL, STORE_KEY, STORE_MODEL, STORE_CLIENT };
 struct store_minute {
     int64_t time;
     const char *name; /* of key, model or client; client: its address */
     const char *more; /* client: its name */
     uint32_t key;     /* fingerprint, for STORE_KEY */
+    int key_index;    /* position, as above */
     struct store_counts n;
 };
 typedef void store_minute_cb(void *arg, const struct store_minute *row);

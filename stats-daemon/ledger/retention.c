@@ -3,41 +3,92 @@
 #include "../base/util.h"
 #include "../bodies/body_files.h"
 
+#include "../../ngx_ollama_module/core/record.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#define DAY 86400000LL
+#define HOUR    3600000LL
+#define DAY     (24 * HOUR)
+#define TOLD    (OLLAMA_RECORD_MINUTES * 60000LL)
+#define FOREVER INT64_MAX
 
 const struct retention retention_default = {
     .body_age = 7 * DAY,
     .row_age = 31 * DAY,
+    .minute_age = 48 * HOUR,
+    .ten_age = 14 * DAY,
+    .cube_age = 31 * DAY,
     .hour_age = 400 * DAY,
+    .day_age = 0,
     .body_bytes = 1024LL * 1024 * 1024,
     .row_bytes = 4096LL * 1024 * 1024,
     .log_size = 5 * 1024 * 1024,
     .log_keep = 5,
 };
 
-static int set(struct retention *k, const char *name, const char *value) {
-    static const char *const names[] = {"body_age",   "row_age",   "hour_age",
-                                        "body_bytes", "row_bytes", "log_size"};
-    int64_t *to[] = {&k->body_age,   &k->row_age,   &k->hour_age,
-                     &k->body_bytes, &k->row_bytes, &k->log_size};
+/* Ages of sums, the finest first. */
+enum { MINUTES, TENS, CUBE, HOURS, DAYS, SUMS };
 
-    for (int i = 0; i < 6; i++) {
-        if (strcmp(name, names[i]) == 0)
-            return i < 3 ? parse_duration(value, to[i])
-                         : parse_size(value, to[i]);
+static void sum_ages(struct retention *k, int64_t *ages[SUMS]) {
+    ages[MINUTES] = &k->minute_age;
+    ages[TENS] = &k->ten_age;
+    ages[CUBE] = &k->cube_age;
+    ages[HOURS] = &k->hour_age;
+    ages[DAYS] = &k->day_age;
+}
+
+/* 0, or 1: there is no such setting.  Which age of sums was given is noted. */
+static int set(struct retention *k, const char *name, const char *value,
+               int *given) {
+    static const char *const sums[] = {"minute_age", "ten_age", "cube_age",
+                                       "hour_age", "day_age"};
+    static const char *const sizes[] = {"body_bytes", "row_bytes", "log_size"};
+    int64_t *ages[SUMS],
+        *bytes[] = {&k->body_bytes, &k->row_bytes, &k->log_size};
+
+    sum_ages(k, ages);
+    for (int i = 0; i < SUMS; i++) {
+        if (strcmp(name, sums[i]) != 0) continue;
+        given[i] = 1;
+        return parse_duration(value, ages[i]);
     }
+    for (int i = 0; i < 3; i++)
+        if (strcmp(name, sizes[i]) == 0) return parse_size(value, bytes[i]);
+    if (strcmp(name, "body_age") == 0)
+        return parse_duration(value, &k->body_age);
+    if (strcmp(name, "row_age") == 0) return parse_duration(value, &k->row_age);
     if (strcmp(name, "log_keep") == 0)
         return parse_number(value, 0, 100, &k->log_keep);
     return 1;
 }
 
+/* No sums outlive coarser ones.  What was not given gives way; of two that
+ * were, the coarser one is kept for longer.  Minutes are told to whoever
+ * connects. */
+static void settle(struct retention *k, const int *given) {
+    int64_t *ages[SUMS], least = FOREVER;
+
+    sum_ages(k, ages);
+    if (k->day_age == 0) k->day_age = FOREVER;
+    for (int i = DAYS; i >= MINUTES; i--) {
+        if (given[i] && i != CUBE && *ages[i] < least) least = *ages[i];
+        if (!given[i] && *ages[i] > least) *ages[i] = least;
+    }
+    if (k->minute_age < TOLD) k->minute_age = TOLD;
+    least = k->minute_age;
+    for (int i = TENS; i <= DAYS; i++) {
+        if (i != CUBE && *ages[i] < least) *ages[i] = least;
+        if (*ages[i] > least) least = *ages[i];
+    }
+    if (k->day_age == FOREVER) k->day_age = 0;
+}
+
 int retention_read(struct retention *k, const char *file, char *err,
                    size_t errlen) {
     char line[256], name[64], value[64], more[2];
+    int given[SUMS] = {0};
     FILE *f = fopen(file, "re");
 
     if (f == NULL) {
@@ -49,7 +100,7 @@ int retention_read(struct retention *k, const char *file, char *err,
         int words = sscanf(line, "%63s %63s %1s", name, value, more);
         if (words <= 0) continue;
 
-        int bad = words == 2 ? set(k, name, value) : -1;
+        int bad = words == 2 ? set(k, name, value, given) : -1;
         if (bad) {
             snprintf(err, errlen,
                      bad > 0 ? "%s:%d: there is no setting \"%s\""
@@ -60,16 +111,16 @@ int retention_read(struct retention *k, const char *file, char *err,
         }
     }
     fclose(f);
+    settle(k, given);
     return 0;
 }
 
-/* How times are spread, and causes, by minute, ten of them, hour; days stay. */
-static void spread_limits(struct store_limits *l, const struct retention *k,
-                          int64_t now) {
-    l->spreads_before[SPAN_MINUTE] = now - 2 * DAY;
-    l->spreads_before[SPAN_TEN] = now - 14 * DAY;
-    l->spreads_before[SPAN_HOUR] = now - k->hour_age;
-    l->spreads_before[SPAN_DAY] = INT64_MIN;
+/* How times are spread, and causes, are kept as long as sums. */
+static void spread_limits(struct store_limits *l) {
+    l->spreads_before[SPAN_MINUTE] = l->minutes_before;
+    l->spreads_before[SPAN_TEN] = l->tens_before;
+    l->spreads_before[SPAN_HOUR] = l->hours_before;
+    l->spreads_before[SPAN_DAY] = l->days_before;
 }
 
 struct files {
@@ -95,7 +146,11 @@ enum store_result retention_step(const struct retention *k, int64_t now,
         .now = now,
         .wall = wall,
         .rows_before = now - k->row_age,
+        .minutes_before = now - k->minute_age,
+        .tens_before = now - k->ten_age,
         .hours_before = now - k->hour_age,
+        .days_before = k->day_age ? now - k->day_age : INT64_MIN,
+        .cube_before = now - k->cube_age,
         .bodies_before = now - k->body_age,
         .body_bytes = k->body_bytes,
         .row_bytes = k->row_bytes,
@@ -104,7 +159,7 @@ enum store_result retention_step(const struct retention *k, int64_t now,
     struct files files = {b, dir};
     enum store_result r;
 
-    spread_limits(&l, k, now);
+    spread_limits(&l);
     do {
         r = store_trim(s, &l, RETENTION_PIECE, left, on_gone, &files);
     } while (r == STORE_OK && *left && mono_ms() < end);

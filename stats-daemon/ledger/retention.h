@@ -4,13 +4,21 @@
  *
  *     body_age   7d      bodies older than this
  *     body_bytes 1g      .. and the oldest, when all take more than this
- *     row_age    31d     requests, sums by minute, history of keys
+ *     row_age    31d     requests, history of keys
  *     row_bytes  4g      .. and the oldest requests, when usage.db uses more
- *     hour_age   400d    sums by hour
+ *     minute_age 48h     sums by minute of all, each key, model, client
+ *     ten_age    14d     .. by ten minutes
+ *     hour_age   400d    .. by hour
+ *     day_age    0       .. by day, for ever
+ *     cube_age   31d     sums by hour of each client with key and model
  *     log_size   5m      proxy.log is turned over
  *     log_keep   5       old ones kept
  *
  * One "name value" a line, '#' begins a comment; units s m h d and k m g.
+ *
+ * Coarser sums are kept at least as long as finer ones: an age that is not
+ * given gives way to those that are; of two that are the coarser one is kept
+ * for longer.  Minutes are kept for the 2 h that a proxy is told.
  *
  * The writer calls retention_step() between batches.  It deletes in pieces of
  * RETENTION_PIECE, for at most RETENTION_BUDGET_MS at a time, so that neither
@@ -30,7 +38,8 @@
 #define RETENTION_BUDGET_MS 25
 
 struct retention {
-    int64_t body_age, row_age, hour_age;     /* ms */
+    int64_t body_age, row_age;                                /* ms */
+    int64_t minute_age, ten_age, cube_age, hour_age, day_age; /* of sums */
     int64_t body_bytes, row_bytes, log_size; /* row_bytes 0: no bound */
     int64_t log_keep;
 };

@@ -265,7 +265,9 @@ static void on_hour_sum(void *arg, const struct store_minute *row) {
     struct hours *h = arg;
     int64_t i = row->time / HOUR - h->first;
 
-    if (i >= 0 && i < h->n) h->list[i] = row->n;
+    /* of a time of which there are days only, the first has begun before */
+    if (i < 0) i = 0;
+    if (i < h->n) store_add(&h->list[i], &row->n);
 }
 
 static enum store_result read_24h(struct store_reader *rd, const void *params,

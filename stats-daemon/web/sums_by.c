@@ -3,12 +3,10 @@
 #include "../base/map.h"
 #include "../base/util.h"
 
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define DAY     86400000LL
-#define HOUR    3600000LL
 #define FAST_MS 50
 
 static const char other[] = "(other)";
@@ -40,8 +38,7 @@ struct sums {
     struct map *map;
 };
 
-static void on_row(void *arg, const struct store_hour *row) {
-    struct sums *s = arg;
+static void add_row(struct sums *s, const struct store_hour *row) {
     char *client = NULL;
     const void *key = NULL;
     size_t len = 0;
@@ -80,6 +77,26 @@ static void on_row(void *arg, const struct store_hour *row) {
     sum->row.model = s->by == BY_MODEL ? copy(row->model) : NULL;
 }
 
+static void on_row(void *arg, const struct store_minute *got) {
+    struct sums *s = arg;
+    struct store_hour row = {.time = got->time, .key_index = -1, .n = got->n};
+
+    switch (s->by) {
+    case BY_KEY:
+        row.key = got->key;
+        row.key_name = got->name;
+        row.key_index = got->key_index;
+        break;
+    case BY_MODEL: row.model = got->name; break;
+    case BY_CLIENT:
+        row.client = got->name;
+        row.client_name = got->more;
+        break;
+    default: break;
+    }
+    add_row(s, &row);
+}
+
 static void forget(struct sums *s) {
     for (struct sum *sum = NULL; (sum = map_next(s->map, sum));) {
         free((char *)sum->row.client);
@@ -90,32 +107,45 @@ static void forget(struct sums *s) {
     map_free(s->map);
 }
 
+static enum store_result read_sums(struct store_reader *rd, struct sums *s,
+                                   int64_t from, int64_t to) {
+    enum store_kind kind = s->by == BY_KEY     ? STORE_KEY
+                           : s->by == BY_MODEL ? STORE_MODEL
+                           : s->by == BY_HOUR  ? STORE_ALL
+                                               : STORE_CLIENT;
+
+    return store_minutes(rd, kind, from, to, s->by == BY_HOUR ? 60 : 0, on_row,
+                         s);
+}
+
 /* A slice counts as a whole or not at all. */
 static enum store_result read_slice(struct store_reader *rd, struct sums *s,
                                     int64_t from, int64_t to) {
     struct sums slice = {s->by, map_new(sizeof(struct sum))};
-    enum store_result r = store_hours(rd, from, to, INT_MAX, on_row, &slice);
+    enum store_result r = read_sums(rd, &slice, from, to);
 
     for (struct sum *sum = NULL;
          r == STORE_OK && (sum = map_next(slice.map, sum));)
-        on_row(s, &sum->row);
+        add_row(s, &sum->row);
     forget(&slice);
     return r;
 }
 
-/* Backwards; the next slice is longer when this one was read fast. */
+/* Backwards, in whole days, so that none counts twice; the next slice is longer
+ * when this one was read fast. */
 static enum store_result read_all(struct store_reader *rd, struct sums *s,
                                   int64_t to, struct sums_cut *cut) {
     int64_t began = mono_ms(), days = 1, now = now_ms();
     int64_t end = (now / DAY + 1) * DAY;
     enum store_result r = STORE_OK;
 
-    if (end > to) end = to / HOUR * HOUR;
+    if (end > to) end = to;
     if (to > end) r = read_slice(rd, s, end, to);
     while (r == STORE_OK && end > 0) {
         int64_t turn = mono_ms();
-        int64_t from = end > days * DAY ? end - days * DAY : 0;
+        int64_t from = ((end - 1) / DAY + 1 - days) * DAY;
 
+        if (from < 0) from = 0;
         if (turn - began > SUMS_MS) {
             cut->from = end;
             break;
@@ -187,9 +217,8 @@ enum store_result sums_by(struct store_reader *rd, enum by by, int64_t from,
     struct sums s = {by, map_new(sizeof(struct sum))};
 
     memset(cut, 0, sizeof(*cut));
-    enum store_result r = from == SUMS_ALL
-                              ? read_all(rd, &s, to, cut)
-                              : store_hours(rd, from, to, INT_MAX, on_row, &s);
+    enum store_result r = from == SUMS_ALL ? read_all(rd, &s, to, cut)
+                                           : read_sums(rd, &s, from, to);
     if (r == STORE_OK) give(&s, limit, cb, arg, cut);
     forget(&s);
     return r;
@@ -298,7 +327,8 @@ void top_give(struct top *t, sums_minute_cb *cb, void *arg) {
         if (g->rest) {
             store_add(&rest.n, &c->n);
         } else {
-            struct store_minute row = {c->time, g->name, g->more, g->key, c->n};
+            struct store_minute row = {c->time, g->name, g->more,
+                                       g->key,  -1,      c->n};
             cb(arg, &row, 0);
         }
         if (rest.n.requests &&

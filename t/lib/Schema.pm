@@ -27,6 +27,7 @@ my %added = (
          . ' ALTER TABLE series DROP COLUMN day;'
          . ' DROP INDEX key_event_key;'
          . ' ALTER TABLE penalty DROP COLUMN instance; DROP TABLE usage_spread;'
+         . ' DROP TABLE usage_sum; DROP TABLE usage_bound;'
          . join('', map { my $table = $_;
                           map { " ALTER TABLE $table DROP COLUMN used_$_;" }
                               qw/ from tokens requests / }

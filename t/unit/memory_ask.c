@@ -91,7 +91,7 @@ sums_of(struct memory *m, int by_client, int by_key, int by_model,
         struct request    *r = &m->kept.requests[i];
         struct store_row  *row = &r->row;
         int64_t            at = row->time / 60000 * 60000;
-        int64_t            time = row->time / step * step;
+        int64_t            time = step ? row->time / step * step : 0;
         int                fresh;
 
         if (step == 3600000) {
@@ -168,11 +168,13 @@ ask_minutes(struct memory *m, const struct store_question *q)
 
     while (n--) {
         struct store_hour    *h = &list[n]->hour;
-        struct store_minute   row = { .time = h->time, .n = h->n };
+        struct store_minute   row = { .time = h->time, .key_index = -1,
+                                      .n = h->n };
 
         if (kind == STORE_KEY) {
             row.name = h->key_name;
             row.key = h->key;
+            row.key_index = h->key_index;
 
         } else if (kind == STORE_MODEL) {
             row.name = h->model;

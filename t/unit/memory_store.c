@@ -443,8 +443,8 @@ memory_trim(struct store *s, const struct store_limits *l, int n, int *left,
     }
 
     m->kept.nevents = kept;
-    m->minutes_before = l->rows_before;
-    m->hours_before = l->hours_before;
+    m->minutes_before = l->minutes_before;
+    m->hours_before = l->cube_before;
 
     for (;;) {
         struct store_gone  g = { 0 };

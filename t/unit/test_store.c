@@ -322,8 +322,8 @@ static void
 on_minute(void *arg, const struct store_minute *m)
 {
     (void) arg;
-    line("%lld %s (%s) %08x " COUNTS, (long long) m->time, or(m->name),
-         or(m->more), m->key, counts(m->n));
+    line("%lld %s (%s) %08x %d " COUNTS, (long long) m->time, or(m->name),
+         or(m->more), m->key, m->key_index, counts(m->n));
 }
 
 
@@ -421,7 +421,7 @@ dump(struct store *store, int64_t from)
 {
     struct store_reader  *rd = store_reader(store, 0);
     struct store_status   status;
-    int                   steps[] = { 1, 7, 60 };
+    int                   steps[] = { 1, 7, 60, 1440, 0 };
 
     dump_text = NULL;
     dump_len = 0;
@@ -431,7 +431,7 @@ dump(struct store *store, int64_t from)
     flush("hours", 1);
 
     for (int kind = STORE_ALL; kind <= STORE_CLIENT; kind++) {
-        for (int i = 0; i < 3; i++) {
+        for (int i = 0; i < 5; i++) {
             assert_int_equal(store_minutes(rd, (enum store_kind) kind, from,
                                            now + DAY, steps[i], on_minute,
                                            NULL), STORE_OK);
@@ -971,7 +971,13 @@ test_same(void **state)
             struct store_limits  l = {
                 .now = now, .wall = now,
                 .rows_before = now - 2 * DAY,
+                .minutes_before = now - 2 * DAY,
+                .tens_before = now - 2 * DAY,
                 .hours_before = now - 2 * DAY,
+                .days_before = INT64_MIN,
+                .cube_before = now - 2 * DAY,
+                .spreads_before = { now - 2 * DAY, now - 2 * DAY,
+                                    now - 2 * DAY, INT64_MIN },
                 .bodies_before = now - DAY,
                 .body_bytes = 5000,
             };

@@ -46,6 +46,10 @@ $(BUILD)/unit/test_segments: stats-daemon/bodies/segments.c
 $(BUILD)/unit/test_clock: UNIT_MORE = stats-daemon/base/clock.c
 $(BUILD)/unit/test_clock: stats-daemon/base/clock.c stats-daemon/base/clock.h
 
+$(BUILD)/unit/test_levels: UNIT_MORE = stats-daemon/store/sqlite/levels.c
+$(BUILD)/unit/test_levels: stats-daemon/store/sqlite/levels.c \
+                           stats-daemon/store/sqlite/levels.h
+
 $(BUILD)/unit/test_state: UNIT_MORE = stats-daemon/wire/state.c \
                                       stats-daemon/wire/run_list.c \
                                       stats-daemon/base/util.c \

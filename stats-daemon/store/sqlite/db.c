@@ -9,6 +9,7 @@
 #include "batch.h"
 #include "file.h"
 #include "head.h"
+#include "rollup.h"
 #include "size.h"
 #include "spread.h"
 #include "used.h"
@@ -182,7 +183,9 @@ static enum store_result open_writer(struct sqlite *s, char *err, size_t len) {
         s->names.clients =
             sqlite_number(s->db, "SELECT count(*) FROM client", c + 2);
         s->names_kept = s->names;
+        s->sweeping = SWEEP_SERIES;
         s->sweep = SWEEP_BEGIN;
+        r = sqlite_rollup_begin(s);
         s->body_count =
             sqlite_number(s->db, "SELECT sum(bodies) FROM segment", c + 3) +
             sqlite_number(s->db,
@@ -345,6 +348,7 @@ void sqlite_rollback(struct sqlite *s) {
     /* what was looked up may have been added by the batch that is gone */
     forget(s);
     s->names = s->names_kept;
+    sqlite_rollup_end(s, 0);
     s->next_id = s->last_id + 1;
 }
 

@@ -71,6 +71,20 @@ enum store_result sqlite_find_or_add(struct sqlite *s, int find, int add,
     return r;
 }
 
+enum store_result sqlite_name_other(struct sqlite *s, enum store_kind kind,
+                                    int64_t *id) {
+    int find = kind == STORE_MODEL ? FIND_MODEL : FIND_CLIENT;
+    int add = kind == STORE_MODEL ? ADD_MODEL : ADD_CLIENT, added;
+
+    for (int st = find; st <= add; st++) {
+        bind_text(s->write[st], 1, &rest);
+        if (kind == STORE_CLIENT) bind_text(s->write[st], 2, &none);
+    }
+    enum store_result r = sqlite_find_or_add(s, find, add, id, &added);
+    *(kind == STORE_MODEL ? &s->names.models : &s->names.clients) += added;
+    return r;
+}
+
 /* Is there no room for one more of a kind (times: how many as many as models)?
  */
 static int is_full(int64_t count, int times, int fine, unsigned today,
@@ -93,9 +107,7 @@ static enum store_result model_id(struct sqlite *s, const ollama_text_t *name,
     a->models[fine] += (uint16_t)added;
     if (r == STORE_OK && *id == 0) {
         *other = 1;
-        bind_text(s->write[FIND_MODEL], 1, &rest);
-        bind_text(s->write[ADD_MODEL], 1, &rest);
-        r = sqlite_find_or_add(s, FIND_MODEL, ADD_MODEL, id, &added);
+        return sqlite_name_other(s, STORE_MODEL, id);
     }
     s->names.models += added;
     return r;
@@ -117,11 +129,7 @@ static enum store_result client_id(struct sqlite *s, const ollama_text_t *addr,
     a->clients[fine] += (uint16_t)added;
     if (r == STORE_OK && *id == 0) {
         *other = 1;
-        for (int st = FIND_CLIENT; st <= ADD_CLIENT; st++) {
-            bind_text(s->write[st], 1, &rest);
-            bind_text(s->write[st], 2, &none);
-        }
-        r = sqlite_find_or_add(s, FIND_CLIENT, ADD_CLIENT, id, &added);
+        return sqlite_name_other(s, STORE_CLIENT, id);
     }
     s->names.clients += added;
     return r;

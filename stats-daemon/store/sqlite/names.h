@@ -8,12 +8,14 @@
  *
  * names_trim.c takes away those that nothing refers to.  A combo goes
  * when no request has it; a series when it has no combo and no sums by hour; a
- * client or model with its last series; a key when it is not configured either,
- * and nothing is held against it.  That is looked at where something goes that
- * may have been the last: at the combos whose greatest id is less than that of
- * any row, the series of these, and those of hours that are deleted.  Once an
- * hour, and at the start, all series are swept over in pieces: for what older
- * versions, and damaged ledgers, have left.
+ * client or model when it has no series and no sums but days, which are then
+ * those of "(other)" (rollup.h); a key when it has neither, is not configured
+ * either, and nothing is held against it.  That is looked at where something
+ * goes that may have been the last: at the combos whose greatest id is less
+ * than that of any row, the series of these, and those of hours that are
+ * deleted.  Once an hour, and at the start, all series, models and clients are
+ * swept over in pieces: for what older versions, and damaged ledgers, have
+ * left.
  *
  * A series notes the last day on which it has sums by hour, so nobody has to
  * search these for it: 24 looks at most.
@@ -26,6 +28,8 @@
 
 #define SWEEP_BEGIN    INT64_MIN
 #define SWEEP_EVERY_MS 3600000
+
+enum names_sweep { SWEEP_SERIES, SWEEP_MODELS, SWEEP_CLIENTS, SWEEP_KINDS };
 
 /* What an address (IPv6: a network, /64) has added on one day, with an answer
  * that was an error [0], and one that was none [1]. */
@@ -61,11 +65,18 @@ struct names_trim {
     int64_t *combos; /* that have gone */
     int ncombos;
     struct store_names gone;
-    int64_t sweep; /* where the sweep goes on */
+    int sweeping; /* where the sweep goes on */
+    int64_t sweep;
+    int folded; /* days that became those of "(other)" */
 };
-enum store_result sqlite_names_trim(struct sqlite *s,
-                                    const struct store_limits *l, int n,
-                                    int *left, struct names_trim *t);
+enum store_result sqlite_names_trim(struct sqlite *s, int n, int *left,
+                                    struct names_trim *t);
+/* A model or a client of which something went: was it the last? */
+enum store_result sqlite_name_look(struct sqlite *s, enum store_kind kind,
+                                   int64_t id, struct names_trim *t);
+/* The id of "(other)", which has room. */
+enum store_result sqlite_name_other(struct sqlite *s, enum store_kind kind,
+                                    int64_t *id);
 void sqlite_names_gone(struct sqlite *s, const struct names_trim *t);
 
 #endif

@@ -74,8 +74,13 @@ static const struct {
                       "SELECT u.minute, u.ref, " COUNTS " FROM usage_minute u"
                       " WHERE u.kind = ?1 AND u.minute >= ?2 AND u.minute < ?3"
                       " ORDER BY u.minute, u.ref"},
-    [READ_KEY_NAME] = {"key name",
-                       "SELECT name, fingerprint FROM key WHERE id = ?1"},
+    [READ_SUMS] = {"sums", "SELECT u.time, u.ref, " COUNTS " FROM usage_sum u"
+                           " WHERE u.kind = ?1 AND u.time >= ?2 AND u.time < ?3"
+                           " ORDER BY u.time, u.ref"},
+    [READ_BOUNDS] = {"bounds of sums", "SELECT id, minute FROM usage_bound"},
+    [READ_KEY_NAME] =
+        {"key name",
+         "SELECT name, fingerprint, position FROM key WHERE id = ?1"},
     [READ_MODEL_NAME] = {"model name", "SELECT name FROM model WHERE id = ?1"},
     [READ_CLIENT_NAME] = {"client name",
                           "SELECT address, name FROM client WHERE id = ?1"},
@@ -278,124 +283,6 @@ enum store_result sqlite_read_done(struct sqlite_reader *rd, sqlite3_stmt *st,
     return r;
 }
 
-static void counts(sqlite3_stmt *st, int n, struct store_counts *c) {
-    c->requests = number(st, n);
-    c->errors = number(st, n + 1);
-    c->prompt = number(st, n + 2);
-    c->completion = number(st, n + 3);
-    c->cached = number(st, n + 4);
-    c->estimated = number(st, n + 5);
-}
-
-/* ---- sums ---- */
-
-static enum store_result read_hours(struct sqlite_reader *rd, int64_t from,
-                                    int64_t to, int limit, store_hour_cb *cb,
-                                    void *arg) {
-    int code;
-
-    sqlite3_stmt *st = rd->st[READ_HOURS];
-    sqlite3_bind_int64(st, 1, from / 3600000);
-    sqlite3_bind_int64(st, 2, to / 3600000 + (to % 3600000 != 0));
-    sqlite3_bind_int(st, 3, limit);
-    while ((code = sqlite3_step(st)) == SQLITE_ROW) {
-        struct store_hour row = {
-            .time = number(st, 0) * 3600000,
-            .client = text(st, 1),
-            .client_name = text(st, 2),
-            .key = (uint32_t)number(st, 3),
-            .key_name = text(st, 4),
-            .key_index = (int)or_minus(st, 5),
-            .model = text(st, 6),
-        };
-        counts(st, 7, &row.n);
-        cb(arg, &row);
-    }
-    return sqlite_read_done(rd, st, code);
-}
-
-/* The names behind a minute's refs are looked up once each. */
-struct label {
-    char *name, *more;
-    uint32_t key;
-    struct store_counts n; /* of the step at hand */
-};
-
-static struct label *label_of(struct sqlite_reader *rd, struct map *labels,
-                              enum store_kind kind, int64_t ref) {
-    static const int which[] = {[STORE_KEY] = READ_KEY_NAME,
-                                [STORE_MODEL] = READ_MODEL_NAME,
-                                [STORE_CLIENT] = READ_CLIENT_NAME};
-    int fresh;
-    struct label *l = map_put(labels, &ref, sizeof(ref), &fresh);
-
-    if (!fresh || kind == STORE_ALL) return l;
-
-    sqlite3_stmt *st = rd->st[which[kind]];
-    sqlite3_bind_int64(st, 1, ref);
-    int code = sqlite3_step(st);
-    if (code == SQLITE_ROW) {
-        l->name = xstrdup(text(st, 0) ? text(st, 0) : "");
-        if (kind == STORE_KEY) l->key = (uint32_t)number(st, 1);
-        if (kind == STORE_CLIENT)
-            l->more = xstrdup(text(st, 1) ? text(st, 1) : "");
-    }
-    sqlite_read_done(rd, st, code);
-    return l;
-}
-
-/* Gives the sums of one step, in the order in which its refs appeared. */
-static void give_step(struct map *labels, int64_t minute, store_minute_cb *cb,
-                      void *arg) {
-    for (struct label *l = NULL; (l = map_next(labels, l));) {
-        if (l->n.requests == 0) continue;
-        struct store_minute row = {minute * 60000, l->name, l->more, l->key,
-                                   l->n};
-        memset(&l->n, 0, sizeof(l->n));
-        cb(arg, &row);
-    }
-}
-
-static enum store_result read_minutes(struct sqlite_reader *rd,
-                                      enum store_kind kind, int64_t from,
-                                      int64_t to, int step, store_minute_cb *cb,
-                                      void *arg) {
-    int64_t current = -1;
-    int code;
-
-    struct map *labels = map_new(sizeof(struct label));
-    sqlite3_stmt *st = rd->st[READ_MINUTES];
-    sqlite3_bind_int(st, 1, kind);
-    sqlite3_bind_int64(st, 2, from / 60000);
-    sqlite3_bind_int64(st, 3, to / 60000 + (to % 60000 != 0));
-
-    while ((code = sqlite3_step(st)) == SQLITE_ROW) {
-        int64_t minute = number(st, 0) / step * step;
-        struct label *l = label_of(rd, labels, kind, number(st, 1));
-        struct store_counts n;
-
-        counts(st, 2, &n);
-        if (step == 1) {
-            struct store_minute row = {minute * 60000, l->name, l->more, l->key,
-                                       n};
-            cb(arg, &row);
-            continue;
-        }
-        if (minute != current) give_step(labels, current, cb, arg);
-        current = minute;
-        store_add(&l->n, &n);
-    }
-    give_step(labels, current, cb, arg);
-    enum store_result r = sqlite_read_done(rd, st, code);
-
-    for (struct label *l = NULL; (l = map_next(labels, l));) {
-        free(l->name);
-        free(l->more);
-    }
-    map_free(labels);
-    return r;
-}
-
 /* ---- keys ---- */
 
 static enum store_result read_key_names(struct sqlite_reader *rd,
@@ -483,7 +370,7 @@ static enum store_result read_total(struct sqlite_reader *rd,
     memset(n, 0, sizeof(*n));
     sqlite3_stmt *st = rd->st[READ_TOTALS];
     int code = sqlite3_step(st);
-    if (code == SQLITE_ROW) counts(st, 0, n);
+    if (code == SQLITE_ROW) sqlite_counts_of(st, 0, n);
     return sqlite_read_done(rd, st, code);
 }
 
@@ -502,12 +389,12 @@ static enum store_result answer(struct sqlite_reader *rd,
 
     switch (q->kind) {
     case STORE_ASK_HOURS:
-        return read_hours(rd, q->of.hours.from, q->of.hours.to,
-                          q->of.hours.limit, q->of.hours.cb, q->arg);
+        return sqlite_hours(rd, q->of.hours.from, q->of.hours.to,
+                            q->of.hours.limit, q->of.hours.cb, q->arg);
     case STORE_ASK_MINUTES:
-        return read_minutes(rd, q->of.minutes.kind, q->of.minutes.from,
-                            q->of.minutes.to, q->of.minutes.step,
-                            q->of.minutes.cb, q->arg);
+        return sqlite_minutes(rd, q->of.minutes.kind, q->of.minutes.from,
+                              q->of.minutes.to, q->of.minutes.step,
+                              q->of.minutes.cb, q->arg);
     case STORE_ASK_ROWS:
         return sqlite_rows(rd, q->of.rows.query, q->of.rows.cb, q->arg);
     case STORE_ASK_ROW:

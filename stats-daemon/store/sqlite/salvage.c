@@ -3,7 +3,7 @@
 #include "../../base/log.h"
 #include "../../base/util.h"
 #include "file.h"
-#include "names.h"
+#include "rollup.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,8 +19,9 @@
 
 /* Those not named here come behind "penalty". */
 static const char *const order[] = {
-    "total", "instance",     "key",        "model",        "client",  "series",
-    "combo", "usage_minute", "usage_hour", "usage_spread", "penalty", "clock"};
+    "total",       "instance",     "key",          "model",      "client",
+    "series",      "combo",        "usage_minute", "usage_hour", "usage_sum",
+    "usage_bound", "usage_spread", "penalty",      "clock"};
 static const char *const last[] = {"key_event", "segment", "request", "body"};
 
 /* Each is a whole table, in another order. */
@@ -345,29 +346,78 @@ static const char *const after_names[] = {
     "INSERT INTO client(id, address, name) SELECT DISTINCT client,"
     " iif(client < 0, '(lost series ', '(lost ') || abs(client) || ')', '' FROM"
     " (SELECT client FROM series UNION"
-    "  SELECT ref FROM usage_minute WHERE kind = 3)"
+    "  SELECT ref FROM usage_minute WHERE kind = 3 UNION"
+    "  SELECT ref FROM usage_sum WHERE kind % 4 = 3)"
     " WHERE client NOT IN (SELECT id FROM client)",
     "INSERT INTO model(id, name) SELECT DISTINCT model,"
     " iif(model < 0, '(lost)', '(lost ' || model || ')') FROM"
     " (SELECT model FROM series UNION"
-    "  SELECT ref FROM usage_minute WHERE kind = 2)"
+    "  SELECT ref FROM usage_minute WHERE kind = 2 UNION"
+    "  SELECT ref FROM usage_sum WHERE kind % 4 = 2)"
     " WHERE model NOT IN (SELECT id FROM model)",
     "INSERT INTO key(id, fingerprint, name, account, position, round)"
     " SELECT DISTINCT key, -key, '(lost ' || key || ')', '', NULL, 0 FROM"
     " (SELECT key FROM series WHERE key > 0 UNION"
-    "  SELECT ref FROM usage_minute WHERE kind = 1 AND ref > 0)"
+    "  SELECT ref FROM usage_minute WHERE kind = 1 AND ref > 0 UNION"
+    "  SELECT ref FROM usage_sum WHERE kind % 4 = 1 AND ref > 0)"
     " WHERE key NOT IN (SELECT id FROM key)",
     "INSERT OR IGNORE INTO total(id, requests, errors, prompt, completion,"
     " cached, estimated) VALUES(1, 0, 0, 0, 0, 0, 0)",
     NULL};
+
+/* The bounds of sums that are whole, when they themselves were lost: what is
+ * there was rolled up. */
+static const char *const after_bounds[] = {
+    "INSERT OR IGNORE INTO usage_bound SELECT 4, max("
+    "coalesce((SELECT 10 * (max(time) + 1) FROM usage_sum WHERE kind = 4), 0),"
+    "coalesce((SELECT 60 * max(time) FROM usage_sum WHERE kind = 8), 0),"
+    "coalesce((SELECT 1440 * max(time) FROM usage_sum WHERE kind = 12), 0))",
+    "INSERT OR IGNORE INTO usage_bound SELECT 0, coalesce((SELECT min(minute)"
+    " FROM usage_minute WHERE kind = 0), (SELECT minute FROM usage_bound"
+    " WHERE id = 4))",
+    "INSERT OR IGNORE INTO usage_bound SELECT 1, coalesce((SELECT 10 *"
+    " min(time) FROM usage_sum WHERE kind = 4), (SELECT minute FROM usage_bound"
+    " WHERE id = 4))",
+    "INSERT OR IGNORE INTO usage_bound SELECT 2, coalesce((SELECT 60 *"
+    " min(time) FROM usage_sum WHERE kind = 8), 0)",
+    "INSERT OR IGNORE INTO usage_bound VALUES(3, 0)",
+    NULL};
+
+/* Of sums that were lost in part: hours by series tell those of the time that
+ * they have, up to now; but for their first hour, if a part of it was deleted
+ * already.  The day in which it lies has its other hours from usage_sum. */
+static const char *const after_hours[] = {
+    "CREATE TEMP TABLE whole AS SELECT m + (coalesce((SELECT requests FROM"
+    " usage_sum WHERE kind = 8 AND time = m), 0) > (SELECT sum(requests) FROM"
+    " usage_hour WHERE hour = m)) AS hour, m / 24 + (coalesce((SELECT minute"
+    " FROM usage_bound WHERE id = 2), 0) > m / 24 * 1440) AS day"
+    " FROM (SELECT min(hour) AS m FROM usage_hour)",
+    "DELETE FROM usage_sum WHERE kind BETWEEN 4 AND 7",
+    "DELETE FROM usage_sum WHERE kind BETWEEN 8 AND 11"
+    " AND time >= (SELECT hour FROM whole)",
+    "DELETE FROM usage_sum WHERE kind >= 12 AND time >= (SELECT day FROM whole)",
+    STORE_LEARN_HOURS("u.hour >= (SELECT hour FROM whole)"),
+    STORE_LEARN_DAYS_OF("time / 24 >= (SELECT day FROM whole)"),
+    "DROP TABLE whole",
+    STORE_LEARN_MARK,
+    NULL};
+static const char *const after_minutes[] = {STORE_LEARN_TENS, NULL};
+static const char *const no_minutes[] = {
+    "INSERT OR REPLACE INTO usage_bound SELECT 0, minute FROM usage_bound"
+    " WHERE id = 4",
+    "INSERT OR REPLACE INTO usage_bound SELECT 1, minute FROM usage_bound"
+    " WHERE id = 4",
+    "INSERT OR IGNORE INTO usage_bound VALUES(2, 0), (3, 0)", NULL};
 
 /* .. and, of the total, what the sums still know. */
 static const char *const after_sums[] = {
     "UPDATE total SET (requests, errors, prompt, completion, cached, estimated)"
     " = (SELECT coalesce(sum(requests), 0), coalesce(sum(errors), 0),"
     "  coalesce(sum(prompt), 0), coalesce(sum(completion), 0),"
-    "  coalesce(sum(cached), 0), coalesce(sum(estimated), 0)"
-    "  FROM usage_hour) WHERE id = 1",
+    "  coalesce(sum(cached), 0), coalesce(sum(estimated), 0) FROM"
+    "  (SELECT " STORE_COUNTS "FROM usage_sum WHERE kind = 12 UNION ALL"
+    "   SELECT " STORE_COUNTS "FROM usage_minute WHERE kind = 0 AND minute >="
+    "    (SELECT minute FROM usage_bound WHERE id = 4))) WHERE id = 1",
     NULL};
 
 static const char *const after_rows[] = {
@@ -420,6 +470,7 @@ struct run {
     sqlite3 *from, *to;
     struct salvage *s;
     int total_lost, no_room;
+    int minutes_torn, hours_torn, sums_torn; /* .. or lost */
     char lost[SALVAGE_TEXT / 2];
     int64_t cut; /* requests that are missing, nearly */
 };
@@ -446,6 +497,8 @@ static int one_table(struct run *r, const char *name) {
     /* the script that made the new one has put a row into it */
     if (!failed && strcmp(name, "total") == 0)
         failed = exec(r->to, "DELETE FROM total") != 0;
+    if (!failed && strcmp(name, "usage_bound") == 0)
+        failed = exec(r->to, "DELETE FROM usage_bound") != 0;
     if (!failed && known) failed = table_copy(&t) != 0;
     for (size_t i = 0; i < sizeof(indexes) / sizeof(*indexes); i++)
         if (!failed && t.holes && strcmp(indexes[i].table, name) == 0)
@@ -463,6 +516,9 @@ static int one_table(struct run *r, const char *name) {
         if (strcmp(name, "instance") == 0) r->s->instances = t.rows;
         if (strcmp(name, "total") == 0) r->total_lost = t.rows == 0;
     }
+    if (strcmp(name, "usage_minute") == 0) r->minutes_torn = !known || t.holes;
+    if (strcmp(name, "usage_hour") == 0) r->hours_torn = !known || t.holes;
+    if (strcmp(name, "usage_sum") == 0) r->sums_torn = !known || t.holes;
     table_close(&t);
     return failed ? -1 : 0;
 }
@@ -518,6 +574,25 @@ static sqlite3 *open_old(const char *path) {
     return db;
 }
 
+/* Sums by minute, or those made of them, have holes: of those by hour of each
+ * series, if these have none, they are made anew. */
+static void mend_sums(struct run *r) {
+    int torn = r->minutes_torn || r->sums_torn;
+
+    int code;
+
+    if (!torn || r->hours_torn ||
+        sqlite_number(r->to,
+                      "SELECT count(*) FROM (SELECT 1 FROM usage_hour"
+                      " LIMIT 1)",
+                      &code) == 0) {
+        after(r->to, after_bounds);
+        return;
+    }
+    after(r->to, after_hours);
+    after(r->to, r->minutes_torn ? no_minutes : after_minutes);
+}
+
 static int copy_all(struct run *r, const char *path) {
     int failed = 0;
 
@@ -526,6 +601,7 @@ static int copy_all(struct run *r, const char *path) {
     if (!failed) failed = other_tables(r);
     if (failed) return -1;
     after(r->to, after_names);
+    mend_sums(r);
     if (r->total_lost) after(r->to, after_sums);
     r->no_room = !has_room(path);
     for (size_t i = 0; !failed && i < sizeof(last) / sizeof(*last); i++)
@@ -552,7 +628,7 @@ int salvage_copy(const char *path, sqlite3 *to, struct salvage *s) {
              "saved: %lld rows of %d tables, %lld of them requests%s; lost: "
              "%s%s",
              (long long)s->rows, s->tables, (long long)s->requests,
-             r.total_lost ? ", the total is added up anew from the sums by hour"
+             r.total_lost ? ", the total is added up anew from the sums by day"
                           : "",
              r.lost[0]   ? r.lost
              : r.no_room ? "requests and bodies, for which the disk has no room"

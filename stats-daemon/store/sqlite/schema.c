@@ -1,7 +1,7 @@
 #include "sqlite.h"
 
 #include "backup.h"
-#include "names.h"
+#include "rollup.h"
 #include "spread.h"
 #include "used.h"
 
@@ -215,7 +215,8 @@ static const char *const migrations[STORE_SCHEMA] = {
      "CREATE INDEX key_event_key ON key_event(key);"
      /* who told it: another proxy does not make it shorter */
      "ALTER TABLE penalty ADD COLUMN instance INTEGER NOT NULL"
-     " DEFAULT 0;" STORE_LEARN_DAYS STORE_SPREAD_SCHEMA STORE_USED_SCHEMA),
+     " DEFAULT 0;" STORE_LEARN_DAYS STORE_ROLLUP_SCHEMA STORE_SPREAD_SCHEMA
+         STORE_USED_SCHEMA),
 };
 
 enum store_result sqlite_migrate(struct sqlite *s, char *err, size_t len) {

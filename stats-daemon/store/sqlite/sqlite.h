@@ -7,8 +7,9 @@
  *     names.c       names, and names_trim.c, how they go
  *     spread.c      how times are spread, and causes of errors; used.c, what
  *                   a window had used when a penalty came
+ *     rollup.c      sums by more than a minute; levels.c, which of them answers
  *     trim.c        takes away what is too old or too much; size.c
- *     read.c        answers; requests.c, what is asked of requests
+ *     read.c        answers; sums.c, of sums; requests.c, of requests
  *     damage.c      looks at a file before it is opened, and puts a new one
  * into a damaged one's place; file.c head.c aside.c salvage.c backup.c copies
  *
@@ -22,6 +23,7 @@
 
 #include "../../base/map.h"
 #include "../question.h"
+#include "levels.h"
 
 #include <pthread.h>
 #include <sqlite3.h>
@@ -32,6 +34,8 @@
 enum read_statement {
     READ_HOURS,
     READ_MINUTES,
+    READ_SUMS,
+    READ_BOUNDS,
     READ_KEY_NAME,
     READ_MODEL_NAME,
     READ_CLIENT_NAME,
@@ -72,7 +76,14 @@ enum write_statement {
     WRITE_SEQ,
     WRITE_MINUTE,
     WRITE_HOUR,
+    WRITE_SUM,
+    WRITE_BOUND,
     WRITE_TOTAL,
+    ROLL_MINUTES,
+    ROLL_TEN,
+    FIND_BOUNDS,
+    FIND_NEWEST,
+    FIND_UNROLLED,
     WRITE_COMBO_LAST,
     FIND_SEQ,
     FIND_INSTANCE,
@@ -91,8 +102,15 @@ enum write_statement {
     OLD_COMBOS,
     TRIM_COMBO,
     SOME_SERIES,
+    SOME_MODELS,
+    SOME_CLIENTS,
     ONE_SERIES,
     ONE_HOUR,
+    ONE_MODEL,
+    ONE_CLIENT,
+    ONE_SUM,
+    FOLD_DAYS,
+    TRIM_DAYS,
     TRIM_SERIES,
     TRIM_CLIENT,
     TRIM_MODEL,
@@ -100,7 +118,12 @@ enum write_statement {
     OLD_REQUESTS,
     OLD_EVENTS,
     TRIM_REQUESTS,
+    OLD_MINUTE,
+    OLD_SUM,
+    OLD_SUMS,
     TRIM_MINUTES,
+    TRIM_SUMS,
+    TRIM_SUM,
     OLD_HOURS,
     TRIM_HOURS,
     TRIM_EVENTS,
@@ -185,10 +208,14 @@ struct sqlite {
     struct map *instances; /* value -> small id */
     struct map *numbers;   /* instance -> its last ones, see batch.c */
     int64_t next_id;       /* of requests */
+    struct level_bounds bounds, bounds_kept; /* of sums; of the last commit */
+    int64_t newest;                          /* minute that was written */
+    int64_t too_old[LEVELS]; /* minutes before it, said by retention */
     struct store_names names, names_kept; /* how many; of the last commit */
     struct map *allowed; /* address -> what it has added today */
     int64_t today;
-    int64_t sweep, swept; /* the next series to look at; when all were */
+    int sweeping;         /* enum names_sweep */
+    int64_t sweep, swept; /* the next one to look at; when all were */
     int keys_due;         /* something that held a key may have gone */
     int64_t page_size;    /* 0: not asked yet */
     int shrinks, shrunk;  /* it can; it has, but for what is in the -wal */
@@ -336,6 +363,12 @@ void sqlite_readers_go_on(struct sqlite *s);
 
 /* ---- answers ---- */
 
+enum store_result sqlite_hours(struct sqlite_reader *rd, int64_t from,
+                               int64_t to, int limit, store_hour_cb *cb,
+                               void *arg);
+enum store_result sqlite_minutes(struct sqlite_reader *rd, enum store_kind kind,
+                                 int64_t from, int64_t to, int step,
+                                 store_minute_cb *cb, void *arg);
 enum store_result sqlite_rows(struct sqlite_reader *rd,
                               const struct store_query *query, store_row_cb *cb,
                               void *arg);
@@ -356,6 +389,16 @@ static inline const char *text(sqlite3_stmt *st, int n) {
 
 static inline int64_t number(sqlite3_stmt *st, int n) {
     return sqlite3_column_int64(st, n);
+}
+
+static inline void sqlite_counts_of(sqlite3_stmt *st, int n,
+                                    struct store_counts *c) {
+    c->requests = number(st, n);
+    c->errors = number(st, n + 1);
+    c->prompt = number(st, n + 2);
+    c->completion = number(st, n + 3);
+    c->cached = number(st, n + 4);
+    c->estimated = number(st, n + 5);
 }
 
 static inline int64_t or_minus(sqlite3_stmt *st, int n) {

@@ -1,13 +1,5 @@
+#include "rollup.h"
 #include "spread.h"
-#include "sqlite.h"
-
-#define ADD_COUNTS                                           \
-    "DO UPDATE SET requests = requests + excluded.requests," \
-    " errors = errors + excluded.errors,"                    \
-    " prompt = prompt + excluded.prompt,"                    \
-    " completion = completion + excluded.completion,"        \
-    " cached = cached + excluded.cached,"                    \
-    " estimated = estimated + excluded.estimated"
 
 /* Not one that rows of a name that is gone still have. */
 #define NEXT_ID(table, kind)                                          \
@@ -64,9 +56,26 @@ const char *const store_write_sql[WRITE_STATEMENTS] = {
         " ON CONFLICT(value) DO UPDATE SET last_seq = excluded.last_seq,"
         " seen = excluded.seen",
     [WRITE_MINUTE] = "INSERT INTO usage_minute VALUES(?1,?2,?3,?4,?5,?6,?7,?8,"
-                     "?9) ON CONFLICT(kind, minute, ref) " ADD_COUNTS,
+                     "?9) ON CONFLICT(kind, minute, ref) " STORE_ADD_COUNTS,
     [WRITE_HOUR] = "INSERT INTO usage_hour VALUES(?1,?2,?3,?4,?5,?6,?7,?8)"
-                   " ON CONFLICT(hour, series) " ADD_COUNTS,
+                   " ON CONFLICT(hour, series) " STORE_ADD_COUNTS,
+    [WRITE_SUM] = "INSERT INTO usage_sum VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)"
+                  " ON CONFLICT(kind, time, ref) " STORE_ADD_COUNTS,
+    [WRITE_BOUND] = "INSERT INTO usage_bound VALUES(?1, ?2)"
+                    " ON CONFLICT(id) DO UPDATE SET minute = excluded.minute",
+    [ROLL_MINUTES] =
+        "INSERT INTO usage_sum SELECT ?3, ?4, ref, sum(requests), sum(errors),"
+        " sum(prompt), sum(completion), sum(cached), sum(estimated)"
+        " FROM usage_minute WHERE kind = ?1 AND minute >= ?2"
+        " AND minute < ?2 + 10 GROUP BY ref"
+        " ON CONFLICT(kind, time, ref) " STORE_ADD_COUNTS,
+    [ROLL_TEN] = "INSERT INTO usage_sum SELECT ?3, ?4, ref, " STORE_COUNTS
+                 "FROM usage_sum WHERE kind = ?1 AND time = ?2"
+                 " ON CONFLICT(kind, time, ref) " STORE_ADD_COUNTS,
+    [FIND_BOUNDS] = "SELECT id, minute FROM usage_bound",
+    [FIND_NEWEST] = "SELECT max(minute) FROM usage_minute WHERE kind = 0",
+    [FIND_UNROLLED] = "SELECT min(minute) FROM usage_minute WHERE kind = 0"
+                      " AND minute >= ?1",
     [WRITE_TOTAL] =
         "UPDATE total SET requests = requests + ?1, errors = errors + ?2,"
         " prompt = prompt + ?3, completion = completion + ?4,"
@@ -103,14 +112,38 @@ const char *const store_write_sql[WRITE_STATEMENTS] = {
                    " EXISTS (SELECT 1 FROM combo WHERE series = s.id)"
                    " FROM series s WHERE id = ?1",
     [ONE_HOUR] = "SELECT 1 FROM usage_hour WHERE hour = ?1 AND series = ?2",
+    [SOME_MODELS] = "SELECT id FROM model WHERE id > ?1 ORDER BY id LIMIT ?2",
+    [SOME_CLIENTS] = "SELECT id FROM client WHERE id > ?1 ORDER BY id LIMIT ?2",
+    /* is it "(other)", has it series, its last day; kinds of days are those of
+     * enum store_kind + 12; the index on these has to be told */
+    [ONE_MODEL] =
+        "SELECT name = '(other)',"
+        " EXISTS (SELECT 1 FROM series WHERE model = m.id),"
+        " (SELECT max(time) FROM usage_sum u INDEXED BY usage_sum_ref WHERE u.kind = 14"
+        " AND u.kind >= 12 AND u.ref = m.id) FROM model m"
+        " WHERE id = ?1",
+    [ONE_CLIENT] =
+        "SELECT address = '(other)' AND name = '',"
+        " EXISTS (SELECT 1 FROM series WHERE client = c.id),"
+        " (SELECT max(time) FROM usage_sum u INDEXED BY usage_sum_ref WHERE u.kind = 15"
+        " AND u.kind >= 12 AND u.ref = c.id) FROM client c"
+        " WHERE id = ?1",
+    [ONE_SUM] = "SELECT 1 FROM usage_sum WHERE kind = ?1 AND time = ?2"
+                " AND ref = ?3",
+    [FOLD_DAYS] = "INSERT INTO usage_sum SELECT kind, time, ?3, " STORE_COUNTS
+                  "FROM usage_sum INDEXED BY usage_sum_ref"
+                  " WHERE kind = ?1 AND kind >= 12 AND ref = ?2"
+                  " ON CONFLICT(kind, time, ref) " STORE_ADD_COUNTS,
+    [TRIM_DAYS] = "DELETE FROM usage_sum INDEXED BY usage_sum_ref"
+                  " WHERE kind = ?1 AND kind >= 12 AND ref = ?2",
     [TRIM_SERIES] = "DELETE FROM series WHERE id = ?1",
-    [TRIM_CLIENT] = "DELETE FROM client WHERE id = ?1 AND NOT EXISTS"
-                    " (SELECT 1 FROM series WHERE client = ?1)",
-    [TRIM_MODEL] = "DELETE FROM model WHERE id = ?1 AND NOT EXISTS"
-                   " (SELECT 1 FROM series WHERE model = ?1)",
+    [TRIM_CLIENT] = "DELETE FROM client WHERE id = ?1",
+    [TRIM_MODEL] = "DELETE FROM model WHERE id = ?1",
     [TRIM_KEYS] =
         "DELETE FROM key WHERE position IS NULL"
         " AND NOT EXISTS (SELECT 1 FROM series s WHERE s.key = key.id)"
+        " AND NOT EXISTS (SELECT 1 FROM usage_sum u INDEXED BY usage_sum_ref WHERE u.kind = 13"
+        " AND u.kind >= 12 AND u.ref = key.id)"
         " AND NOT EXISTS (SELECT 1 FROM penalty p WHERE"
         " p.key = key.fingerprint)"
         " AND NOT EXISTS (SELECT 1 FROM key_event e WHERE"
@@ -132,6 +165,16 @@ const char *const store_write_sql[WRITE_STATEMENTS] = {
         "DELETE FROM usage_minute WHERE (kind, minute, ref) IN (SELECT kind,"
         " minute, ref FROM usage_minute WHERE kind = ?3 AND minute < ?1"
         " LIMIT ?2)",
+    [OLD_MINUTE] = "SELECT 1 FROM usage_minute WHERE kind = ?2 AND minute < ?1"
+                   " LIMIT 1",
+    [OLD_SUM] = "SELECT 1 FROM usage_sum WHERE kind = ?2 AND time < ?1 LIMIT 1",
+    [OLD_SUMS] = "SELECT time, ref FROM usage_sum WHERE kind = ?2 AND time < ?1"
+                 " ORDER BY time, ref LIMIT ?3",
+    [TRIM_SUMS] =
+        "DELETE FROM usage_sum WHERE (kind, time, ref) IN (SELECT kind, time,"
+        " ref FROM usage_sum WHERE kind = ?3 AND time < ?1 LIMIT ?2)",
+    [TRIM_SUM] =
+        "DELETE FROM usage_sum WHERE kind = ?1 AND time = ?2 AND ref = ?3",
     [OLD_HOURS] = "SELECT series FROM usage_hour WHERE hour < ?1"
                   " ORDER BY hour, series LIMIT ?2",
     [TRIM_HOURS] =

@@ -2,7 +2,7 @@
 
 #include "../../base/clock.h"
 #include "../../base/util.h"
-#include "names.h"
+#include "rollup.h"
 #include "size.h"
 #include "spread.h"
 
@@ -10,6 +10,8 @@
 #include <string.h>
 
 #define TIME_IDLE_MS 300000
+#define ROLL_PIECES  6 /* of ten minutes, in one turn */
+#define IDLE_MINUTES 2
 
 /* Runs one DELETE with (bound, n), the rest of whose parameters are bound. */
 static enum store_result trim(struct sqlite *s, int which, int64_t before,
@@ -56,12 +58,12 @@ static enum store_result trim_rows(struct sqlite *s, struct store_head *h,
     return trim(s, which, before, n, left);
 }
 
-/* Sums by hour; their series are noted. */
+/* Sums by hour of series, which are noted. */
 static enum store_result trim_hours(struct sqlite *s,
                                     const struct store_limits *l, int n,
                                     int *left, struct names_trim *names) {
     sqlite3_stmt *st = s->write[OLD_HOURS];
-    int64_t before = l->hours_before / 3600000;
+    int64_t before = l->cube_before / 3600000;
     int code;
 
     names->series = xcalloc((size_t)n, sizeof(*names->series));
@@ -186,11 +188,15 @@ static enum store_result trim_segment(struct sqlite *s,
     return sqlite_run(s, s->write[TRIM_SEGMENT]);
 }
 
+/* Nothing comes that would be rolled up with its batch. */
+static int is_idle(const struct sqlite *s) {
+    return s->newest + IDLE_MINUTES < s->now / 60000;
+}
+
 enum store_result sqlite_trim(struct sqlite *s, const struct store_limits *l,
                               int n, int *left, store_gone_cb *cb, void *arg) {
     struct trimmed t = {0};
-    struct names_trim names = {.sweep = s->sweep};
-    int minutes = 0;
+    struct names_trim names = {.sweep = s->sweep, .sweeping = s->sweeping};
 
     t.gone = xcalloc((size_t)n + 1, sizeof(*t.gone));
     *left = 0;
@@ -202,19 +208,15 @@ enum store_result sqlite_trim(struct sqlite *s, const struct store_limits *l,
     if (r == STORE_OK && sqlite_size_over(s, l->row_bytes))
         r = trim_oldest(s, n, left);
     if (r == STORE_OK) r = trim(s, TRIM_BEGAN, s->next_id, n, left);
-    for (int kind = STORE_ALL; r == STORE_OK && kind <= STORE_CLIENT; kind++) {
-        sqlite3_bind_int(s->write[TRIM_MINUTES], 3, kind);
-        r = trim(s, TRIM_MINUTES, l->rows_before / 60000, n, &minutes);
-    }
-    if (minutes) *left = 1;
+    if (r == STORE_OK) r = sqlite_rollup(s, ROLL_PIECES, is_idle(s), left);
+    if (r == STORE_OK) r = sqlite_levels_trim(s, l, n, left, &names);
     if (r == STORE_OK) r = sqlite_spread_trim(s, l, n, left);
-    if (r == STORE_OK && !minutes) r = trim_hours(s, l, n, left, &names);
+    if (r == STORE_OK) r = trim_hours(s, l, n, left, &names);
     if (r == STORE_OK)
         r = trim_rows(s, &s->events, OLD_EVENTS, TRIM_EVENTS, l->rows_before, n,
                       left);
     if (r == STORE_OK && sqlite3_changes(s->db)) s->keys_due = 1;
-    /* sums by minute hold names, too, but are not looked at there */
-    if (r == STORE_OK && !minutes) r = sqlite_names_trim(s, l, n, left, &names);
+    if (r == STORE_OK) r = sqlite_names_trim(s, n, left, &names);
     if (r == STORE_OK) r = trim_files(s, l, n, left, &t);
     if (r == STORE_OK) r = trim_segment(s, l, n, left, &t);
     if (r == STORE_OK) {
@@ -228,6 +230,7 @@ enum store_result sqlite_trim(struct sqlite *s, const struct store_limits *l,
     if (r == STORE_OK) r = sqlite_exec(s, "COMMIT");
     if (r == STORE_OK) {
         s->commits++;
+        sqlite_rollup_end(s, 1);
         s->body_bytes -= t.bytes;
         s->body_count -= t.bodies;
         for (int i = 0; i < t.count; i++) cb(arg, &t.gone[i]);

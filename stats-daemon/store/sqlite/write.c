@@ -1,7 +1,7 @@
 #include "sqlite.h"
 
 #include "../counted.h"
-#include "names.h"
+#include "rollup.h"
 #include "spread.h"
 #include "used.h"
 
@@ -13,9 +13,13 @@
 #include <string.h>
 
 #define TIME_EVERY_MS 10000 /* with a batch */
+#define ROLL_PIECES   6     /* of ten minutes, with a batch */
+
+#define KIND_SERIES -1 /* its hour */
+#define KIND_BEGAN  -2 /* a minute that has no sums any more */
 
 struct sum_key {
-    int64_t time, kind, ref; /* kind -1: hour */
+    int64_t time, kind, ref; /* as in usage_sum, or one of these */
 };
 
 static void bind_time(sqlite3_stmt *st, int n, uint32_t v) {
@@ -300,6 +304,42 @@ static enum store_result write_began(struct sqlite *s, int64_t minute) {
     return sqlite_run(s, s->write[WRITE_BEGAN]);
 }
 
+/* A minute's sums go to the minute; one that is late, to all levels.  What its
+ * level has no longer is not begun anew. */
+static void sum_levels(struct sqlite *s, struct map *sums, int64_t minute,
+                       const struct profile *p, const struct store_counts *n) {
+    int levels = minute < s->bounds.mark ? LEVELS : LEVEL_MINUTE + 1;
+
+    for (int level = LEVEL_MINUTE; level < levels; level++) {
+        int64_t unit = level_unit(level), time = minute / unit;
+
+        if (time * unit < s->bounds.since[level]) {
+            if (level == LEVEL_MINUTE) sum_up(sums, time, KIND_BEGAN, 0, n);
+            continue;
+        }
+        sum_up(sums, time, 4 * level + STORE_ALL, 0, n);
+        sum_up(sums, time, 4 * level + STORE_KEY, p->key, n);
+        sum_up(sums, time, 4 * level + STORE_MODEL, p->model, n);
+        sum_up(sums, time, 4 * level + STORE_CLIENT, p->client, n);
+    }
+    sum_up(sums, minute / 60, KIND_SERIES, p->series, n);
+    if (minute > s->newest) s->newest = minute;
+}
+
+static enum store_result write_sum(struct sqlite *s, const struct sum_key *key,
+                                   const struct store_counts *n) {
+    sqlite3_stmt *st = s->write[key->kind == KIND_SERIES    ? WRITE_HOUR
+                                : key->kind < 4 * LEVEL_TEN ? WRITE_MINUTE
+                                                            : WRITE_SUM];
+    int i = 1;
+
+    if (key->kind != KIND_SERIES) sqlite3_bind_int64(st, i++, key->kind);
+    sqlite3_bind_int64(st, i++, key->time);
+    sqlite3_bind_int64(st, i++, key->ref);
+    bind_counts(st, i, n);
+    return sqlite_run(s, st);
+}
+
 /* The batch's sums go to the tables once, however many rows it has. */
 static enum store_result write_sums(struct sqlite *s) {
     struct map *sums = map_new(sizeof(struct store_counts));
@@ -308,34 +348,17 @@ static enum store_result write_sums(struct sqlite *s) {
 
     for (struct store_counts *n = NULL; (n = map_next(s->cells, n));) {
         const struct cell_key *key = map_key(n, &len);
-        const struct profile *p = key->profile;
 
-        sum_up(sums, key->minute, STORE_ALL, 0, n);
-        sum_up(sums, key->minute, STORE_KEY, p->key, n);
-        sum_up(sums, key->minute, STORE_MODEL, p->model, n);
-        sum_up(sums, key->minute, STORE_CLIENT, p->client, n);
-        sum_up(sums, key->minute / 60, -1, p->series, n);
+        sum_levels(s, sums, key->minute, key->profile, n);
     }
 
     for (struct store_counts *n = NULL;
          r == STORE_OK && (n = map_next(sums, n));) {
         const struct sum_key *key = map_key(n, &len);
-        sqlite3_stmt *st;
 
-        if (key->kind < 0) {
-            st = s->write[WRITE_HOUR];
-            sqlite3_bind_int64(st, 1, key->time);
-            sqlite3_bind_int64(st, 2, key->ref);
-            bind_counts(st, 3, n);
-        } else {
-            st = s->write[WRITE_MINUTE];
-            sqlite3_bind_int64(st, 1, key->kind);
-            sqlite3_bind_int64(st, 2, key->time);
-            sqlite3_bind_int64(st, 3, key->ref);
-            bind_counts(st, 4, n);
-        }
-        r = sqlite_run(s, st);
-        if (r == STORE_OK && key->kind == STORE_ALL)
+        if (key->kind != KIND_BEGAN) r = write_sum(s, key, n);
+        if (r == STORE_OK &&
+            (key->kind == STORE_ALL || key->kind == KIND_BEGAN))
             r = write_began(s, key->time);
     }
     map_free(sums);
@@ -381,9 +404,11 @@ static enum store_result write_segments(struct sqlite *s) {
 
 enum store_result sqlite_commit(struct sqlite *s) {
     enum store_result r = write_sums(s);
+    int left;
 
     if (r == STORE_OK) r = sqlite_spread_write(s);
     if (r == STORE_OK) r = sqlite_used_write(s);
+    if (r == STORE_OK) r = sqlite_rollup(s, ROLL_PIECES, 0, &left);
     if (r == STORE_OK) r = write_combos(s);
     if (r == STORE_OK) r = sqlite_write_days(s);
     if (r == STORE_OK) r = write_segments(s);
@@ -395,6 +420,7 @@ enum store_result sqlite_commit(struct sqlite *s) {
     if (r == STORE_OK) r = sqlite_exec(s, "COMMIT");
     if (r != STORE_OK) return r;
 
+    sqlite_rollup_end(s, 1);
     map_clear(s->cells);
     sqlite_spread_clear(s);
     sqlite_used_clear(s);
