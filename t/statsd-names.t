@@ -55,10 +55,9 @@ sub full_once {
     # the first of those that came meanwhile are "(other)", and stay it
     $f->request(seq => ++$seq, client => '10.9.9.9');
     $f->acked($seq);
-    my $clients = sql($s, 'SELECT count(*) FROM client');
-    is(sql($s, 'SELECT (SELECT count(*) FROM series), (SELECT count(*) FROM'
-               . ' combo), (SELECT count(*) FROM model)'),
-       "$clients\t$clients\t1", '.. with what was put together of them');
+    is(sql($s, 'SELECT (SELECT count(*) FROM series) <= 2, (SELECT count(*) FROM'
+               . ' combo) <= 2, (SELECT count(*) FROM model)'),
+       "1\t1\t1", '.. with what was put together of them');
     whole($s);
 
     $f->request(seq => ++$seq, client => '10.8.8.8', client_name => 'new');

@@ -2,7 +2,9 @@
  * The answers in JSON.
  *
  *     /stats            sums by hour, client, key, model; newest first
- *                         from, to (times), limit 1..10000 (1000),
+ *                         from, to (times; to the minute, or what is left
+ *                         that is finest; by all, to the hour), limit
+ *                         1..10000 (1000),
  *                         by = hour | client | model | key | all
  *     /stats/minute     tokens by minute, oldest first, minutes without any
  *                       left out: window 1..1440 (60) minutes,
