@@ -19,7 +19,8 @@ int cause_is_broken(const ollama_record_request_t *q) {
 
 int cause_is_refused(const ollama_record_request_t *q) {
     return q->end == OLLAMA_RECORD_LOCAL ||
-           (q->nattempts == 0 && (q->status == 0 || q->status >= 400));
+           (q->nattempts == 0 && q->attempts_all == 0 &&
+            (q->status == 0 || q->status >= 400));
 }
 
 static int says(const ollama_text_t *t, const char *words) {
@@ -76,7 +77,8 @@ enum cause cause_of(const ollama_record_request_t *q) {
     if (q->end == OLLAMA_RECORD_UPSTREAM_GONE) return CAUSE_NETWORK;
     if (cause_is_broken(q)) return CAUSE_CUT_OFF;
     /* passed on, by a key or with words, and no word of tries */
-    if (last || q->key || q->reason.len || q->status >= 500)
+    if (q->attempts_all || q->nattempts || q->key || q->reason.len ||
+        q->status >= 500)
         return answered(q, q->status);
     return CAUSE_REFUSED;
 }

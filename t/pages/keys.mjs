@@ -199,7 +199,8 @@ async function now(page) {
     events.push(event("by-hand", 50 - i * 2));
     events.push(event("by-hand", 49 - i * 2, { status: "penalized", reason: "paused by an operator", until }));
   }
-  events.splice(2, 0, event("batch-1", 48, { status: "invalid", reason: "key refused (401)", http: 401, until }));
+  events.splice(2, 0, event("batch-1", 48, { status: "invalid", reason: "key refused (401)", http: 401, until,
+    used_from: "2026-11-22T08:00:00Z", used_tokens: 12345, used_requests: 1 }));
   events.splice(4, 0, event("other", 47), event("other", 46, { status: "paused", reason: "slow down", http: 429, until }));
 
   let asked = "";
@@ -220,6 +221,7 @@ async function now(page) {
   is(await list.count(), 8, "eight are shown");
   const said = await list.allInnerTexts();
   ok(said.some((s) => /batch-1 key refused \(401\), until/.test(s)), "trouble among them, its status once", said);
+  ok(said.some((s) => /key refused.*; used 12.345 tokens in 1 request since .*Nov/.test(s)), "what its window had used", said);
   ok(said.some((s) => /other slow down \(429\), until/.test(s)), "or with a status that the reason has not", said);
   ok(!said.some((s) => /by-hand is free/.test(s)), "an operator's resets gave way", said);
   const figures = () => page.locator("#now-figures > div").evaluateAll((all) => all.map((one) => one.innerText.replace(/\s+/g, " ")));

@@ -161,6 +161,10 @@ static void test_refused(void **state) {
     q.nattempts = 1;
     assert_false(cause_is_refused(&q));
     q.nattempts = 0;
+    q.attempts_all = 3;
+    assert_false(cause_is_refused(&q));
+    assert_int_equal(cause_of(&q), CAUSE_4XX);
+    q.attempts_all = 0;
     q.end = OLLAMA_RECORD_CLIENT_GONE;
     q.status = 0;
     assert_true(cause_is_refused(&q));
