@@ -108,6 +108,28 @@ SKIP: {
                                 'no-such-user' ]);
 like($said, qr/no user "no-such-user"/, 'a user that is not there');
 
+# where the ledger is kept
+
+for my $url ('postgres://somebody:secret@host/ledger', 'usage.db', 'sqlite:',
+             '')
+{
+    ($code, $said) = Process::run([ $daemon, '--data', $other,
+                                    '--store', $url ]);
+    is($code, 1, "a store that there is not: '$url'");
+    like($said, qr/--store: .* is no store; expected sqlite:/, '.. in words');
+    unlike($said, qr/secret/, '.. without what may be a password');
+}
+
+mkdir "$other/ledgers";
+my $elsewhere = Statsd->start(args => [ '--store',
+                                        "sqlite:$other/ledgers/main.db" ]);
+my $there = $elsewhere->frames;
+$there->request(seq => 1);
+ok($there->acked(1), 'a store elsewhere');
+$elsewhere->stop;
+ok(-s "$other/ledgers/main.db", '.. is there');
+ok(!-e $elsewhere->dir . '/usage.db', '.. and nowhere else');
+
 # a configuration that is wrong
 
 for my $case ([ "body_age 7d\nbody_size 1g\n", qr/:2: there is no setting/ ],
