@@ -131,14 +131,15 @@ static void on_row(void *arg, const struct store_row *row) {
 static enum store_result read_rows(struct store_reader *rd, const void *params,
                                    struct answer *a) {
     const struct rows_params *p = params;
-    struct store_query q = {.after.id = p->after,
-                            .before.id = p->before,
-                            .upto = store_horizon(lv.api->store),
-                            .limit = p->limit};
+    struct ledger_cursor after = {0, p->after};
+    struct store_query q = {
+        .after = after, .before.id = p->before, .limit = p->limit};
 
     a->n[ROWS_AFTER] = a->n[ROWS_NEWEST] = p->after;
     json_begin(&a->j, '[');
-    enum store_result r = store_rows(rd, &q, on_row, a);
+    enum store_result r = p->before
+                              ? store_rows(rd, &q, on_row, a)
+                              : store_changes(rd, after, p->limit, on_row, a);
     json_end(&a->j, ']');
     return r;
 }

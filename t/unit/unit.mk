@@ -71,6 +71,13 @@ $(BUILD)/unit/test_store: UNIT_MORE = $(UNIT_STORE) $(BUILD)/unit/core.a \
                                       -lsqlite3 -levent_core -lpthread -lm
 $(BUILD)/unit/test_store: $(UNIT_STORE) $(wildcard $(addprefix stats-daemon/, \
     */*.h */*/*.h))
+$(BUILD)/unit/test_batch: UNIT_MORE = $(UNIT_STORE) \
+    $(addprefix stats-daemon/, ledger/batch.c ledger/frames.c \
+                               bodies/segments.c) $(BUILD)/unit/core.a \
+    -lsqlite3 -levent_core -lz -lpthread -lm
+$(BUILD)/unit/test_batch: $(UNIT_STORE) stats-daemon/ledger/batch.c \
+                          stats-daemon/ledger/frames.c
+
 $(BUILD)/unit/test_spread: UNIT_MORE = stats-daemon/base/spread.c \
                                        stats-daemon/base/buckets.c \
                                        stats-daemon/base/spans.c -lm
