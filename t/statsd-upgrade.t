@@ -40,6 +40,15 @@ sub upgraded {
 
     same($s, $name, $said);
 
+    # .. and what is made of them
+
+    for my $by (qw/ hour client model key /) {
+        my $n = 0;
+
+        $n += $_->{requests} for @{ $s->json("/stats?by=$by&limit=10000") };
+        is($n, $said->{totals}{requests}, "$name: all sums by $by");
+    }
+
     my ($event) = @{ $s->json('/stats/events') };
 
     is($event->{status}, 'exhausted', "$name: a key is exhausted");

@@ -45,7 +45,9 @@
  * with good answers: these the cloud has.  Of names of clients, which are
  * anybody's invention, it is ten times STORE_NAMES_DAY in either case.  A name
  * without an entry is summed up as "(other)", and the request's row keeps it,
- * by which it is found.  Names go with the last row that uses them.
+ * by which it is found.  Names go with the last row that uses them; those of
+ * models and clients when only sums by day are left, which are "(other)"'s
+ * then.
  */
 
 #ifndef STATSD_STORE_H
