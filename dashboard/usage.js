@@ -11,6 +11,7 @@ const WINDOWS = { 10: ["10m", 1], 60: ["60m", 1], 120: ["2h", 2], 240: ["4h", 5]
   360: ["6h", 5], 720: ["12h", 10], 1440: ["24h", 20] };
 const BY = { model: "model", key: "key", client: "client" };
 const SERIES = 20;
+const MOST = 2 * SERIES; // names that are asked for: several addresses may have one
 const FEW = 8; // series in the legend of a phone, before "more"
 // What a tip has room for: characters of a name, series.
 const TIP = { wide: [40, 10], narrow: [20, 6] };
@@ -61,18 +62,20 @@ function grid(rows) {
     series.values[at] += row.total_tokens;
     series.total += row.total_tokens;
     if (row.client_name) series.from.add(row.client_ip);
+    if (row.others) series.others = row.others;
   }
-  const sorted = [...sums.values()].filter((s) => s.total)
+  const ranked = [...sums.values()].filter((s) => s.total)
     .sort((a, b) => b.total - a.total || (a.name < b.name ? -1 : 1));
-  const rest = sorted.splice(SERIES);
+  const sorted = ranked.filter((s) => !s.others);
+  const rest = [...sorted.splice(SERIES), ...ranked.filter((s) => s.others)];
   if (rest.length) {
     sorted.push(rest.reduce((other, s) => {
       other.total += s.total;
       s.values.forEach((v, i) => { other.values[i] += v; });
       return other;
     }, {
-      id: "\nothers", name: plural(rest.length, "other"), total: 0, values: new Array(n).fill(0),
-      from: new Set(), rest: true,
+      id: "\nothers", name: plural(rest.reduce((sum, s) => sum + (s.others ?? 1), 0), "other"), total: 0,
+      values: new Array(n).fill(0), from: new Set(), rest: true,
     }));
   }
   for (const s of sorted) {
@@ -317,7 +320,7 @@ function render() {
 async function load() {
   const turn = ++asked;
   try {
-    const rows = await get(`/stats/minute?window=${span}&step=${WINDOWS[span][1]}&by=${by}`);
+    const rows = await get(`/stats/minute?window=${span}&step=${WINDOWS[span][1]}&by=${by}&top=${MOST}`);
     if (turn !== asked) return;
     const fresh = grid(rows);
     if (fresh.by !== data?.by) all();

@@ -34,6 +34,16 @@ static inline void store_add(struct store_counts *to,
     to->estimated += n->estimated;
 }
 
+static inline void store_subtract(struct store_counts *from,
+                                  const struct store_counts *n) {
+    from->requests -= n->requests;
+    from->errors -= n->errors;
+    from->prompt -= n->prompt;
+    from->completion -= n->completion;
+    from->cached -= n->cached;
+    from->estimated -= n->estimated;
+}
+
 /* ---- what is written ---- */
 
 enum ledger_entry_kind {
@@ -118,6 +128,7 @@ struct store_minute {
     const char *more; /* client: its name */
     uint32_t key;     /* fingerprint, for STORE_KEY */
     int key_index;    /* position, as above */
+    int64_t ref;      /* the name's number, by which it can be asked for */
     struct store_counts n;
 };
 typedef void store_minute_cb(void *arg, const struct store_minute *row);

@@ -8,13 +8,21 @@ enum store_result store_hours(struct store_reader *rd, int64_t from, int64_t to,
                                               .arg = arg});
 }
 
+enum store_result store_minutes_of(struct store_reader *rd,
+                                   enum store_kind kind, int64_t from,
+                                   int64_t to, int step, const int64_t *refs,
+                                   int nrefs, store_minute_cb *cb, void *arg) {
+    return store_ask(rd,
+                     &(struct store_question){
+                         .kind = STORE_ASK_MINUTES,
+                         .of.minutes = {kind, from, to, step, refs, nrefs, cb},
+                         .arg = arg});
+}
+
 enum store_result store_minutes(struct store_reader *rd, enum store_kind kind,
                                 int64_t from, int64_t to, int step,
                                 store_minute_cb *cb, void *arg) {
-    return store_ask(
-        rd, &(struct store_question){.kind = STORE_ASK_MINUTES,
-                                     .of.minutes = {kind, from, to, step, cb},
-                                     .arg = arg});
+    return store_minutes_of(rd, kind, from, to, step, NULL, 0, cb, arg);
 }
 
 enum store_result store_rows(struct store_reader *rd,

@@ -34,6 +34,8 @@ struct store_question {
             enum store_kind kind;
             int64_t from, to;
             int step; /* minutes */
+            const int64_t *refs;
+            int nrefs; /* 0: all */
             store_minute_cb *cb;
         } minutes;
         struct {
@@ -73,6 +75,11 @@ enum store_result store_hours(struct store_reader *rd, int64_t from, int64_t to,
 enum store_result store_minutes(struct store_reader *rd, enum store_kind kind,
                                 int64_t from, int64_t to, int step,
                                 store_minute_cb *cb, void *arg);
+/* Those of some names only, by numbers that another answer gave. */
+enum store_result store_minutes_of(struct store_reader *rd,
+                                   enum store_kind kind, int64_t from,
+                                   int64_t to, int step, const int64_t *refs,
+                                   int nrefs, store_minute_cb *cb, void *arg);
 enum store_result store_rows(struct store_reader *rd,
                              const struct store_query *query, store_row_cb *cb,
                              void *arg);

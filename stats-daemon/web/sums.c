@@ -204,17 +204,13 @@ static enum store_result read_minutes(struct store_reader *rd,
     const struct minutes_params *p = params;
     struct minutes m = {&a->j, p->kind};
 
-    struct top *t = p->top ? top_new(p->top) : NULL;
+    int64_t from = p->first * MINUTE, to = (p->last + 2) * MINUTE;
+    enum store_result r;
 
     json_begin(&a->j, '[');
-    enum store_result r =
-        store_minutes(rd, p->kind, p->first * MINUTE, (p->last + 2) * MINUTE,
-                      p->step, t ? top_add : on_minute, t ? (void *)t : &m);
-    if (t) {
-        a->n[CUT_OTHERS] = top_others(t);
-        top_give(t, put_minute, &m);
-        top_free(t);
-    }
+    r = p->top ? sums_top(rd, p->kind, from, to, p->step, (int)p->top,
+                          put_minute, &m, &a->n[CUT_OTHERS])
+               : store_minutes(rd, p->kind, from, to, p->step, on_minute, &m);
     json_end(&a->j, ']');
     return r;
 }

@@ -226,123 +226,124 @@ enum store_result sums_by(struct store_reader *rd, enum by by, int64_t from,
 
 /* ---- the largest of a window ---- */
 
-struct group {
+struct name {
+    int64_t ref;
     struct store_counts n;
-    char *name, *more;
-    uint32_t key;
     size_t order;
-    int rest;
 };
 
-struct cell {
+struct rest {
     int64_t time;
-    struct group *group;
     struct store_counts n;
 };
 
 struct top {
-    int64_t n, others;
-    int ranked;
-    struct map *groups;
-    struct cell *cells;
-    size_t count, room;
+    struct name *names; /* in the end the largest ones first */
+    size_t n, room;
+    int64_t others;
+    struct rest *rest; /* of each step, oldest first */
+    size_t nrest, rest_room, at;
+    sums_minute_cb *cb;
+    void *arg;
 };
 
-struct top *top_new(int64_t n) {
-    struct top *t = xcalloc(1, sizeof(*t));
-
-    t->n = n;
-    t->groups = map_new(sizeof(struct group));
-    return t;
-}
-
-void top_add(void *arg, const struct store_minute *row) {
+static void on_name(void *arg, const struct store_minute *row) {
     struct top *t = arg;
-    char *key =
-        xasprintf("%08x%s\n%s", (unsigned)row->key, row->name ? row->name : "",
-                  row->more ? row->more : "");
-    int fresh;
-    struct group *g = map_put(t->groups, key, strlen(key), &fresh);
 
-    free(key);
-    if (fresh) {
-        g->name = copy(row->name);
-        g->more = copy(row->more);
-        g->key = row->key;
-        g->order = map_count(t->groups);
+    /* names that had no room are among the rest in any case */
+    if (row->key == 0 && row->name && strcmp(row->name, other) == 0) {
+        t->others++;
+        return;
     }
-    store_add(&g->n, &row->n);
-    if (t->count == t->room) {
-        t->room = t->room ? t->room * 2 : 256;
-        t->cells = xrealloc(t->cells, t->room * sizeof(*t->cells));
+    if (t->n == t->room) {
+        t->room = t->room ? t->room * 2 : 64;
+        t->names = xrealloc(t->names, t->room * sizeof(*t->names));
     }
-    t->cells[t->count++] = (struct cell){row->time, g, row->n};
+    t->names[t->n] = (struct name){row->ref, row->n, t->n};
+    t->n++;
 }
 
-static int group_by_size(const void *a, const void *b) {
-    const struct group *x = *(struct group *const *)a,
-                       *y = *(struct group *const *)b;
+static int name_by_size(const void *a, const void *b) {
+    const struct name *x = a, *y = b;
     int order = larger(&x->n, &y->n);
 
     return order ? order : (x->order > y->order) - (x->order < y->order);
 }
 
-int64_t top_others(struct top *t) {
-    size_t n = 0, count = map_count(t->groups);
-    struct group **list;
+static void on_whole(void *arg, const struct store_minute *row) {
+    struct top *t = arg;
 
-    if (t->ranked) return t->others;
-    t->ranked = 1;
-    if (count <= (size_t)t->n) return 0;
-
-    list = xcalloc(count, sizeof(*list));
-    for (struct group *g = NULL; (g = map_next(t->groups, g));) {
-        g->rest = g->key == 0 && g->name && strcmp(g->name, other) == 0;
-        if (g->rest)
-            t->others++;
-        else
-            list[n++] = g;
+    if (t->nrest == t->rest_room) {
+        t->rest_room = t->rest_room ? t->rest_room * 2 : 64;
+        t->rest = xrealloc(t->rest, t->rest_room * sizeof(*t->rest));
     }
-    qsort(list, n, sizeof(*list), group_by_size);
-    for (size_t i = (size_t)t->n; i < n; i++) {
-        list[i]->rest = 1;
-        t->others++;
-    }
-    free(list);
-    return t->others;
+    t->rest[t->nrest++] = (struct rest){row->time, row->n};
 }
 
-void top_give(struct top *t, sums_minute_cb *cb, void *arg) {
-    struct store_minute rest = {.name = other, .more = ""};
+/* What is left of the steps before a time. */
+static void give_rest(struct top *t, int64_t before) {
+    for (; t->at < t->nrest && t->rest[t->at].time < before; t->at++) {
+        const struct rest *rest = &t->rest[t->at];
+        struct store_minute row = {.time = rest->time,
+                                   .name = other,
+                                   .more = "",
+                                   .key_index = -1,
+                                   .n = rest->n};
 
-    top_others(t);
-    for (size_t i = 0; i < t->count; i++) {
-        const struct cell *c = &t->cells[i];
-        const struct group *g = c->group;
+        if (rest->n.requests > 0) t->cb(t->arg, &row, t->others);
+    }
+}
 
-        if (i == 0 || c->time != rest.time) {
-            memset(&rest.n, 0, sizeof(rest.n));
-            rest.time = c->time;
-        }
-        if (g->rest) {
-            store_add(&rest.n, &c->n);
+static void on_largest(void *arg, const struct store_minute *row) {
+    struct top *t = arg;
+
+    give_rest(t, row->time);
+    if (t->at < t->nrest && t->rest[t->at].time == row->time)
+        store_subtract(&t->rest[t->at].n, &row->n);
+    t->cb(t->arg, row, 0);
+}
+
+static void on_each(void *arg, const struct store_minute *row) {
+    struct top *t = arg;
+
+    t->cb(t->arg, row, 0);
+}
+
+static enum store_result read_largest(struct store_reader *rd, struct top *t,
+                                      enum store_kind kind, int64_t from,
+                                      int64_t to, int step, int n) {
+    int64_t *refs = xcalloc((size_t)n, sizeof(*refs));
+
+    t->others += (int64_t)t->n - n;
+    qsort(t->names, t->n, sizeof(*t->names), name_by_size);
+    for (int i = 0; i < n; i++) refs[i] = t->names[i].ref;
+
+    enum store_result r =
+        store_minutes(rd, STORE_ALL, from, to, step, on_whole, t);
+    if (r == STORE_OK && n > 0)
+        r = store_minutes_of(rd, kind, from, to, step, refs, n, on_largest, t);
+    if (r == STORE_OK) give_rest(t, INT64_MAX);
+    free(refs);
+    return r;
+}
+
+enum store_result sums_top(struct store_reader *rd, enum store_kind kind,
+                           int64_t from, int64_t to, int step, int n,
+                           sums_minute_cb *cb, void *arg, int64_t *others) {
+    struct top t = {.cb = cb, .arg = arg};
+    enum store_result r = store_minutes(rd, kind, from, to, 0, on_name, &t);
+
+    if (r == STORE_OK) {
+        if ((int64_t)t.n + t.others <= n) {
+            t.others = 0;
+            r = store_minutes(rd, kind, from, to, step, on_each, &t);
         } else {
-            struct store_minute row = {c->time, g->name, g->more,
-                                       g->key,  -1,      c->n};
-            cb(arg, &row, 0);
+            if (n > (int)t.n) n = (int)t.n;
+            r = read_largest(rd, &t, kind, from, to, step, n);
         }
-        if (rest.n.requests &&
-            (i + 1 == t->count || t->cells[i + 1].time != c->time))
-            cb(arg, &rest, t->others);
     }
-}
-
-void top_free(struct top *t) {
-    for (struct group *g = NULL; (g = map_next(t->groups, g));) {
-        free(g->name);
-        free(g->more);
-    }
-    map_free(t->groups);
-    free(t->cells);
-    free(t);
+    *others = t.others;
+    free(t.names);
+    free(t.rest);
+    return r;
 }

@@ -34,15 +34,12 @@ enum store_result sums_by(struct store_reader *rd, enum by by, int64_t from,
                           int64_t to, int64_t limit, sums_hour_cb *cb,
                           void *arg, struct sums_cut *cut);
 
-/* The n largest of a window of minutes: which these are is known when all were
- * added, oldest first.  Each minute has a row "(other)" for the rest. */
-struct top;
+/* The n largest of a window, in steps of so many minutes, oldest first; each
+ * step has a row "(other)" for the rest, of which there are *others. */
 typedef void sums_minute_cb(void *arg, const struct store_minute *row,
                             int64_t others);
-struct top *top_new(int64_t n);
-void top_add(void *top, const struct store_minute *row); /* store_minute_cb */
-int64_t top_others(struct top *t);
-void top_give(struct top *t, sums_minute_cb *cb, void *arg);
-void top_free(struct top *t);
+enum store_result sums_top(struct store_reader *rd, enum store_kind kind,
+                           int64_t from, int64_t to, int step, int n,
+                           sums_minute_cb *cb, void *arg, int64_t *others);
 
 #endif

@@ -155,6 +155,34 @@ ask_hours(struct memory *m, const struct store_question *q)
 }
 
 
+static int64_t
+ref_of(const struct store_hour *h, enum store_kind kind)
+{
+    char     *name = xasprintf("%s|%s|%08x|%s",
+                               kind == STORE_CLIENT ? h->client : "",
+                               kind == STORE_CLIENT ? h->client_name : "",
+                               kind == STORE_KEY ? h->key : 0,
+                               kind == STORE_MODEL ? h->model : "");
+    int64_t   ref = (int64_t) (hash_bytes(name, strlen(name)) >> 1);
+
+    free(name);
+    return ref;
+}
+
+
+static int
+is_asked(const struct store_question *q, int64_t ref)
+{
+    for (int i = 0; i < q->of.minutes.nrefs; i++) {
+        if (q->of.minutes.refs[i] == ref) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 static enum store_result
 ask_minutes(struct memory *m, const struct store_question *q)
 {
@@ -170,6 +198,11 @@ ask_minutes(struct memory *m, const struct store_question *q)
         struct store_hour    *h = &list[n]->hour;
         struct store_minute   row = { .time = h->time, .key_index = -1,
                                       .n = h->n };
+
+        row.ref = ref_of(h, kind);
+        if (q->of.minutes.nrefs && !is_asked(q, row.ref)) {
+            continue;
+        }
 
         if (kind == STORE_KEY) {
             row.name = h->key_name;

@@ -414,6 +414,48 @@ dump_rows(struct store *store, const struct store_query *q, const char *head)
 }
 
 
+/* sums of some names only, by the numbers that they were told with */
+
+static int64_t  named[64];
+static int      nnamed;
+
+
+static void
+on_named(void *arg, const struct store_minute *m)
+{
+    if (nnamed < 64 && strcmp(arg, or(m->name)) == 0) {
+        named[nnamed++] = m->ref;
+    }
+}
+
+
+static void
+dump_named(struct store_reader *rd, int64_t from)
+{
+    static char  first[] = "gpt-oss:20b", second[] = "10.0.0.2";
+
+    nnamed = 0;
+    assert_int_equal(store_minutes(rd, STORE_MODEL, from, now + DAY, 0,
+                                   on_named, first), STORE_OK);
+    if (nnamed) {
+        assert_int_equal(store_minutes_of(rd, STORE_MODEL, from, now + DAY, 20,
+                                          named, nnamed, on_minute, NULL),
+                         STORE_OK);
+    }
+    flush("of a model", 1);
+
+    nnamed = 0;
+    assert_int_equal(store_minutes(rd, STORE_CLIENT, from, now + DAY, 0,
+                                   on_named, second), STORE_OK);
+    if (nnamed) {
+        assert_int_equal(store_minutes_of(rd, STORE_CLIENT, from, now + DAY, 1,
+                                          named, nnamed, on_minute, NULL),
+                         STORE_OK);
+    }
+    flush("of a client", 1);
+}
+
+
 /* everything that can be asked; the caller's to free */
 
 static char *
@@ -439,6 +481,7 @@ dump(struct store *store, int64_t from)
         }
     }
 
+    dump_named(rd, from);
     dump_rows(store, &(struct store_query) { .limit = 10000 }, "rows");
 
     assert_int_equal(store_key_names(rd, on_key, NULL), STORE_OK);

@@ -77,6 +77,12 @@ static const struct {
     [READ_SUMS] = {"sums", "SELECT u.time, u.ref, " COUNTS " FROM usage_sum u"
                            " WHERE u.kind = ?1 AND u.time >= ?2 AND u.time < ?3"
                            " ORDER BY u.time, u.ref"},
+    [READ_MINUTE_OF] = {"minute of a name",
+                        "SELECT u.minute, u.ref, " COUNTS " FROM usage_minute u"
+                        " WHERE u.kind = ?1 AND u.minute = ?2 AND u.ref = ?3"},
+    [READ_SUM_OF] = {"sum of a name",
+                     "SELECT u.time, u.ref, " COUNTS " FROM usage_sum u"
+                     " WHERE u.kind = ?1 AND u.time = ?2 AND u.ref = ?3"},
     [READ_BOUNDS] = {"bounds of sums", "SELECT id, minute FROM usage_bound"},
     [READ_KEY_NAME] =
         {"key name",
@@ -391,10 +397,7 @@ static enum store_result answer(struct sqlite_reader *rd,
     case STORE_ASK_HOURS:
         return sqlite_hours(rd, q->of.hours.from, q->of.hours.to,
                             q->of.hours.limit, q->of.hours.cb, q->arg);
-    case STORE_ASK_MINUTES:
-        return sqlite_minutes(rd, q->of.minutes.kind, q->of.minutes.from,
-                              q->of.minutes.to, q->of.minutes.step,
-                              q->of.minutes.cb, q->arg);
+    case STORE_ASK_MINUTES: return sqlite_minutes(rd, q);
     case STORE_ASK_ROWS:
         return sqlite_rows(rd, q->of.rows.query, q->of.rows.cb, q->arg);
     case STORE_ASK_ROW:

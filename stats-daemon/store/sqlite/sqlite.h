@@ -35,6 +35,8 @@ enum read_statement {
     READ_HOURS,
     READ_MINUTES,
     READ_SUMS,
+    READ_MINUTE_OF,
+    READ_SUM_OF,
     READ_BOUNDS,
     READ_KEY_NAME,
     READ_MODEL_NAME,
@@ -366,9 +368,8 @@ void sqlite_readers_go_on(struct sqlite *s);
 enum store_result sqlite_hours(struct sqlite_reader *rd, int64_t from,
                                int64_t to, int limit, store_hour_cb *cb,
                                void *arg);
-enum store_result sqlite_minutes(struct sqlite_reader *rd, enum store_kind kind,
-                                 int64_t from, int64_t to, int step,
-                                 store_minute_cb *cb, void *arg);
+enum store_result sqlite_minutes(struct sqlite_reader *rd,
+                                 const struct store_question *question);
 enum store_result sqlite_rows(struct sqlite_reader *rd,
                               const struct store_query *query, store_row_cb *cb,
                               void *arg);

@@ -35,6 +35,7 @@ struct label {
     char *name, *more;
     uint32_t key;
     int key_index;
+    int64_t ref;
     struct store_counts n; /* of the step at hand */
 };
 
@@ -44,6 +45,8 @@ struct sums {
     enum store_kind kind;
     int64_t step, at; /* minutes; where the step at hand begins, -1: none */
     struct map *labels;
+    const int64_t *refs;
+    int nrefs;
     store_minute_cb *cb;
     void *arg;
 };
@@ -57,6 +60,7 @@ static struct label *label_of(struct sums *q, int64_t ref) {
 
     if (!fresh) return l;
     l->key_index = -1;
+    l->ref = ref;
     if (q->kind == STORE_ALL) return l;
 
     sqlite3_stmt *st = q->rd->st[which[q->kind]];
@@ -77,8 +81,8 @@ static struct label *label_of(struct sums *q, int64_t ref) {
 
 static void give(struct sums *q, int64_t minute, const struct label *l,
                  const struct store_counts *n) {
-    struct store_minute row = {minute * 60000, l->name,      l->more,
-                               l->key,         l->key_index, *n};
+    struct store_minute row = {minute * 60000, l->name, l->more, l->key,
+                               l->key_index,   l->ref,  *n};
 
     q->cb(q->arg, &row);
 }
@@ -93,15 +97,9 @@ static void give_step(struct sums *q) {
     }
 }
 
-static enum store_result read_part(struct sums *q,
-                                   const struct level_part *part) {
-    int64_t unit = level_unit(part->level);
-    sqlite3_stmt *st = q->rd->st[part->level ? READ_SUMS : READ_MINUTES];
+static int read_rows(struct sums *q, sqlite3_stmt *st, int64_t unit) {
     int code;
 
-    sqlite3_bind_int(st, 1, 4 * part->level + (int)q->kind);
-    sqlite3_bind_int64(st, 2, part->from / unit);
-    sqlite3_bind_int64(st, 3, (part->to + unit - 1) / unit);
     while ((code = sqlite3_step(st)) == SQLITE_ROW) {
         int64_t minute = number(st, 0) * unit;
         struct label *l = label_of(q, number(st, 1));
@@ -116,6 +114,42 @@ static enum store_result read_part(struct sums *q,
         if (minute != q->at) give_step(q);
         q->at = minute;
         store_add(&l->n, &n);
+    }
+    return code;
+}
+
+/* Of few names, each time and name by itself: the times hold all others. */
+static int read_names(struct sums *q, sqlite3_stmt *st, int64_t from,
+                      int64_t to, int64_t unit) {
+    int code = SQLITE_DONE;
+
+    for (int64_t time = from; time < to; time++) {
+        for (int i = 0; i < q->nrefs && code == SQLITE_DONE; i++) {
+            sqlite3_bind_int64(st, 2, time);
+            sqlite3_bind_int64(st, 3, q->refs[i]);
+            code = read_rows(q, st, unit);
+            sqlite3_reset(st);
+        }
+    }
+    return code;
+}
+
+static enum store_result read_part(struct sums *q,
+                                   const struct level_part *part) {
+    static const int which[2][2] = {{READ_MINUTES, READ_SUMS},
+                                    {READ_MINUTE_OF, READ_SUM_OF}};
+    int64_t unit = level_unit(part->level);
+    int64_t from = part->from / unit, to = (part->to + unit - 1) / unit;
+    sqlite3_stmt *st = q->rd->st[which[q->nrefs > 0][part->level > 0]];
+    int code;
+
+    sqlite3_bind_int(st, 1, 4 * part->level + (int)q->kind);
+    if (q->nrefs) {
+        code = read_names(q, st, from, to, unit);
+    } else {
+        sqlite3_bind_int64(st, 2, from);
+        sqlite3_bind_int64(st, 3, to);
+        code = read_rows(q, st, unit);
     }
     return sqlite_read_done(q->rd, st, code);
 }
@@ -140,14 +174,21 @@ static enum store_result read_parts(struct sums *q, int64_t from, int64_t to) {
     return r;
 }
 
-enum store_result sqlite_minutes(struct sqlite_reader *rd, enum store_kind kind,
-                                 int64_t from, int64_t to, int step,
-                                 store_minute_cb *cb, void *arg) {
-    struct sums q = {rd, kind, step, -1, NULL, cb, arg};
-    enum store_result r;
+enum store_result sqlite_minutes(struct sqlite_reader *rd,
+                                 const struct store_question *question) {
+    int64_t from = question->of.minutes.from, to = question->of.minutes.to;
+    struct sums q = {.rd = rd,
+                     .kind = question->of.minutes.kind,
+                     .step = question->of.minutes.step,
+                     .at = -1,
+                     .labels = map_new(sizeof(struct label)),
+                     .refs = question->of.minutes.refs,
+                     .nrefs = question->of.minutes.nrefs,
+                     .cb = question->of.minutes.cb,
+                     .arg = question->arg};
 
-    q.labels = map_new(sizeof(struct label));
-    r = read_parts(&q, from / 60000, to / 60000 + (to % 60000 != 0));
+    enum store_result r =
+        read_parts(&q, from / 60000, to / 60000 + (to % 60000 != 0));
     if (r == STORE_OK) give_step(&q);
 
     for (struct label *l = NULL; (l = map_next(q.labels, l));) {
