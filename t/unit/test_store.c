@@ -874,8 +874,11 @@ one_of(const char *const *list, uint32_t n)
 }
 
 
+/* many: 30 clients, and now and then what is rare, or was there only at first;
+ * so that some of what is asked for is found among the newest, some far away */
+
 static void
-some_requests(uint64_t instance, uint64_t *seq)
+some_requests(uint64_t instance, uint64_t *seq, uint32_t many)
 {
     static const char *const  models[] = { "gpt-oss:20b", "gpt-oss:120b", "",
                                            "deepseek-v3.1:671b", "\xe6\xa8\xa1" };
@@ -883,8 +886,9 @@ some_requests(uint64_t instance, uint64_t *seq)
                                             "fd00::1" };
     static const char *const  names[] = { "", "alice", "bob", "10.0.0.1" };
     static const int          statuses[] = { 200, 200, 200, 404, 429, 500, 503 };
+    static char               more[30][16];
 
-    for (uint32_t i = dice(60); i; i--) {
+    for (uint32_t i = dice(many); i; i--) {
         ollama_record_request_t  *q = request(instance, *seq + 1, *seq + 1);
         (*seq)++;
 
@@ -904,6 +908,20 @@ some_requests(uint64_t instance, uint64_t *seq)
         q->client = text(one_of(clients, 4));
         q->client_name = text(one_of(names, 4));
         q->model = text(one_of(models, 5));
+
+        if (many > 60 && dice(3)) {
+            uint32_t  n = dice(30);
+
+            snprintf(more[n], sizeof(more[n]), "10.1.0.%u", n);
+            q->client = text(more[n]);
+        }
+        if (many > 60 && (*seq < 600 || dice(700) == 0)) {
+            q->model = text("retired");
+        }
+        if (many > 60 && dice(400) == 0) {
+            q->status = 418;
+        }
+
         q->model_answered = dice(2) ? q->model : text("other");
         q->reason = text(dice(3) ? "" : "quota");
         q->nattempts = (uint8_t) dice(4);
@@ -935,24 +953,38 @@ some_bodies(uint64_t instance, uint64_t *seq, int64_t *offset)
 static void
 ask_both(void)
 {
-    static const char *const  words[] = { NULL, NULL, "10.0.0.1", "alice", "::1" };
-    static const char *const  models[] = { NULL, NULL, "gpt-oss:20b", "nobody" };
-    static const char *const  keys[] = { NULL, NULL, "a", "aa000002", "aa000009" };
-    struct store_query        q = {
-        .client = one_of(words, 5),
-        .model = one_of(models, 4),
+    static const char *const  words[] = { NULL, NULL, NULL, "10.0.0.1",
+                                          "alice", "::1", "10.1.0.7" };
+    static const char *const  models[] = { NULL, NULL, "gpt-oss:20b",
+                                           "retired", "nobody" };
+    static const char *const  keys[] = { NULL, NULL, "a", "aa000002",
+                                         "aa000009" };
+    static const int          statuses[][2] = { { 400, 599 }, { 200, 299 },
+                                                { 418, 418 }, { 300, 399 } };
+    const int          *status = statuses[dice(4)];
+    uint32_t            last = (uint32_t) store_horizon(s).id;
+    struct store_query  q = {
+        .client = one_of(words, 7),
+        .model = one_of(models, 5),
         .key = one_of(keys, 5),
-        .status_min = dice(3) ? 0 : 400,
         .kinds = dice(3) ? 0 : (int) dice(256),
-        .before.id = dice(3) ? 0 : dice(1000),
-        .after.id = dice(3) ? 0 : dice(500),
-        .limit = 1 + (int) dice(100),
+        .also = dice(5) ? 0 : (int) dice(256),
+        .before.id = dice(3) ? 0 : dice(last + 100),
+        .after.id = dice(3) ? 0 : dice(last / 2 + 1),
+        .until = dice(3) ? 0 : now - (int64_t) dice(4 * DAY / 1000) * 1000,
+        .limit = 1 + (int) dice(dice(9) ? 100 : 2000),
         .offset = dice(3) ? 0 : (int) dice(50),
     };
     char  *text_of[2];
 
-    q.status_max = q.status_min ? 599 : 0;
-    q.upto = store_horizon(s);
+    if (dice(2)) {
+        q.status_min = status[0];
+        q.status_max = status[1];
+    }
+
+    if (dice(9)) {
+        q.upto = store_horizon(s);
+    }
 
     for (int i = 0; i < 2; i++) {
         dump_text = NULL;
@@ -962,13 +994,47 @@ ask_both(void)
     }
 
     if (strcmp(text_of[0], text_of[1]) != 0) {
-        printf("client %s model %s key %s status %d-%d kinds %x before %lld"
-               " after %lld limit %d offset %d\n", or(q.client), or(q.model),
-               or(q.key), q.status_min, q.status_max, q.kinds,
-               (long long) q.before.id, (long long) q.after.id, q.limit,
-               q.offset);
+        printf("client %s model %s key %s status %d-%d kinds %x also %x"
+               " before %lld after %lld until %lld limit %d offset %d\n",
+               or(q.client), or(q.model), or(q.key), q.status_min,
+               q.status_max, q.kinds, q.also, (long long) q.before.id,
+               (long long) q.after.id, (long long) q.until, q.limit, q.offset);
     }
     assert_texts(text_of[0], text_of[1]);
+}
+
+
+/* pages of a filter, of a ledger with many rows */
+
+static void
+test_filters(void **state)
+{
+    uint64_t  seq[2] = { 0, 0 };
+
+    (void) state;
+
+    for (int round = 0; round < 60; round++) {
+        begin();
+
+        if (round % 20 == 0) {
+            proxy(1, "east");
+            for (uint32_t i = 0; i < 3; i++) {
+                key(1, 0xaa000000 + dice(2) + i, i, (const char *[]) { "a", "b",
+                    "c" }[i]);
+            }
+            entry(LEDGER_KEYS, 1, 0);
+        }
+
+        some_requests(1 + dice(2), &seq[0], 200);
+        some_requests(3, &seq[1], 50);
+        write_both();
+
+        for (int i = 0; i < round; i++) {
+            ask_both();
+        }
+    }
+
+    assert_true(store_horizon(s).id > 5000);
 }
 
 
@@ -994,8 +1060,8 @@ test_same(void **state)
             entry(LEDGER_KEYS, 1, 0);
         }
 
-        some_requests(1 + dice(2), &seq[0]);
-        some_requests(3, &seq[1]);
+        some_requests(1 + dice(2), &seq[0], 60);
+        some_requests(3, &seq[1], 60);
         some_bodies(3, &seq[1], &offset);
         if (dice(2)) {
             penalty(1 + dice(2), 0xaa000000 + dice(3),
@@ -1072,6 +1138,7 @@ main(void)
         promise(keys, memory), promise(keys, sqlite),
         promise(cursors, memory), promise(cursors, sqlite),
         promise(interrupt, memory), promise(interrupt, sqlite),
+        promise(filters, memory), promise(filters, sqlite),
         promise(same, memory), promise(same, sqlite),
     };
 

@@ -32,15 +32,21 @@
     " LEFT JOIN instance i ON i.id = r.instance"                                    \
     " LEFT JOIN body b ON b.instance = r.instance AND b.rid = r.rid"
 
-/* Combos of a filter, from the narrowest thing that is given.  Newest first: no
- * row of a combo has a greater id than its last, so a page of n rows ends with
- * the first combo whose last is none of the n greatest. */
-#define COMBO_CLIENT "(?1 IS NULL OR c.address = ?1 OR c.name = ?1)"
-#define COMBO_KEY    "(?3 IS NULL OR k.name = ?3 OR k.fingerprint = ?4)"
-#define COMBO_REST                                                            \
-    " AND ((o.status % 1000 BETWEEN ?5 AND ?6 AND ?9 >> o.status / 1000 & 1)" \
-    " OR ?10 >> o.status / 1000 & 1)"                                         \
-    " AND o.last > ?7 ORDER BY o.last DESC"
+/* What a filter says of a request, of its series and of its combo; whoever has
+ * a series asks for ids, which are looked up once. */
+#define OF_MODEL \
+    "(?2 IS NULL OR s.model = (SELECT id FROM model WHERE name = ?2))"
+#define OF_CLIENT                                         \
+    "(?1 IS NULL OR s.client IN (SELECT id FROM client"   \
+    " WHERE address = ?1 UNION ALL SELECT id FROM client" \
+    " WHERE name = ?1))"
+#define IS_KEY \
+    "s.key IN (SELECT id FROM key WHERE name = ?3 OR fingerprint = ?4)"
+#define OF_KEY "(?3 IS NULL OR " IS_KEY ")"
+#define OF_STATUS                                                        \
+    "((o.status % 1000 BETWEEN ?5 AND ?6 AND ?9 >> o.status / 1000 & 1)" \
+    " OR ?10 >> o.status / 1000 & 1)"
+#define HAD_ENDED "(?11 IS NULL OR r.time + coalesce(r.total, 0) <= ?11)"
 
 /* Requests with a name that became "(other)": few, found by the name itself.
  * ?11: no bound, or by when they had ended. */
@@ -48,14 +54,10 @@
     "SELECT r.id FROM request r CROSS JOIN combo o ON o.id = r.combo" \
     " CROSS JOIN series s ON s.id = o.series"                         \
     " CROSS JOIN model m ON m.id = s.model"                           \
-    " CROSS JOIN client c ON c.id = s.client"                         \
-    " LEFT JOIN key k ON k.id = s.key"
-#define OTHER_REST                                                            \
-    " AND " COMBO_KEY                                                         \
-    " AND ((o.status % 1000 BETWEEN ?5 AND ?6 AND ?9 >> o.status / 1000 & 1)" \
-    " OR ?10 >> o.status / 1000 & 1)"                                         \
-    " AND r.id > ?7 AND r.id < ?8"                                            \
-    " AND (?11 IS NULL OR r.time + coalesce(r.total, 0) <= ?11)"              \
+    " CROSS JOIN client c ON c.id = s.client"
+#define OTHER_REST                                \
+    " AND " OF_KEY " AND " OF_STATUS              \
+    " AND r.id > ?7 AND r.id < ?8 AND " HAD_ENDED \
     " ORDER BY r.id DESC LIMIT ?12"
 
 static const struct {
@@ -102,30 +104,41 @@ static const struct {
                     "SELECT max(CASE WHEN minute > 0 THEN last END),"
                     " max(CASE WHEN minute = 0 THEN last END)"
                     " FROM began WHERE minute <= ?1"},
-    [READ_COMBO_MODEL] =
-        {"combos of a model",
-         "SELECT o.id, o.last FROM model m CROSS JOIN series s ON s.model = m.id"
-         " CROSS JOIN combo o ON o.series = s.id"
-         " CROSS JOIN client c ON c.id = s.client"
-         " LEFT JOIN key k ON k.id = s.key"
-         " WHERE m.name = ?2 AND " COMBO_CLIENT " AND " COMBO_KEY COMBO_REST},
+    [READ_FITTING] =
+        {"newest requests that fit",
+         "SELECT r.id FROM request r CROSS JOIN combo o ON o.id = r.combo"
+         " CROSS JOIN series s ON s.id = o.series"
+         " WHERE r.id > ?7 AND r.id < ?8 AND " OF_STATUS " AND " OF_MODEL
+         " AND " OF_KEY " AND " OF_CLIENT " AND " HAD_ENDED
+         " ORDER BY r.id DESC LIMIT ?12"},
     [READ_COMBO_CLIENT] =
         {"combos of a client",
          "SELECT o.id, o.last FROM client c CROSS JOIN series s ON s.client = c.id"
          " CROSS JOIN combo o ON o.series = s.id"
-         " LEFT JOIN key k ON k.id = s.key"
-         " WHERE (c.address = ?1 OR c.name = ?1) AND ?2 IS NULL"
-         " AND " COMBO_KEY COMBO_REST},
+         " WHERE (c.address = ?1 OR c.name = ?1) AND " OF_MODEL " AND " OF_KEY
+         " AND " OF_STATUS " AND o.last > ?7"},
+    [READ_COMBO_MODEL] =
+        {"combos of a model",
+         "SELECT o.id, o.last FROM model m CROSS JOIN series s ON s.model = m.id"
+         " CROSS JOIN combo o ON o.series = s.id"
+         " WHERE m.name = ?2 AND " OF_STATUS " AND o.last > ?7"},
+    [READ_COMBO_MODEL_KEY] =
+        {"combos of a model and a key",
+         "SELECT o.id, o.last FROM model m CROSS JOIN series s ON s.model = m.id"
+         " AND " IS_KEY " CROSS JOIN combo o ON o.series = s.id"
+         " WHERE m.name = ?2 AND " OF_STATUS " AND o.last > ?7"},
     [READ_COMBO_KEY] =
         {"combos of a key",
          "SELECT o.id, o.last FROM key k CROSS JOIN series s ON s.key = k.id"
          " CROSS JOIN combo o ON o.series = s.id"
          " WHERE (k.name = ?3 OR k.fingerprint = ?4)"
-         " AND ?1 IS NULL AND ?2 IS NULL" COMBO_REST},
-    [READ_COMBO_ANY] = {"combos of a status",
-                        "SELECT o.id, o.last FROM combo o"
-                        " WHERE ?1 IS NULL AND ?2 IS NULL AND ?3 IS NULL"
-                        " AND ?4 <> 0" COMBO_REST},
+         " AND " OF_STATUS " AND o.last > ?7"},
+    [READ_COMBO_STATUS] =
+        {"combos of a status",
+         "SELECT id, last FROM combo WHERE status = ?1 AND last > ?2"
+         " ORDER BY last DESC"},
+    [READ_STATUS] = {"next status", "SELECT status FROM combo WHERE status > ?1"
+                                    " ORDER BY status LIMIT 1"},
     [READ_COMBO_ROWS] = {"requests of a combo",
                          "SELECT id FROM request WHERE combo = ?1 AND id < ?2"
                          " AND id > ?3 ORDER BY id DESC LIMIT ?4"},

@@ -1,10 +1,10 @@
+#include "fitting.h"
 #include "sqlite.h"
 
 #include "../../base/clock.h"
 #include "../../base/util.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 static void give_row(sqlite3_stmt *st, store_row_cb *cb, void *arg) {
     struct store_row row = {
@@ -84,103 +84,6 @@ static enum store_result newest_rows(struct sqlite_reader *rd,
     return sqlite_read_done(rd, st, code);
 }
 
-/* The greatest ids so far, as a heap with the smallest of them on top. */
-struct top {
-    int64_t *ids;
-    int n, max;
-};
-
-static void top_add(struct top *t, int64_t id) {
-    int i;
-
-    if (t->n < t->max) {
-        for (i = t->n++; i && t->ids[(i - 1) / 2] > id; i = (i - 1) / 2)
-            t->ids[i] = t->ids[(i - 1) / 2];
-        t->ids[i] = id;
-        return;
-    }
-    if (id <= t->ids[0]) return;
-    for (i = 0;;) {
-        int child = 2 * i + 1;
-        if (child >= t->n) break;
-        if (child + 1 < t->n && t->ids[child + 1] < t->ids[child]) child++;
-        if (t->ids[child] >= id) break;
-        t->ids[i] = t->ids[child];
-        i = child;
-    }
-    t->ids[i] = id;
-}
-
-static int newer_first(const void *a, const void *b) {
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return x < y ? 1 : x > y ? -1 : 0;
-}
-
-/* What the statements that look for combos and for other names have in common;
- * ?8 and from ?11 on only the latter have. */
-static void bind_filter(sqlite3_stmt *st, const struct store_query *q) {
-    int64_t key = -1;
-
-    if (q->client) sqlite3_bind_text(st, 1, q->client, -1, SQLITE_STATIC);
-    if (q->model) sqlite3_bind_text(st, 2, q->model, -1, SQLITE_STATIC);
-    if (q->key) {
-        char *rest;
-        sqlite3_bind_text(st, 3, q->key, -1, SQLITE_STATIC);
-        if (strlen(q->key) == 8) {
-            key = (int64_t)strtoul(q->key, &rest, 16);
-            if (*rest) key = -1;
-        }
-    }
-    sqlite3_bind_int64(st, 4, key);
-    sqlite3_bind_int(st, 5, q->status_min);
-    sqlite3_bind_int(st, 6, q->status_max ? q->status_max : 999);
-    sqlite3_bind_int64(st, 7, q->after.id);
-    sqlite3_bind_int(st, 9, q->kinds ? q->kinds : STORE_KINDS_ANY);
-    sqlite3_bind_int(st, 10, q->also);
-}
-
-static enum store_result collect(struct sqlite_reader *rd,
-                                 const struct store_query *q, int which,
-                                 struct top *top) {
-    sqlite3_stmt *combos = rd->st[which];
-    sqlite3_stmt *st = rd->st[q->until ? READ_COMBO_ENDED : READ_COMBO_ROWS];
-    enum store_result r = STORE_OK;
-    int code;
-
-    bind_filter(combos, q);
-    while (r == STORE_OK && (code = sqlite3_step(combos)) == SQLITE_ROW) {
-        int64_t oldest = top->n == top->max ? top->ids[0] : q->after.id;
-        int c;
-
-        if (number(combos, 1) <= oldest) break; /* nor has any behind it */
-        sqlite3_bind_int64(st, 1, number(combos, 0));
-        sqlite3_bind_int64(st, 2, q->before.id ? q->before.id : INT64_MAX);
-        sqlite3_bind_int64(st, 3, oldest);
-        sqlite3_bind_int(st, 4, top->max);
-        if (q->until) sqlite3_bind_int64(st, 5, q->until);
-        while ((c = sqlite3_step(st)) == SQLITE_ROW)
-            top_add(top, number(st, 0));
-        r = sqlite_read_done(rd, st, c);
-    }
-    if (r != STORE_OK) code = SQLITE_DONE;
-    enum store_result end = sqlite_read_done(rd, combos, code);
-    return r != STORE_OK ? r : end;
-}
-
-static enum store_result collect_others(struct sqlite_reader *rd,
-                                        const struct store_query *q, int which,
-                                        struct top *top) {
-    sqlite3_stmt *st = rd->st[which];
-    int code;
-
-    bind_filter(st, q);
-    sqlite3_bind_int64(st, 8, q->before.id ? q->before.id : INT64_MAX);
-    if (q->until) sqlite3_bind_int64(st, 11, q->until);
-    sqlite3_bind_int(st, 12, top->max);
-    while ((code = sqlite3_step(st)) == SQLITE_ROW) top_add(top, number(st, 0));
-    return sqlite_read_done(rd, st, code);
-}
-
 /* Of requests of an older version: ids were given in the order in which they
  * ended, but for what came late, so it is looked for by halves. */
 static enum store_result ended_of_old(struct sqlite_reader *rd, int64_t time,
@@ -226,25 +129,17 @@ static enum store_result ended_by(struct sqlite_reader *rd, int64_t time,
 }
 
 static enum store_result filtered_rows(struct sqlite_reader *rd,
-                                       const struct store_query *q, int which,
+                                       const struct store_query *q,
                                        store_row_cb *cb, void *arg) {
-    struct top top = {NULL, 0, q->limit + q->offset};
-    enum store_result r;
+    int64_t *ids = xcalloc((size_t)(q->limit + q->offset), sizeof(*ids));
+    int n;
+    enum store_result r = sqlite_fitting(rd, q, ids, &n);
 
-    top.ids = xcalloc((size_t)top.max, sizeof(*top.ids));
-    r = collect(rd, q, which, &top);
-    if (r == STORE_OK && q->model)
-        r = collect_others(rd, q, READ_OTHER_MODEL, &top);
-    if (r == STORE_OK && q->client)
-        r = collect_others(rd, q, READ_OTHER_CLIENT, &top);
-    if (r == STORE_OK && q->client)
-        r = collect_others(rd, q, READ_OTHER_CLIENT_NAME, &top);
-    qsort(top.ids, (size_t)top.n, sizeof(*top.ids), newer_first);
-    for (int i = q->offset; r == STORE_OK && i < top.n; i++) {
-        r = one_row(rd, top.ids[i], cb, arg);
+    for (int i = q->offset; r == STORE_OK && i < n; i++) {
+        r = one_row(rd, ids[i], cb, arg);
         if (r == STORE_NONE) r = STORE_OK; /* retention was quicker */
     }
-    free(top.ids);
+    free(ids);
     return r;
 }
 
@@ -257,10 +152,6 @@ enum store_result sqlite_rows(struct sqlite_reader *rd,
                               void *arg) {
     struct store_query q = *query;
     enum store_result r = STORE_OK;
-    int which = q.model    ? READ_COMBO_MODEL
-                : q.client ? READ_COMBO_CLIENT
-                : q.key    ? READ_COMBO_KEY
-                           : READ_COMBO_ANY;
     int64_t last;
 
     if (q.upto.id) end_before(&q, q.upto.id + 1);
@@ -269,9 +160,8 @@ enum store_result sqlite_rows(struct sqlite_reader *rd,
         end_before(&q, last + 1);
     }
     if (r == STORE_OK)
-        r = which == READ_COMBO_ANY && q.status_max == 0 && q.kinds == 0 &&
-                    q.also == 0
-                ? newest_rows(rd, &q, cb, arg)
-                : filtered_rows(rd, &q, which, cb, arg);
+        r = q.client || q.model || q.key || q.status_max || q.kinds || q.also
+                ? filtered_rows(rd, &q, cb, arg)
+                : newest_rows(rd, &q, cb, arg);
     return r;
 }

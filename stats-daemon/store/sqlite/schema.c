@@ -194,6 +194,11 @@ static const char *const migrations[STORE_SCHEMA] = {
      "UPDATE combo SET last = coalesce((SELECT max(id) FROM request r"
      " WHERE r.combo = combo.id), 0);"
 
+     "DROP INDEX combo_last;"
+     "CREATE INDEX combo_status ON combo(status, last);"
+     "DROP INDEX series_model;"
+     "CREATE INDEX series_model ON series(model, key);"
+
      /* .. of those that began in a minute; of all that are here already */
      "CREATE TABLE began("
      " minute INTEGER PRIMARY KEY,"

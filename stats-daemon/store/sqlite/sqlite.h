@@ -9,7 +9,8 @@
  *                   a window had used when a penalty came
  *     rollup.c      sums by more than a minute; levels.c, which of them answers
  *     trim.c        takes away what is too old or too much; size.c
- *     read.c        answers; sums.c, of sums; requests.c, of requests
+ *     read.c        answers; sums.c, of sums; requests.c, what is asked of
+ *                   requests, and fitting.c, which of them fit a filter
  *     damage.c      looks at a file before it is opened, and puts a new one
  * into a damaged one's place; file.c head.c aside.c salvage.c backup.c copies
  *
@@ -45,10 +46,13 @@ enum read_statement {
     READ_ROW,
     READ_ENDED,
     READ_BEGAN,
-    READ_COMBO_MODEL,
+    READ_FITTING,
     READ_COMBO_CLIENT,
+    READ_COMBO_MODEL,
+    READ_COMBO_MODEL_KEY,
     READ_COMBO_KEY,
-    READ_COMBO_ANY,
+    READ_COMBO_STATUS,
+    READ_STATUS,
     READ_COMBO_ROWS,
     READ_COMBO_ENDED,
     READ_OTHER_MODEL,

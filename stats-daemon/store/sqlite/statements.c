@@ -100,12 +100,17 @@ const char *const store_write_sql[WRITE_STATEMENTS] = {
     [FIND_COMBO] = "SELECT id FROM combo WHERE series = ?1 AND status = ?2",
     [ADD_COMBO] = "INSERT INTO combo(series, status, last) VALUES(?1, ?2, 0)",
     [WRITE_DAY] = "UPDATE series SET day = ?2 WHERE id = ?1 AND day < ?2",
-    /* no row of a combo has a greater id than its last */
+    /* no row of a combo has a greater id than its last; they are in the order
+     * of their statuses, which are few */
     [OLD_COMBOS] =
-        "SELECT id, series FROM combo c WHERE last <"
+        "WITH RECURSIVE one(status) AS (SELECT min(status) FROM combo"
+        " UNION ALL SELECT (SELECT min(status) FROM combo WHERE"
+        " status > one.status) FROM one WHERE one.status IS NOT NULL)"
+        "SELECT c.id, c.series FROM one CROSS JOIN combo c"
+        " ON c.status = one.status AND c.last <"
         " coalesce((SELECT min(id) FROM request), ?1)"
-        " AND NOT EXISTS (SELECT 1 FROM request r WHERE r.combo = c.id)"
-        " ORDER BY last LIMIT ?2",
+        " WHERE NOT EXISTS (SELECT 1 FROM request r WHERE r.combo = c.id)"
+        " LIMIT ?2",
     [TRIM_COMBO] = "DELETE FROM combo WHERE id = ?1",
     [SOME_SERIES] = "SELECT id FROM series WHERE id > ?1 ORDER BY id LIMIT ?2",
     [ONE_SERIES] = "SELECT client, model, day,"
