@@ -57,6 +57,7 @@ my %must = (
     'combos of a model' => qr/SEARCH m USING COVERING INDEX .*\(name=\?\)/,
     'combos of a model and a key' =>
         qr/COVERING INDEX series_model \(model=\? AND key=\?\)/,
+    'newest request that had ended' => qr/SEARCH request USING INTEGER PRIMARY/,
     'newest requests that fit' => qr/SEARCH r USING INTEGER PRIMARY KEY/,
     'combos of a client' => qr/SEARCH c USING COVERING INDEX .*\(address=\?\)/,
     'combos of a key' => qr/SEARCH k USING INDEX key_name/,

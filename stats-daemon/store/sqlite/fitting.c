@@ -93,24 +93,41 @@ static enum store_result collect_ids(struct sqlite_reader *rd,
     return sqlite_read_done(rd, st, code);
 }
 
+/* Those at the end that had begun, but not ended, may be many, and say nothing
+ * about how many fit. */
+static enum store_result skip_open(struct sqlite_reader *rd,
+                                   struct store_query *q) {
+    sqlite3_stmt *st = rd->st[READ_ENDED_BEFORE];
+
+    sqlite3_bind_int64(st, 1, q->before.id);
+    sqlite3_bind_int64(st, 2, q->after.id);
+    sqlite3_bind_int64(st, 3, q->until);
+    int code = sqlite3_step(st);
+    q->before.id = 1 + (code == SQLITE_ROW ? number(st, 0) : q->after.id);
+    return sqlite_read_done(rd, st, code);
+}
+
 /* Piece by piece, until the page is full, or is not going to be soon.  What is
  * left to look at is before q->before. */
 static enum store_result collect_newest(struct sqlite_reader *rd,
                                         struct store_query *q,
                                         struct top *top) {
-    int64_t high = rd->store->last_id + 1, end = q->after.id, looked = 0;
+    int64_t end = rd->store->last_id + 1, looked = 0;
     int64_t most = SCAN_MAX + 8 * (int64_t)top->max;
     enum store_result r = STORE_OK;
 
-    if (high > q->before.id) high = q->before.id;
-    while (r == STORE_OK && top->n < top->max && high - 1 > end &&
+    while (r == STORE_OK && top->n < top->max &&
+           q->before.id > q->after.id + 1 &&
            top->n * most >= looked * top->max) {
         struct store_query piece = *q;
 
-        high = high - SCAN_PIECE > end + 1 ? high - SCAN_PIECE : end + 1;
-        piece.after.id = high - 1;
+        if (q->until) r = skip_open(rd, &piece);
+        if (r != STORE_OK) break;
+        q->before.id = piece.before.id < end ? piece.before.id : end;
+        q->before.id -= SCAN_PIECE;
+        if (q->before.id <= q->after.id) q->before.id = q->after.id + 1;
+        piece.after.id = q->before.id - 1;
         r = collect_ids(rd, &piece, READ_FITTING, top->max - top->n, top);
-        q->before.id = high;
         looked += SCAN_PIECE;
     }
     return r;

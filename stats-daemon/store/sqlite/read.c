@@ -111,6 +111,10 @@ static const struct {
          " WHERE r.id > ?7 AND r.id < ?8 AND " OF_STATUS " AND " OF_MODEL
          " AND " OF_KEY " AND " OF_CLIENT " AND " HAD_ENDED
          " ORDER BY r.id DESC LIMIT ?12"},
+    [READ_ENDED_BEFORE] = {"newest request that had ended",
+                           "SELECT id FROM request WHERE id < ?1 AND id > ?2"
+                           " AND time + coalesce(total, 0) <= ?3"
+                           " ORDER BY id DESC LIMIT 1"},
     [READ_COMBO_CLIENT] =
         {"combos of a client",
          "SELECT o.id, o.last FROM client c CROSS JOIN series s ON s.client = c.id"
