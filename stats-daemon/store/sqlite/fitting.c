@@ -5,6 +5,7 @@
 
 #define SCAN_PIECE 500
 #define SCAN_MAX   8000 /* and a few for each that is wanted */
+#define WALK_MAX   1000 /* likewise */
 
 /* The greatest ids so far, as a heap with the smallest of them on top. */
 struct top {
@@ -173,18 +174,24 @@ static enum store_result collect_combos(struct sqlite_reader *rd,
     return r != STORE_OK ? r : end;
 }
 
-/* Of one status, those with the newest requests first. */
+/* Of one status, those with the newest requests first; *left is how many may
+ * still be looked at, and below 0 when that was not enough. */
 static enum store_result collect_status(struct sqlite_reader *rd,
                                         const struct store_query *q,
-                                        int64_t status, struct top *top) {
+                                        int64_t status, int64_t *left,
+                                        struct top *top) {
     sqlite3_stmt *combos = rd->st[READ_COMBO_STATUS];
     enum store_result r = STORE_OK;
-    int code = SQLITE_DONE;
+    int code = SQLITE_DONE, go_on = 1;
 
-    sqlite3_bind_int64(combos, 1, status);
-    sqlite3_bind_int64(combos, 2, q->after.id);
-    while (r == STORE_OK && (code = sqlite3_step(combos)) == SQLITE_ROW)
-        if (!collect_combo(rd, q, combos, top, &r)) break;
+    bind_filter(combos, q);
+    sqlite3_bind_int64(combos, 5, status);
+    while (r == STORE_OK && go_on &&
+           (code = sqlite3_step(combos)) == SQLITE_ROW)
+        if (--*left < 0)
+            go_on = 0;
+        else if (number(combos, 2))
+            go_on = collect_combo(rd, q, combos, top, &r);
     if (r != STORE_OK) code = SQLITE_DONE;
     enum store_result end = sqlite_read_done(rd, combos, code);
     return r != STORE_OK ? r : end;
@@ -192,20 +199,41 @@ static enum store_result collect_status(struct sqlite_reader *rd,
 
 static enum store_result collect_statuses(struct sqlite_reader *rd,
                                           const struct store_query *q,
-                                          struct top *top) {
+                                          int64_t *left, struct top *top) {
     sqlite3_stmt *st = rd->st[READ_STATUS];
     enum store_result r = STORE_OK;
     int64_t status = -1;
 
-    for (;;) {
+    while (r == STORE_OK && *left >= 0) {
         sqlite3_bind_int64(st, 1, status);
         int code = sqlite3_step(st);
         if (code == SQLITE_ROW) status = number(st, 0);
         r = sqlite_read_done(rd, st, code);
-        if (r != STORE_OK || code != SQLITE_ROW) return r;
-        if (fits_status(q, status)) r = collect_status(rd, q, status, top);
-        if (r != STORE_OK) return r;
+        if (code != SQLITE_ROW) break;
+        if (r == STORE_OK && fits_status(q, status))
+            r = collect_status(rd, q, status, left, top);
     }
+    return r;
+}
+
+/* By statuses, requests, combos, as far as each is worth it. */
+static enum store_result collect(struct sqlite_reader *rd, struct store_query q,
+                                 struct top *top) {
+    int names = q.client || q.model || q.key;
+    int status = q.status_max || q.kinds || q.also;
+    int64_t end = INT64_MAX, left = WALK_MAX + 20 * (int64_t)top->max;
+    enum store_result r = STORE_OK;
+
+    if (status && q.before.id > rd->store->last_id - SCAN_PIECE) {
+        r = collect_statuses(rd, &q, names ? &left : &end, top);
+        if (r != STORE_OK || !names || left >= 0) return r;
+        top->n = 0;
+    }
+    r = collect_newest(rd, &q, top);
+    if (r != STORE_OK || top->n == top->max || q.before.id <= q.after.id + 1)
+        return r;
+    return names ? collect_combos(rd, &q, top)
+                 : collect_statuses(rd, &q, &end, top);
 }
 
 enum store_result sqlite_fitting(struct sqlite_reader *rd,
@@ -213,21 +241,11 @@ enum store_result sqlite_fitting(struct sqlite_reader *rd,
                                  int *n) {
     struct store_query q = *query;
     struct top top = {ids, 0, q.limit + q.offset};
-    int names = q.client || q.model || q.key;
-    enum store_result r = STORE_OK;
 
     *n = 0;
     if (top.max <= 0) return STORE_OK;
     if (q.before.id == 0) q.before.id = INT64_MAX;
-
-    /* the index of statuses knows what is newest, not what was */
-    struct store_query rest = q;
-    if (names || q.before.id <= rd->store->last_id - SCAN_PIECE)
-        r = collect_newest(rd, &rest, &top);
-    if (r == STORE_OK && top.n < top.max && rest.before.id - 1 > q.after.id)
-        r = names ? collect_combos(rd, &rest, &top)
-                  : collect_statuses(rd, &rest, &top);
-
+    enum store_result r = collect(rd, q, &top);
     if (r == STORE_OK && q.model)
         r = collect_ids(rd, &q, READ_OTHER_MODEL, top.max, &top);
     if (r == STORE_OK && q.client)

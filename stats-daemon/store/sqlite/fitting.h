@@ -12,8 +12,10 @@
  * and the next while a page can still be expected within SCAN_MAX of them; then
  * come the combos for what is older.
  *
- * A status alone is not rare or common but found at once: there is an index of
- * the combos of a status in the order of their newest requests.
+ * Combos of a status are in an index in the order of their newest requests: the
+ * third way, and the first one to be taken, where the newest of all is asked
+ * for.  A status alone is found at once by it; with a name, only some are looked
+ * at.
  *
  * Requests with a name that became "(other)" are found by that name.
  */

@@ -139,8 +139,9 @@ static const struct {
          " AND " OF_STATUS " AND o.last > ?7"},
     [READ_COMBO_STATUS] =
         {"combos of a status",
-         "SELECT id, last FROM combo WHERE status = ?1 AND last > ?2"
-         " ORDER BY last DESC"},
+         "SELECT o.id, o.last, " OF_MODEL " AND " OF_KEY " AND " OF_CLIENT
+         " FROM combo o CROSS JOIN series s ON s.id = o.series"
+         " WHERE o.status = ?5 AND o.last > ?7 ORDER BY o.last DESC"},
     [READ_STATUS] = {"next status", "SELECT status FROM combo WHERE status > ?1"
                                     " ORDER BY status LIMIT 1"},
     [READ_COMBO_ROWS] = {"requests of a combo",
