@@ -11,7 +11,6 @@
 #ifndef STATSD_LEDGER_H
 #define STATSD_LEDGER_H
 
-#include "../base/spans.h"
 #include "../bodies/body_ref.h"
 
 #include "../../ngx_ollama_module/core/record.h"
@@ -89,13 +88,12 @@ struct ledger_batch {
 struct store_limits {
     int64_t now, wall;
     int64_t rows_before, bodies_before;
-    /* sums, a coarser level never later than a finer one; of series by hour */
+    /* sums, and how times are spread: a coarser level never later than a finer
+     * one; cube: sums of series by hour.  INT64_MIN: they stay */
     int64_t minutes_before, tens_before, hours_before, days_before, cube_before;
     int64_t body_bytes; /* the oldest go above it */
     int64_t row_bytes;  /* of what the store uses, likewise; 0: no bound */
     int64_t segment;    /* this one and those before it must go, 0: none */
-    /* of spreads (spans.h), INT64_MIN: they stay */
-    int64_t spreads_before[SPANS];
 };
 
 /* A body, or all of a segment, of which no row is left. */

@@ -115,14 +115,6 @@ int retention_read(struct retention *k, const char *file, char *err,
     return 0;
 }
 
-/* How times are spread, and causes, are kept as long as sums. */
-static void spread_limits(struct store_limits *l) {
-    l->spreads_before[SPAN_MINUTE] = l->minutes_before;
-    l->spreads_before[SPAN_TEN] = l->tens_before;
-    l->spreads_before[SPAN_HOUR] = l->hours_before;
-    l->spreads_before[SPAN_DAY] = l->days_before;
-}
-
 struct files {
     struct segments *segments;
     const char *dir;
@@ -159,7 +151,6 @@ enum store_result retention_step(const struct retention *k, int64_t now,
     struct files files = {b, dir};
     enum store_result r;
 
-    spread_limits(&l);
     do {
         r = store_trim(s, &l, RETENTION_PIECE, left, on_gone, &files);
     } while (r == STORE_OK && *left && mono_ms() < end);

@@ -1,6 +1,5 @@
 /* Buckets, what is packed of them, and how a window is put together of rows. */
 
-#include "../../stats-daemon/base/spans.h"
 #include "../../stats-daemon/base/spread.h"
 
 #include <setjmp.h>
@@ -139,75 +138,11 @@ static void test_garbage(void **state) {
     }
 }
 
-/* ---- windows ---- */
-
-/* Each minute of the window is in one range, in order; so many ranges. */
-static int whole(int64_t from, int64_t to, const int64_t first[SPANS],
-                 enum span longest) {
-    struct span_range list[SPAN_RANGES];
-    int n = span_plan(from, to, first, longest, list);
-    int64_t at = -1;
-
-    for (int i = 0; i < n; i++) {
-        int64_t unit = span_minutes(list[i].span);
-
-        assert_true(list[i].from < list[i].to);
-        if (at >= 0) assert_int_equal(list[i].from * unit, at);
-        if (at < 0) assert_true(list[i].from * unit <= from);
-        assert_true(list[i].from * unit >= first[list[i].span] ||
-                    list[i].span == SPAN_DAY);
-        at = list[i].to * unit;
-    }
-    if (n) assert_true(at >= to);
-    return n;
-}
-
-static void test_plans(void **state) {
-    static const int64_t all[SPANS] = {0};
-    struct span_range list[SPAN_RANGES];
-    int64_t day = 20000 * 1440;
-
-    (void)state;
-    assert_int_equal(span_plan(5, 5, all, SPAN_DAY, list), 0);
-    assert_int_equal(span_plan(day + 5, day + 1440 * 2 + 5, all, SPAN_DAY, list),
-                     5);
-    assert_int_equal(list[3].span, SPAN_DAY);
-    assert_int_equal(list[3].from, 20001);
-    assert_int_equal(list[3].to, 20002);
-    assert_int_equal(list[4].to, day + 1440 * 2 + 5);
-
-    srand(17);
-    for (int turn = 0; turn < 3000; turn++) {
-        int64_t first[SPANS] = {0};
-
-        first[SPAN_HOUR] = day + 1440 * (rand() % 10);
-        first[SPAN_TEN] = first[SPAN_HOUR] + 60 * (rand() % 100);
-        first[SPAN_MINUTE] = first[SPAN_TEN] + 10 * (rand() % 300);
-        int64_t from = day - 3000 + rand() % 20000, to = from + rand() % 9000;
-        int n = whole(from, to, first, (enum span)(rand() % SPANS));
-
-        assert_true(n < SPAN_RANGES);
-        if (from >= first[SPAN_MINUTE] && to > from) {
-            span_plan(from, to, first, SPAN_DAY, list);
-            n = whole(from, to, first, SPAN_DAY);
-            assert_int_equal(list[0].from * span_minutes(list[0].span), from);
-            assert_int_equal(list[n - 1].to * span_minutes(list[n - 1].span),
-                             to);
-        }
-    }
-    assert_int_equal(span_of_step(1), SPAN_MINUTE);
-    assert_int_equal(span_of_step(25), SPAN_MINUTE);
-    assert_int_equal(span_of_step(30), SPAN_TEN);
-    assert_int_equal(span_of_step(120), SPAN_HOUR);
-    assert_int_equal(span_of_step(1440), SPAN_DAY);
-    assert_int_equal(span_of_step(0), SPAN_DAY);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_buckets), cmocka_unit_test(test_quantiles),
         cmocka_unit_test(test_packed),  cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_garbage), cmocka_unit_test(test_plans),
+        cmocka_unit_test(test_garbage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1085,8 +1085,6 @@ test_same(void **state)
                 .hours_before = now - 2 * DAY,
                 .days_before = INT64_MIN,
                 .cube_before = now - 2 * DAY,
-                .spreads_before = { now - 2 * DAY, now - 2 * DAY,
-                                    now - 2 * DAY, INT64_MIN },
                 .bodies_before = now - DAY,
                 .body_bytes = 5000,
             };

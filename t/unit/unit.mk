@@ -79,10 +79,9 @@ $(BUILD)/unit/test_batch: $(UNIT_STORE) stats-daemon/ledger/batch.c \
                           stats-daemon/ledger/frames.c
 
 $(BUILD)/unit/test_spread: UNIT_MORE = stats-daemon/base/spread.c \
-                                       stats-daemon/base/buckets.c \
-                                       stats-daemon/base/spans.c -lm
+                                       stats-daemon/base/buckets.c -lm
 $(BUILD)/unit/test_spread: stats-daemon/base/spread.c \
-                           stats-daemon/base/buckets.c stats-daemon/base/spans.c
+                           stats-daemon/base/buckets.c
 
 $(BUILD)/unit/test_cause: UNIT_MORE = stats-daemon/store/cause.c \
                                       $(BUILD)/unit/core.a

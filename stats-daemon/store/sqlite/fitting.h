@@ -14,8 +14,8 @@
  *
  * Combos of a status are in an index in the order of their newest requests: the
  * third way, and the first one to be taken, where the newest of all is asked
- * for.  A status alone is found at once by it; with a name, only some are looked
- * at.
+ * for.  A status alone is found at once by it; with a name, only some are
+ * looked at.
  *
  * Requests with a name that became "(other)" are found by that name.
  */

@@ -156,12 +156,12 @@ static void put(struct map *rows, const struct row_key *key,
     p->data = sum;
 }
 
-/* .. and to that of the next span in which it is. */
+/* .. and to that of the next level in which it is. */
 static void put_longer(struct map *rows, const struct row_key *key,
                        const struct packed *p) {
-    enum span span = (enum span)(key->kind / 4), next = span + 1;
+    int level = (int)key->kind / 4;
     struct row_key longer = {
-        key->kind + 4, key->time * span_minutes(span) / span_minutes(next),
+        key->kind + 4, key->time * level_unit(level) / level_unit(level + 1),
         key->ref};
 
     put(rows, &longer, p->data, p->len);
@@ -185,7 +185,7 @@ enum store_result sqlite_spread_write(struct sqlite *s) {
     for (struct packed *p = NULL; (p = map_next(rows, p));) {
         const struct row_key *key = map_key(p, &len);
 
-        if (key->kind / 4 < SPAN_DAY) put_longer(rows, key, p);
+        if (key->kind / 4 < LEVEL_DAY) put_longer(rows, key, p);
         if (r == STORE_OK) {
             sqlite3_bind_int64(st, 1, key->kind);
             sqlite3_bind_int64(st, 2, key->time);
@@ -207,15 +207,18 @@ enum store_result sqlite_spread_trim(struct sqlite *s,
     sqlite3_stmt *st = s->write[TRIM_SPREAD];
     enum store_result r = STORE_OK;
 
-    for (int span = 0; span < SPANS; span++) {
-        int64_t whole = span_minutes(span < SPAN_DAY ? span + 1 : SPAN_DAY);
-        int64_t before = l->spreads_before[span] / 60000;
+    const int64_t limits[LEVELS] = {l->minutes_before, l->tens_before,
+                                    l->hours_before, l->days_before};
+
+    for (int level = 0; level < LEVELS; level++) {
+        int64_t whole = level_unit(level < LEVEL_DAY ? level + 1 : LEVEL_DAY);
+        int64_t before = limits[level] / 60000;
 
         if (before <= 0) continue;
         before -= before % whole;
         for (int kind = 0; r == STORE_OK && kind < KINDS; kind++) {
-            sqlite3_bind_int64(st, 1, 4 * span + kind);
-            sqlite3_bind_int64(st, 2, before / span_minutes((enum span)span));
+            sqlite3_bind_int64(st, 1, 4 * level + kind);
+            sqlite3_bind_int64(st, 2, before / level_unit(level));
             sqlite3_bind_int(st, 3, n);
             r = sqlite_run(s, st);
             if (r == STORE_OK && sqlite3_changes(s->db) >= n) *left = 1;
@@ -227,41 +230,42 @@ enum store_result sqlite_spread_trim(struct sqlite *s,
 /* ---- reading ---- */
 
 int sqlite_spread_plan(sqlite3_stmt *st, enum store_kind kind, int64_t from,
-                       int64_t to, enum span longest,
-                       struct span_range list[SPAN_RANGES], int *code) {
-    int64_t first[SPANS];
+                       int64_t to, int64_t step,
+                       struct level_part parts[LEVEL_PARTS], int *code) {
+    struct level_bounds bounds = {.mark = INT64_MAX};
+    int64_t *since = bounds.since;
 
-    for (int span = 0; span < SPANS; span++) {
-        sqlite3_bind_int64(st, 1, 4 * span + (int)kind);
+    for (int level = 0; level < LEVELS; level++) {
+        sqlite3_bind_int64(st, 1, 4 * level + (int)kind);
         *code = sqlite3_step(st);
-        first[span] = INT64_MAX;
+        since[level] = INT64_MAX;
         if (*code == SQLITE_ROW && sqlite3_column_type(st, 0) != SQLITE_NULL) {
-            first[span] = number(st, 0) * span_minutes((enum span)span);
-            if (span < SPAN_DAY)
-                first[span] -= first[span] % span_minutes((enum span)span + 1);
+            since[level] = number(st, 0) * level_unit(level);
+            if (level < LEVEL_DAY)
+                since[level] -= since[level] % level_unit(level + 1);
         }
         sqlite3_reset(st);
         if (*code != SQLITE_ROW) return -1;
     }
-    if (first[SPAN_DAY] == INT64_MAX) return 0;
-    if (from < first[SPAN_DAY]) from = first[SPAN_DAY];
-    return span_plan(from, to, first, longest, list);
+    if (since[LEVEL_DAY] == INT64_MAX) return 0;
+    if (from < since[LEVEL_DAY]) from = since[LEVEL_DAY];
+    return from < to ? level_plan(&bounds, from, to, step, parts) : 0;
 }
 
-/* One range, at the reader's statement. */
-static int read_range(struct sqlite_reader *rd, enum store_kind kind,
-                      const struct span_range *range, store_spread_cb *cb,
-                      void *arg) {
+/* One part, at the reader's statement. */
+static int read_part(struct sqlite_reader *rd, enum store_kind kind,
+                     const struct level_part *part, store_spread_cb *cb,
+                     void *arg) {
     sqlite3_stmt *st = rd->st[READ_SPREADS];
-    int64_t unit = span_minutes(range->span) * 60000;
+    int64_t unit = level_unit(part->level);
     int code;
 
-    sqlite3_bind_int64(st, 1, 4 * (int64_t)range->span + kind);
-    sqlite3_bind_int64(st, 2, range->from);
-    sqlite3_bind_int64(st, 3, range->to);
+    sqlite3_bind_int64(st, 1, 4 * part->level + kind);
+    sqlite3_bind_int64(st, 2, part->from / unit);
+    sqlite3_bind_int64(st, 3, (part->to + unit - 1) / unit);
     while ((code = sqlite3_step(st)) == SQLITE_ROW) {
         struct store_spread row = {
-            .time = number(st, 0) * unit,
+            .time = number(st, 0) * unit * 60000,
             .name = text(st, 3),
             .key = (uint32_t)number(st, 4),
             .packed = sqlite3_column_blob(st, 2),
@@ -277,15 +281,15 @@ enum store_result sqlite_spreads(struct sqlite_reader *rd, enum store_kind kind,
                                  int64_t from, int64_t to, int64_t step,
                                  store_spread_cb *cb, void *arg) {
     enum store_result r = STORE_OK;
-    struct span_range list[SPAN_RANGES];
+    struct level_part parts[LEVEL_PARTS];
     int code;
 
-    int n = sqlite_spread_plan(rd->st[READ_SPREAD_FIRST], kind, from / 60000,
-                               to / 60000 + (to % 60000 != 0),
-                               span_of_step(step), list, &code);
+    int n =
+        sqlite_spread_plan(rd->st[READ_SPREAD_FIRST], kind, from / 60000,
+                           to / 60000 + (to % 60000 != 0), step, parts, &code);
     if (n < 0) return sqlite_read_done(rd, rd->st[READ_SPREAD_FIRST], code);
     for (int i = 0; r == STORE_OK && i < n; i++)
         r = sqlite_read_done(rd, rd->st[READ_SPREADS],
-                             read_range(rd, kind, &list[i], cb, arg));
+                             read_part(rd, kind, &parts[i], cb, arg));
     return r;
 }

@@ -1,19 +1,19 @@
 /*
  * How the times of requests are spread, and why some failed: usage_spread.
  *
- *     kind    4 * span + kind as in usage_minute: the whole, a key, a model;
- *             spans are minutes, tens of them, hours, days (spans.h)
- *     time    in units of the span
+ *     kind    4 * level + kind as in usage_minute: the whole, a key, a model;
+ *             levels are those of sums (levels.h)
+ *     time    in units of the level
  *     counts  packed (base/spread.h)
  *
  * A row holds all buckets: a row for each would be some hundred in an hour for
  * each name.  What a batch adds is put together in memory, and each row that it
  * touches is written once, by spread_sum(), a function of SQL of our own that
- * adds up two packed ones.  All four spans are written by the batch: so there
+ * adds up two packed ones.  All four levels are written by the batch: so there
  * is nothing to roll up later, what comes late needs no care, and a question
  * reads one table.
  *
- * Spans are trimmed by whole ones of the next: what is left of a day is its
+ * Levels are trimmed by whole units of the next: what is left of a day is its
  * hours, all of them, or none.  A row stays when its name is gone, and is then
  * told as "(other)"; no other name is given its number as long as there is a
  * row (of days, which stay longest: for that is the index).
@@ -69,9 +69,9 @@ enum store_result sqlite_spreads(struct sqlite_reader *rd, enum store_kind kind,
                                  store_spread_cb *cb, void *arg);
 
 /* The rows of a window of minutes that begins with what there is; st is a
- * STORE_SPREAD_FIRST.  How many ranges, or -1 with a code. */
+ * STORE_SPREAD_FIRST.  How many parts, or -1 with a code. */
 int sqlite_spread_plan(sqlite3_stmt *st, enum store_kind kind, int64_t from,
-                       int64_t to, enum span longest,
-                       struct span_range list[SPAN_RANGES], int *code);
+                       int64_t to, int64_t step,
+                       struct level_part parts[LEVEL_PARTS], int *code);
 
 #endif

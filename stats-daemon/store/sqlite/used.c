@@ -57,16 +57,18 @@ void sqlite_used_note(struct sqlite *s, const ollama_record_penalty_t *p,
 static enum store_result add_up(struct sqlite *s, int64_t key,
                                 const struct noted *n, struct spread *sum) {
     sqlite3_stmt *st = s->write[FIND_SPREAD];
-    struct span_range list[SPAN_RANGES];
-    int code, ranges = sqlite_spread_plan(
-                  s->write[FIND_SPREAD_FIRST], STORE_KEY, n->from / 60000,
-                  n->time / 60000 + 1, SPAN_DAY, list, &code);
+    struct level_part parts[LEVEL_PARTS];
+    int code, nparts = sqlite_spread_plan(s->write[FIND_SPREAD_FIRST],
+                                          STORE_KEY, n->from / 60000,
+                                          n->time / 60000 + 1, 0, parts, &code);
 
-    if (ranges < 0) return sqlite_failed(s, code);
-    for (int i = 0; i < ranges; i++) {
-        sqlite3_bind_int64(st, 1, 4 * (int64_t)list[i].span + STORE_KEY);
-        sqlite3_bind_int64(st, 2, list[i].from);
-        sqlite3_bind_int64(st, 3, list[i].to);
+    if (nparts < 0) return sqlite_failed(s, code);
+    for (int i = 0; i < nparts; i++) {
+        int64_t unit = level_unit(parts[i].level);
+
+        sqlite3_bind_int64(st, 1, 4 * parts[i].level + STORE_KEY);
+        sqlite3_bind_int64(st, 2, parts[i].from / unit);
+        sqlite3_bind_int64(st, 3, (parts[i].to + unit - 1) / unit);
         sqlite3_bind_int64(st, 4, key);
         while ((code = sqlite3_step(st)) == SQLITE_ROW)
             spread_add(sum, sqlite3_column_blob(st, 0),
