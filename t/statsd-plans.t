@@ -64,6 +64,10 @@ my %must = (
     'combos of a status' =>
         qr/INDEX combo_status \(status=\? AND last>\?\)/,
     'next status' => qr/COVERING INDEX combo_status \(status>\?\)/,
+    'requests of another model' => qr/INDEX other_model \(model=\? AND/,
+    'requests of another client' => qr/INDEX other_client \(client=\? AND/,
+    "requests of another client's name" =>
+        qr/INDEX other_client_name \(client_name=\? AND/,
     'usage of keys' => qr/SEARCH u USING PRIMARY KEY \(kind=\? AND minute>\?/,
     'spreads' => qr/SEARCH u USING PRIMARY KEY \(kind=\? AND time>\?/,
     'first spread' => qr/SEARCH usage_spread USING PRIMARY KEY \(kind=\?\)/,

@@ -47,6 +47,12 @@ struct allowance {
     " WHERE l.series = series.id), 0);"                                     \
     "DROP TABLE learn;"
 
+/* .. and of those in which rows had the names that became "(other)". */
+#define STORE_LEARN_OTHERS                                \
+    "INSERT OR IGNORE INTO other_name(id, model, client)" \
+    " SELECT id, model_other, client_other FROM request"  \
+    " WHERE model_other IS NOT NULL OR client_other IS NOT NULL;"
+
 void sqlite_names_begin(struct sqlite *s);
 
 /* Those of a request. */

@@ -13,9 +13,9 @@
 
 #define ROW                                                                         \
     "SELECT r.id, r.time, i.value, r.rid,"                                          \
-    " coalesce(r.client_other, c.address),"                                         \
-    " coalesce(r.client_name_other, c.name), k.name,"                               \
-    " coalesce(r.model_other, m.name), r.model_answered,"                           \
+    " coalesce(x.client, c.address),"                                               \
+    " coalesce(x.client_name, c.name), k.name,"                                     \
+    " coalesce(x.model, m.name), r.model_answered,"                                 \
     " r.method, r.endpoint, r.attempts, r.upstream_id, r.user_agent,"               \
     " r.reason, k.fingerprint, k.position, o.status % 1000, r.certainty, r.ending," \
     " r.streamed, r.prompt, r.completion, r.cached, r.bytes_in, r.bytes_out,"       \
@@ -30,7 +30,8 @@
     " CROSS JOIN client c ON c.id = s.client"                                       \
     " LEFT JOIN key k ON k.id = s.key"                                              \
     " LEFT JOIN instance i ON i.id = r.instance"                                    \
-    " LEFT JOIN body b ON b.instance = r.instance AND b.rid = r.rid"
+    " LEFT JOIN body b ON b.instance = r.instance AND b.rid = r.rid"                \
+    " LEFT JOIN other_name x ON x.id = r.id"
 
 /* What a filter says of a request, of its series and of its combo; whoever has
  * a series asks for ids, which are looked up once. */
@@ -50,15 +51,16 @@
 
 /* Requests with a name that became "(other)": few, found by the name itself.
  * ?11: no bound, or by when they had ended. */
-#define OTHER                                                         \
-    "SELECT r.id FROM request r CROSS JOIN combo o ON o.id = r.combo" \
-    " CROSS JOIN series s ON s.id = o.series"                         \
-    " CROSS JOIN model m ON m.id = s.model"                           \
+#define OTHER                                                           \
+    "SELECT x.id FROM other_name x CROSS JOIN request r ON r.id = x.id" \
+    " CROSS JOIN combo o ON o.id = r.combo"                             \
+    " CROSS JOIN series s ON s.id = o.series"                           \
+    " CROSS JOIN model m ON m.id = s.model"                             \
     " CROSS JOIN client c ON c.id = s.client"
 #define OTHER_REST                                \
     " AND " OF_KEY " AND " OF_STATUS              \
-    " AND r.id > ?7 AND r.id < ?8 AND " HAD_ENDED \
-    " ORDER BY r.id DESC LIMIT ?12"
+    " AND x.id > ?7 AND x.id < ?8 AND " HAD_ENDED \
+    " ORDER BY x.id DESC LIMIT ?12"
 
 static const struct {
     const char *name, *sql;
@@ -151,19 +153,18 @@ static const struct {
                           "SELECT id FROM request WHERE combo = ?1 AND id < ?2"
                           " AND id > ?3 AND time + coalesce(total, 0) <= ?5"
                           " ORDER BY id DESC LIMIT ?4"},
-    [READ_OTHER_MODEL] =
-        {"requests of another model",
-         OTHER " WHERE r.model_other = ?2"
-               " AND (?1 IS NULL OR r.client_other = ?1 OR c.address = ?1"
-               " OR r.client_name_other = ?1 OR c.name = ?1)" OTHER_REST},
+    [READ_OTHER_MODEL] = {"requests of another model", OTHER
+                          " WHERE x.model = ?2"
+                          " AND (?1 IS NULL OR x.client = ?1 OR c.address = ?1"
+                          " OR x.client_name = ?1 OR c.name = ?1)" OTHER_REST},
     [READ_OTHER_CLIENT] =
         {"requests of another client", OTHER
-         " WHERE r.client_other = ?1 AND"
-         " (?2 IS NULL OR (m.name = ?2 AND r.model_other IS NOT ?2))" OTHER_REST},
+         " WHERE x.client = ?1 AND"
+         " (?2 IS NULL OR (m.name = ?2 AND x.model IS NOT ?2))" OTHER_REST},
     [READ_OTHER_CLIENT_NAME] =
         {"requests of another client's name", OTHER
-         " WHERE r.client_name_other = ?1 AND r.client_other <> ?1 AND"
-         " (?2 IS NULL OR (m.name = ?2 AND r.model_other IS NOT ?2))" OTHER_REST},
+         " WHERE x.client_name = ?1 AND x.client <> ?1 AND"
+         " (?2 IS NULL OR (m.name = ?2 AND x.model IS NOT ?2))" OTHER_REST},
     [READ_KEYS] = {"keys", "SELECT fingerprint, position, name, account"
                            " FROM key ORDER BY id"},
     [READ_USAGE] = {"usage of keys",

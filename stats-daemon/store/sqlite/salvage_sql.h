@@ -115,6 +115,7 @@ static const char *const after_rows[] = {
     "UPDATE combo SET last = coalesce((SELECT max(id) FROM request r"
     " WHERE r.combo = combo.id), 0)",
     STORE_LEARN_DAYS,
+    STORE_LEARN_OTHERS,
     "INSERT INTO began SELECT 0, id FROM request WHERE true ORDER BY id DESC"
     " LIMIT 1 ON CONFLICT(minute) DO UPDATE SET last = excluded.last",
     "INSERT OR IGNORE INTO segment(id, bodies, bytes, ending)"

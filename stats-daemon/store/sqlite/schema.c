@@ -76,7 +76,7 @@ static const char *const migrations[STORE_SCHEMA] = {
     " upstream_id TEXT,"
     " user_agent TEXT,"
     " reason TEXT,"
-    " model_other TEXT," /* the names that became "(other)" */
+    " model_other TEXT," /* of old rows: as in other_name, below */
     " client_other TEXT);"
     "CREATE INDEX request_combo ON request(combo);"
 
@@ -191,10 +191,9 @@ static const char *const migrations[STORE_SCHEMA] = {
      " id INTEGER PRIMARY KEY,"
      " last INTEGER NOT NULL);"
      "INSERT INTO given SELECT 1, last FROM combo ORDER BY last DESC LIMIT 1;"
+     "DROP INDEX combo_last;"
      "UPDATE combo SET last = coalesce((SELECT max(id) FROM request r"
      " WHERE r.combo = combo.id), 0);"
-
-     "DROP INDEX combo_last;"
      "CREATE INDEX combo_status ON combo(status, last);"
      "DROP INDEX series_model;"
      "CREATE INDEX series_model ON series(model, key);"
@@ -205,14 +204,18 @@ static const char *const migrations[STORE_SCHEMA] = {
      " last INTEGER NOT NULL);"
      "INSERT INTO began SELECT 0, id FROM request ORDER BY id DESC LIMIT 1;"
 
-     /* the client's name that became "(other)" */
-     "ALTER TABLE request ADD COLUMN client_name_other TEXT;"
-     "CREATE INDEX request_model_other ON request(model_other)"
-     " WHERE model_other IS NOT NULL;"
-     "CREATE INDEX request_client_other ON request(client_other)"
-     " WHERE client_other IS NOT NULL;"
-     "CREATE INDEX request_client_name_other ON request(client_name_other)"
-     " WHERE client_name_other IS NOT NULL;"
+     /* the names that became "(other)", of a request: few, and an index of
+      * request costs each row something even if it is not in it */
+     "CREATE TABLE other_name("
+     " id INTEGER PRIMARY KEY,"
+     " model TEXT,"
+     " client TEXT,"
+     " client_name TEXT);" STORE_LEARN_OTHERS
+     "CREATE INDEX other_model ON other_name(model) WHERE model IS NOT NULL;"
+     "CREATE INDEX other_client ON other_name(client)"
+     " WHERE client IS NOT NULL;"
+     "CREATE INDEX other_client_name ON other_name(client_name)"
+     " WHERE client_name IS NOT NULL;"
 
      /* the last day of its sums by hour, 0: it has none */
      "ALTER TABLE series ADD COLUMN day INTEGER NOT NULL DEFAULT 0;"

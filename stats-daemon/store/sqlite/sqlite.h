@@ -71,6 +71,7 @@ enum read_statement {
 
 enum write_statement {
     WRITE_REQUEST,
+    WRITE_OTHER,
     WRITE_BODY,
     WRITE_SEGMENT,
     WRITE_PENALTY,
@@ -128,6 +129,7 @@ enum write_statement {
     OLD_MINUTE,
     OLD_SUM,
     OLD_SUMS,
+    TRIM_OTHERS,
     TRIM_MINUTES,
     TRIM_SUMS,
     TRIM_SUM,

@@ -10,8 +10,9 @@
 const char *const store_write_sql[WRITE_STATEMENTS] = {
     [WRITE_REQUEST] =
         "INSERT INTO request VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,"
-        "?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,?29,?30)"
+        "?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,NULL,NULL,?25,?26,?27)"
         " ON CONFLICT(instance, rid) WHERE attempts_all IS NOT NULL DO NOTHING",
+    [WRITE_OTHER] = "INSERT INTO other_name VALUES(?1,?2,?3,?4)",
     [WRITE_BODY] =
         "INSERT INTO body(instance, rid, time, size, stored, truncated,"
         " segment, place) VALUES(?1,?2,?3,?4,?5,?6,?7,?8)"
@@ -166,6 +167,10 @@ const char *const store_write_sql[WRITE_STATEMENTS] = {
     [TRIM_REQUESTS] =
         "DELETE FROM request WHERE id IN (SELECT id FROM request ORDER BY id"
         " LIMIT ?2) AND (time < ?1 OR (time > ?3 AND id < ?4))",
+    [TRIM_OTHERS] =
+        "DELETE FROM other_name WHERE id IN (SELECT id FROM other_name"
+        " ORDER BY id LIMIT ?2) AND id <= ?1 AND NOT EXISTS"
+        " (SELECT 1 FROM request r WHERE r.id = other_name.id)",
     [TRIM_MINUTES] =
         "DELETE FROM usage_minute WHERE (kind, minute, ref) IN (SELECT kind,"
         " minute, ref FROM usage_minute WHERE kind = ?3 AND minute < ?1"

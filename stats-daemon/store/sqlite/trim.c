@@ -207,6 +207,7 @@ enum store_result sqlite_trim(struct sqlite *s, const struct store_limits *l,
     if (r == STORE_OK && sqlite3_changes(s->db)) r = write_given(s);
     if (r == STORE_OK && sqlite_size_over(s, l->row_bytes))
         r = trim_oldest(s, n, left);
+    if (r == STORE_OK) r = trim(s, TRIM_OTHERS, s->last_id, n, left);
     if (r == STORE_OK) r = trim(s, TRIM_BEGAN, s->next_id, n, left);
     if (r == STORE_OK) r = sqlite_rollup(s, ROLL_PIECES, is_idle(s), left);
     if (r == STORE_OK) r = sqlite_levels_trim(s, l, n, left, &names);

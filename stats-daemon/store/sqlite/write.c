@@ -67,6 +67,27 @@ enum store_result sqlite_write_time(struct sqlite *s, int64_t every) {
     return r;
 }
 
+/* The names that became "(other)". */
+static enum store_result write_other(struct sqlite *s, const struct profile *p,
+                                     const ollama_record_request_t *q) {
+    sqlite3_stmt *st = s->write[WRITE_OTHER];
+
+    sqlite3_bind_int64(st, 1, s->next_id);
+    if (p->model_other)
+        bind_text(st, 2, &q->model);
+    else
+        sqlite3_bind_null(st, 2);
+    if (p->client_other)
+        bind_text(st, 3, &q->client);
+    else
+        sqlite3_bind_null(st, 3);
+    if (p->client_other)
+        bind_maybe(st, 4, &q->client_name);
+    else
+        sqlite3_bind_null(st, 4);
+    return sqlite_run(s, st);
+}
+
 enum store_result sqlite_request(struct sqlite *s, uint64_t instance,
                                  const ollama_record_request_t *q) {
     struct profile *p;
@@ -113,27 +134,17 @@ enum store_result sqlite_request(struct sqlite *s, uint64_t instance,
     bind_maybe(st, 22, &q->upstream_id);
     bind_maybe(st, 23, &q->user_agent);
     bind_maybe(st, 24, &q->reason);
-    if (p->model_other)
-        bind_text(st, 25, &q->model);
-    else
-        sqlite3_bind_null(st, 25);
-    if (p->client_other)
-        bind_text(st, 26, &q->client);
-    else
-        sqlite3_bind_null(st, 26);
-    if (p->client_other)
-        bind_maybe(st, 30, &q->client_name);
-    else
-        sqlite3_bind_null(st, 30);
-    sqlite3_bind_int(st, 27, q->attempts_all);
-    sqlite3_bind_int(st, 28, q->prompt_certainty);
-    sqlite3_bind_int(st, 29, q->completion_certainty);
+    sqlite3_bind_int(st, 25, q->attempts_all);
+    sqlite3_bind_int(st, 26, q->prompt_certainty);
+    sqlite3_bind_int(st, 27, q->completion_certainty);
 
     r = sqlite_run(s, st);
     if (r != STORE_OK) return r;
 
     if (sqlite3_changes(s->db) == 0) return SQLITE_STORE_AGAIN;
 
+    if (p->model_other || p->client_other) r = write_other(s, p, q);
+    if (r != STORE_OK) return r;
     p->last = s->next_id++;
 
     struct cell_key key;
