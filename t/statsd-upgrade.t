@@ -14,11 +14,14 @@ use File::Temp qw/ tempdir /;
 use IO::Uncompress::Gunzip qw/ gunzip /;
 use MIME::Base64;
 use Poll;
+use Process;
+use Schema;
 use Statsd;
 use Test::More;
 use Time::HiRes qw/ time /;
 
 upgraded($_) for glob "$FindBin::Bin/data/*/data.tar.gz";
+other_names();
 
 done_testing();
 
@@ -108,6 +111,42 @@ sub same {
                 sort keys %{ $said->{bodies} };
 
     is("@wrong", '', scalar(keys %{ $said->{bodies} }) . ' bodies');
+}
+
+
+# names that became "(other)" were in the rows, and are found as before; they go
+# with their rows
+
+sub other_names {
+    my $s = Statsd->start(config => "row_age 31d\n");
+    my $f = $s->frames;
+    my $db = $s->dir . '/usage.db';
+
+    $f->request(seq => $_, client => '10.6.0.1', model => "a$_", status => 404)
+        for 1 .. 100;
+    ok($f->acked(100), 'more names than one client may add');
+    my $rows = $s->json('/queries?limit=200');
+    $s->stop;
+
+    my ($code) = Process::run([ Statsd::tool('sql'), $db, Schema::back(4) ]);
+    is($code, 0, 'a ledger as it was');
+    my ($n) = (Process::run([ Statsd::tool('sql'), $db, 'SELECT count(*) FROM request'
+                              . ' WHERE model_other IS NOT NULL' ]))[1] =~ /(\d+)/;
+    cmp_ok($n, '>', 0, '.. with names in its rows');
+
+    $s->launch;
+    is_deeply($s->json('/queries?limit=200'), $rows, 'all rows have their names');
+    is_deeply([ map { $_->{model} } @{ $s->json('/queries?model=a100') } ],
+              [ 'a100' ], '.. and are found by them');
+    $s->stop;
+
+    $s->{config} = "row_age 1s\n";
+    $s->launch;
+    eventually { !@{ $s->json('/queries?limit=1') } } 'in the end the rows go', 30;
+    $s->stop;
+    ($n) = (Process::run([ Statsd::tool('sql'), $db, 'SELECT count(*) FROM other_name'
+                         ]))[1] =~ /(\d+)/;
+    is($n, 0, '.. and the names');
 }
 
 
