@@ -334,6 +334,9 @@ for my $turn (1 .. 4) {
     $g->do('hello', instance => '2', proxy => 'two', keys => \@told);
     $g->request(seq => 3 + ++$line, key => $_->{key}, model => 'm1') for @told;
     $g->acked(3 + $line);
+    # which keys a proxy has is read when they are in the ledger
+    eventually { !grep { /^turn-\d/ && !/^turn-$turn-/ } page()->labels('key') }
+        "keys that are gone leave, $turn", 10;
     $m = page("keys come and go, $turn");
     is((grep { /^turn-\d/ } $m->labels('key')),
        (grep { /^turn-$turn-/ } $m->labels('key')), '.. none of those before');

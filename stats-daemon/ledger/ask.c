@@ -215,7 +215,7 @@ static struct entry *find(struct ask *k, const struct question *kind,
     for (e = k->entries; e; e = next) {
         next = e->next;
         if (e->kind != kind || e->hash != hash || e->len != len ||
-            memcmp(e->params, params, len) != 0)
+            (len && memcmp(e->params, params, len) != 0))
             continue;
         if (is_usable(k, e)) return e;
         *budget = e->budget;
