@@ -130,6 +130,23 @@ $elsewhere->stop;
 ok(-s "$other/ledgers/main.db", '.. is there');
 ok(!-e $elsewhere->dir . '/usage.db', '.. and nowhere else');
 
+($code, $said) = Process::run([ $daemon, '--data', $elsewhere->dir,
+                                '--store', "sqlite:$other/ledgers/main.db",
+                                '--backup', "$other/copy.db" ]);
+is($code, 0, '.. its backup') or diag($said);
+ok(-s "$other/copy.db", '.. is there, too');
+
+# a name without a folder is one of the folder that it is started in
+
+my $here = Statsd->start(args => [ '--store', 'sqlite:main.db' ]);
+my $feed = $here->frames;
+$feed->request(seq => 1);
+ok($feed->acked(1), 'a store in the folder at hand');
+my $in = readlink '/proc/' . $here->pid . '/cwd';
+$here->stop;
+ok(-s "$in/main.db", '.. is there');
+unlink glob "$in/main.db*";
+
 # a configuration that is wrong
 
 for my $case ([ "body_age 7d\nbody_size 1g\n", qr/:2: there is no setting/ ],

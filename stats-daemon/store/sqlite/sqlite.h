@@ -1,9 +1,10 @@
 /*
  * What the parts of the SQLite store share:
  *
- *     db.c          opens, repairs, begins, commits; sizes
+ *     type.c        the table of operations (../store.h); batch.c, one of them
+ *     db.c          opens, repairs, begins, rolls back; status
  *     schema.c      the tables, and how they came to be; statements.c
- *     write.c       what a batch adds: requests, bodies, keys, sums
+ *     write.c       what a batch adds: requests, bodies, keys, sums; commits
  *     names.c       names, and names_trim.c, how they go
  *     spread.c      how times are spread, and causes of errors; used.c, what
  *                   a window had used when a penalty came
@@ -12,7 +13,34 @@
  *     read.c        answers; sums.c, of sums; requests.c, what is asked of
  *                   requests, and fitting.c, which of them fit a filter
  *     damage.c      looks at a file before it is opened, and puts a new one
- * into a damaged one's place; file.c head.c aside.c salvage.c backup.c copies
+ *                   into a damaged one's place; file.c head.c aside.c
+ *                   salvage.c; backup.c copies
+ *
+ * What is kept
+ *
+ *     request        one row per request, newest = greatest id
+ *     other_name     .. and its names that are summed up as "(other)"
+ *     usage_minute   sums by minute for the whole, each key, model and client
+ *     usage_sum      the same by ten minutes, hour and day; usage_bound, from
+ *                    when on each of these is whole
+ *     usage_hour     sums by hour for each (client, key, model)
+ *     usage_spread   how times are spread, and causes of errors, by all four
+ *     body           where a request's body is; segment, where those of an hour
+ *                    end
+ *     penalty        what is held against a key now; key_event is its history
+ *     key            names of fingerprints; key_place, where each proxy has it
+ *     instance       last number committed for each life of a proxy
+ *     total          sums of everything ever seen
+ *     given          the greatest id of a request whose row is gone
+ *     began          the greatest id of the requests that began in a minute:
+ *                    by this a time has a bound among the ids
+ *
+ * A request's (client, key, model) is a "series", a series with a status and
+ * kind a "combo".  Rows hold the combo's id, and (combo, id) is the only index
+ * on requests that is read.  So an insert pays for one index, and a query for
+ * what it shows.  A second one, (instance, rid), which grows at its end only,
+ * keeps a request from being written twice.  A body is found by the same two,
+ * so it does not matter which of the two came first, or whether both did.
  *
  * A connection for the writing side, and one for each reader.  A reader's lock
  * is held while it reads for one reason only: the writer replaces all of them
