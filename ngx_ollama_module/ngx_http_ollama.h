@@ -41,6 +41,7 @@
  *     _running.c        while a request runs: it is shown on the page
  *     _board.c            from shared memory, which outlives its worker
  *     _record.c         a record of it
+ *     _cost.c             what its tokens cost
  *     _outbox.c           is put into the outbox
  *     _usage.c          tokens of the answer
  *     _early.c          refused by nginx before it had a location
@@ -68,6 +69,7 @@
 
 #include "core/allow.h"
 #include "core/config_models.h"
+#include "core/price.h"
 #include "core/request.h"
 #include "core/route.h"
 #include "core/sse_cut.h"
@@ -134,6 +136,11 @@ typedef struct {
     ngx_array_t                     *origins;       /* of ngx_str_t */
     ollama_config_model_t           *first_tokens;  /* _late.c */
     size_t                           nfirst_tokens;
+
+    ollama_prices_t                 *own_prices;    /* of config.yaml */
+    ollama_prices_t                 *prices;        /* and the list, or NULL */
+    ollama_price_t                   usual_price;   /* for loads: _cost.c */
+
     ngx_array_t                     *targets;       /* of pointers */
     ngx_array_t                     *locations;     /* of ngx_http_conf_ctx_t */
     ngx_http_ollama_target_t         target;        /* where none is said */
@@ -295,6 +302,7 @@ struct ngx_http_ollama_ctx_s {
     ngx_str_t                        client;        /*   if client_known */
 
     ngx_http_ollama_body_t           body;
+    ollama_price_t                   price;         /* if priced: _cost.c */
     ngx_http_ollama_lease_t          lease;         /* pool/ */
     ngx_http_ollama_answer_t         answer;
     ngx_http_ollama_tail_t           tail;
@@ -325,6 +333,7 @@ struct ngx_http_ollama_ctx_s {
     unsigned                         listed:1;      /* _running.c */
     unsigned                         unlisted:1;    /*   but not as running */
     unsigned                         have_body:1;   /* _request.c */
+    unsigned                         priced:1;
     unsigned                         keyless:1;     /*   its upstream is */
     unsigned                         stopped:1;     /*   by the worker's end */
     unsigned                         finished:1;

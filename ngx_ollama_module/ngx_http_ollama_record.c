@@ -1,6 +1,7 @@
 
 #include "ngx_http_ollama_record.h"
 #include "ngx_http_ollama_access.h"
+#include "ngx_http_ollama_cost.h"
 #include "ngx_http_ollama_outbox.h"
 #include "ngx_http_ollama_respond.h"
 #include "ngx_http_ollama_trace.h"
@@ -8,6 +9,8 @@
 
 
 static void ngx_http_ollama_record_fill(ngx_http_ollama_ctx_t *ctx,
+    ollama_record_request_t *record);
+static void ngx_http_ollama_record_cost(ngx_http_ollama_ctx_t *ctx,
     ollama_record_request_t *record);
 static void ngx_http_ollama_record_times(ngx_http_ollama_ctx_t *ctx,
     ollama_record_request_t *record);
@@ -53,6 +56,8 @@ ngx_http_ollama_record(ngx_http_ollama_ctx_t *ctx, uint32_t *mark)
 
     record.prompt = ctx->answer.prompt;
     record.completion = ctx->answer.completion;
+
+    ngx_http_ollama_record_cost(ctx, &record);
 
     record.end = (uint8_t) ngx_http_ollama_record_end(ctx, &reason);
 
@@ -136,6 +141,8 @@ ngx_http_ollama_record_running(ngx_http_ollama_ctx_t *ctx, u_char *buf,
     } else if (ctx->route->kind == OLLAMA_ROUTE_INFERENCE) {
         record.prompt = ctx->body.tokens;
     }
+
+    ngx_http_ollama_record_cost(ctx, &record);
 
     record.certainty = OLLAMA_RECORD_ESTIMATED;
     record.prompt_certainty = OLLAMA_RECORD_ESTIMATED;
@@ -228,6 +235,21 @@ ngx_http_ollama_record_fill(ngx_http_ollama_ctx_t *ctx,
     ngx_http_ollama_text(&record->method, &r->method_name);
     ngx_http_ollama_text(&record->endpoint, &ctx->endpoint);
     ngx_http_ollama_text(&record->model, &ctx->body.model);
+}
+
+
+static void
+ngx_http_ollama_record_cost(ngx_http_ollama_ctx_t *ctx,
+    ollama_record_request_t *record)
+{
+    ngx_http_ollama_charge_t  charge;
+
+    ngx_http_ollama_charge(ctx, record->prompt, record->cached,
+                           record->completion, &charge);
+
+    record->priced = ctx->priced;
+    record->cost = charge.cost;
+    record->affinity = (uint8_t) ctx->lease.affinity;
 }
 
 

@@ -2,6 +2,7 @@
 #include "ngx_http_ollama_request.h"
 #include "ngx_http_ollama_access.h"
 #include "ngx_http_ollama_body.h"
+#include "ngx_http_ollama_cost.h"
 #include "ngx_http_ollama_cut.h"
 #include "ngx_http_ollama_keepalive.h"
 #include "ngx_http_ollama_local.h"
@@ -281,6 +282,8 @@ ngx_http_ollama_read(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    ngx_http_ollama_cost_begin(ctx);
+
     rc = ngx_http_ollama_preload(ctx);
 
     if (rc != NGX_DECLINED) {
@@ -338,7 +341,7 @@ ngx_http_ollama_take(ngx_http_ollama_ctx_t *ctx,
     pool = ctx->conf->pool;
     lease = &ctx->lease;
 
-    ngx_http_ollama_lease_want(lease, &ctx->body.model, 1);
+    ngx_http_ollama_lease_want(lease, &ctx->body.model);
 
     if (ctx->route->flags & OLLAMA_ROUTE_PUBLIC) {
 
@@ -349,8 +352,9 @@ ngx_http_ollama_take(ngx_http_ollama_ctx_t *ctx,
     }
 
     if (ctx->route->kind == OLLAMA_ROUTE_INFERENCE) {
-        lease->tokens = ctx->body.tokens
-                        + ngx_http_ollama_pool_usual(pool, lease);
+        ngx_http_ollama_charge(ctx, ctx->body.tokens, 0,
+                               ngx_http_ollama_pool_usual(pool, lease),
+                               &lease->charge);
     }
 
     lease->dry = conf->dry_run;
@@ -423,6 +427,7 @@ void
 ngx_http_ollama_request_settle(ngx_http_ollama_ctx_t *ctx)
 {
     uint64_t                      answered;
+    ngx_http_ollama_charge_t      charge;
     const ollama_usage_result_t  *usage;
 
     ngx_http_ollama_wait_end(ctx);
@@ -436,8 +441,10 @@ ngx_http_ollama_request_settle(ngx_http_ollama_ctx_t *ctx)
                 && usage->completion_certainty == OLLAMA_CERTAINTY_EXACT)
                ? ctx->answer.completion : 0;
 
-    ngx_http_ollama_lease_settle(ctx->conf->pool, &ctx->lease,
-                                 ctx->answer.prompt + ctx->answer.completion,
+    ngx_http_ollama_charge(ctx, ctx->answer.prompt, usage ? usage->cached : 0,
+                           ctx->answer.completion, &charge);
+
+    ngx_http_ollama_lease_settle(ctx->conf->pool, &ctx->lease, &charge,
                                  answered);
 
     if (ctx->state == NGX_HTTP_OLLAMA_GRANTED

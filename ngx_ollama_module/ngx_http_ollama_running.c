@@ -275,8 +275,9 @@ static void
 ngx_http_ollama_running_left(ngx_http_ollama_main_conf_t *omcf, u_char *frame,
     size_t len, uint32_t *mark)
 {
-    u_char                   buf[OLLAMA_RECORD_MAX];
-    ollama_record_request_t  record;
+    u_char                    buf[OLLAMA_RECORD_MAX];
+    ollama_record_request_t   record;
+    ngx_http_ollama_charge_t  charge;
 
     /* it may have been killed between its record and the mark */
 
@@ -296,6 +297,12 @@ ngx_http_ollama_running_left(ngx_http_ollama_main_conf_t *omcf, u_char *frame,
     (void) ngx_http_ollama_outbox_put_record(omcf->outbox, buf, len,
                                              record.time, mark);
 
-    ngx_http_ollama_pool_book(omcf->pool, record.key,
-                              record.prompt + record.completion);
+    charge.tokens = record.prompt + record.completion;
+    charge.cost = record.cost;
+    charge.guess = record.priced ? 0 : ollama_price_cost(&omcf->usual_price,
+                                                         record.prompt,
+                                                         record.cached,
+                                                         record.completion);
+
+    ngx_http_ollama_pool_book(omcf->pool, record.key, &charge);
 }

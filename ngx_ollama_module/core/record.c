@@ -21,6 +21,8 @@ ollama_record_hello_encode(unsigned char *buf, size_t size,
     ollama_write_text(&w, &r->server, 64);
     ollama_write_n(&w, OLLAMA_FRAME_VERSION, 1);
     ollama_write_text(&w, &r->proxy, 64);
+    ollama_write_n(&w, r->balance, 4);
+    ollama_write_text(&w, &r->private, 108);
 
     return ollama_write_end(&w, buf, OLLAMA_FRAME_HELLO);
 }
@@ -41,6 +43,8 @@ ollama_record_hello_decode(const ollama_frame_t *f, ollama_record_hello_t *r)
     ollama_read_text(&in, &r->server, 64);
     r->frames = (uint8_t) ollama_read_later(&in, 1, 1);
     ollama_read_text_later(&in, &r->proxy, 64);
+    r->balance = (uint32_t) ollama_read_later(&in, 4, 0);
+    ollama_read_text_later(&in, &r->private, 108);
 
     return in.bad ? -1 : 0;
 }
@@ -188,6 +192,13 @@ ollama_record_usage_encode(unsigned char *buf, size_t size,
         ollama_write_n(&w, r->minutes[i].tokens, 8);
     }
 
+    /* what came later stands behind what all know */
+
+    for (i = 0; i < r->n; i++) {
+        ollama_write_n(&w, r->minutes[i].cost, 8);
+        ollama_write_n(&w, r->minutes[i].unpriced, 8);
+    }
+
     return ollama_write_end(&w, buf, OLLAMA_FRAME_USAGE);
 }
 
@@ -210,6 +221,12 @@ ollama_record_usage_decode(const ollama_frame_t *f, ollama_record_usage_t *r)
     for (i = 0; i < r->n; i++) {
         r->minutes[i].minute = (uint32_t) ollama_read_n(&in, 4);
         r->minutes[i].tokens = ollama_read_n(&in, 8);
+    }
+
+    for (i = 0; i < r->n; i++) {
+        r->minutes[i].cost = ollama_read_later(&in, 8, 0);
+        r->minutes[i].unpriced = ollama_read_later(&in, 8,
+                                                   r->minutes[i].tokens);
     }
 
     return in.bad ? -1 : 0;
@@ -337,6 +354,8 @@ ollama_record_keystate_encode(unsigned char *buf, size_t size,
     ollama_write_n(&w, r->eligible, 1);
     ollama_write_text(&w, &r->status, 64);
     ollama_write_text(&w, &r->reason, 256);
+    ollama_write_n(&w, r->cost, 8);
+    ollama_write_n(&w, r->tier, 1);
 
     return ollama_write_end(&w, buf, OLLAMA_FRAME_KEYSTATE);
 }
@@ -360,6 +379,60 @@ ollama_record_keystate_decode(const ollama_frame_t *f,
     r->eligible = (uint8_t) ollama_read_n(&in, 1);
     ollama_read_text(&in, &r->status, 64);
     ollama_read_text(&in, &r->reason, 256);
+    r->cost = ollama_read_later(&in, 8, 0);
+    r->tier = (uint8_t) ollama_read_later(&in, 1, 0);
 
     return in.bad ? -1 : 0;
+}
+
+
+size_t
+ollama_record_balance_encode(unsigned char *buf, size_t size,
+    const ollama_record_balance_t *r)
+{
+    ollama_writer_t  w;
+
+    if (ollama_write_begin(&w, buf, size) != 0) {
+        return 0;
+    }
+
+    ollama_write_n(&w, r->key, 4);
+    ollama_write_n(&w, r->kind, 1);
+    ollama_write_n(&w, r->time, 8);
+    ollama_write_n(&w, r->included, 8);
+    ollama_write_n(&w, r->allowance, 8);
+    ollama_write_n(&w, r->purchased, 8);
+    ollama_write_n(&w, r->from, 8);
+    ollama_write_n(&w, r->until, 8);
+    ollama_write_n(&w, r->session, 2);
+    ollama_write_n(&w, r->week, 2);
+    ollama_write_n(&w, r->session_resets, 8);
+    ollama_write_n(&w, r->week_resets, 8);
+
+    return ollama_write_end(&w, buf, OLLAMA_FRAME_BALANCE);
+}
+
+
+int
+ollama_record_balance_decode(const ollama_frame_t *f,
+    ollama_record_balance_t *r)
+{
+    ollama_reader_t  in;
+
+    ollama_read_begin(&in, f);
+
+    r->key = (uint32_t) ollama_read_n(&in, 4);
+    r->kind = (uint8_t) ollama_read_n(&in, 1);
+    r->time = ollama_read_n(&in, 8);
+    r->included = ollama_read_n(&in, 8);
+    r->allowance = ollama_read_n(&in, 8);
+    r->purchased = ollama_read_n(&in, 8);
+    r->from = ollama_read_n(&in, 8);
+    r->until = ollama_read_n(&in, 8);
+    r->session = (uint16_t) ollama_read_n(&in, 2);
+    r->week = (uint16_t) ollama_read_n(&in, 2);
+    r->session_resets = ollama_read_n(&in, 8);
+    r->week_resets = ollama_read_n(&in, 8);
+
+    return (in.bad || r->kind > OLLAMA_BALANCE_INVALID) ? -1 : 0;
 }

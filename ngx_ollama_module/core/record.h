@@ -21,6 +21,7 @@
  *                                           READY
  *     REQUEST, BODY, PENALTY, ... (numbered)
  *                                           ACK      last number committed
+ *                                           BALANCE  an account's, as it comes
  *     OUTBOX, KEYSTATE (not numbered, about once a second)
  *     RUNNING one per request that runs,
  *     RUNNING_END (not numbered, a few times a second while any runs)
@@ -40,6 +41,10 @@
  * Keys are named by their fingerprint: the first 8 hex digits of the key's
  * SHA-256, here as the number these digits spell (printf "%08x").  0 is
  * "no key".  No key's value is ever in a frame.
+ *
+ * Money is nano-dollars (price.h), 64 bits without a sign.  The module prices a
+ * request, by the list that was in force when the request began; the daemon
+ * only adds.
  *
  * Old and new.  Both sides are updated one after the other, so each of them
  * understands what the other one did before.  Fields are only ever appended,
@@ -132,6 +137,16 @@ typedef enum {
 } ollama_attempt_cause_e;
 
 
+/* what became of a request's conversation (affinity) */
+
+typedef enum {
+    OLLAMA_AFFINITY_NONE = 0,        /* off, or no conversation */
+    OLLAMA_AFFINITY_NEW,             /* its first turn that we know of */
+    OLLAMA_AFFINITY_KEPT,            /* the account of the turn before */
+    OLLAMA_AFFINITY_MOVED            /* another one */
+} ollama_affinity_e;
+
+
 typedef struct {
     uint64_t                     instance;
     uint64_t                     started;       /* time of day */
@@ -141,6 +156,8 @@ typedef struct {
     ollama_text_t                server;        /* "nginx/1.22.1", 64 */
     uint8_t                      frames;        /* set by encode and decode */
     ollama_text_t                proxy;         /* its name, 64 */
+    uint32_t                     balance;       /* interval, s; 0: off */
+    ollama_text_t                private;       /* its private socket, 108 */
 } ollama_record_hello_t;
 
 
@@ -172,6 +189,8 @@ typedef struct {
 typedef struct {
     uint32_t                     minute;
     uint64_t                     tokens;
+    uint64_t                     cost;
+    uint64_t                     unpriced;      /* of the tokens */
 } ollama_record_minute_t;
 
 
@@ -233,6 +252,10 @@ typedef struct {
     ollama_text_t                upstream_id;   /* x-request-id, 128 */
     ollama_text_t                user_agent;    /* 256 */
     ollama_text_t                reason;        /* of a failure, words, 256 */
+
+    uint64_t                     cost;          /* if priced */
+    uint8_t                      priced;        /* its model has a price */
+    uint8_t                      affinity;      /* ollama_affinity_e */
 } ollama_record_request_t;
 
 
@@ -308,7 +331,41 @@ typedef struct {
     uint8_t                      eligible;
     ollama_text_t                status;        /* 64 */
     ollama_text_t                reason;        /* 256 */
+    uint64_t                     cost;          /* 2 h */
+    uint8_t                      tier;
 } ollama_record_keystate_t;
+
+
+/*
+ * What an account has left, as the cloud has told it to the daemon; of all keys
+ * of the account that the module knows, whichever is named.
+ */
+
+typedef enum {
+    OLLAMA_BALANCE_UNKNOWN = 0,      /* not told, or not understood */
+    OLLAMA_BALANCE_MONEY,
+    OLLAMA_BALANCE_WINDOWS,          /* a legacy plan: session and week */
+    OLLAMA_BALANCE_SUSPENDED,        /* 403: the account */
+    OLLAMA_BALANCE_INVALID           /* 401: this key, and no other */
+} ollama_balance_e;
+
+#define OLLAMA_BALANCE_NO_SHARE  0xffff
+
+
+typedef struct {
+    uint32_t                     key;           /* one of the account's */
+    uint8_t                      kind;          /* ollama_balance_e */
+    uint64_t                     time;          /* of the answer */
+    uint64_t                     included;      /* money: left of what .. */
+    uint64_t                     allowance;     /* .. the period includes */
+    uint64_t                     purchased;     /* left as well */
+    uint64_t                     from;          /* of the period, 0: unknown */
+    uint64_t                     until;         /* it renews */
+    uint16_t                     session;       /* windows: left, in 1/1000 */
+    uint16_t                     week;          /*   or NO_SHARE */
+    uint64_t                     session_resets;
+    uint64_t                     week_resets;
+} ollama_record_balance_t;
 
 
 /* encoders: bytes written, 0 if they do not fit */
@@ -336,6 +393,8 @@ size_t ollama_record_outbox_encode(unsigned char *buf, size_t size,
     const ollama_record_outbox_t *r);
 size_t ollama_record_keystate_encode(unsigned char *buf, size_t size,
     const ollama_record_keystate_t *r);
+size_t ollama_record_balance_encode(unsigned char *buf, size_t size,
+    const ollama_record_balance_t *r);
 
 /*
  * r->data.data is not looked at; r->data.len is how many bytes will follow.
@@ -397,6 +456,8 @@ int ollama_record_outbox_decode(const ollama_frame_t *f,
     ollama_record_outbox_t *r);
 int ollama_record_keystate_decode(const ollama_frame_t *f,
     ollama_record_keystate_t *r);
+int ollama_record_balance_decode(const ollama_frame_t *f,
+    ollama_record_balance_t *r);
 
 
 #endif /* _OLLAMA_RECORD_H_INCLUDED_ */

@@ -71,6 +71,9 @@ ollama_record_request_write(unsigned char *buf, size_t size,
     ollama_write_n(&w, all, 2);
     ollama_write_n(&w, r->prompt_certainty, 1);
     ollama_write_n(&w, r->completion_certainty, 1);
+    ollama_write_n(&w, r->cost, 8);
+    ollama_write_n(&w, r->priced, 1);
+    ollama_write_n(&w, r->affinity, 1);
 
     return ollama_write_end(&w, buf, type);
 }
@@ -155,6 +158,9 @@ ollama_record_request_decode(const ollama_frame_t *f,
     r->prompt_certainty = (uint8_t) ollama_read_later(&in, 1, r->certainty);
     r->completion_certainty = (uint8_t) ollama_read_later(&in, 1,
                                                           r->certainty);
+    r->cost = ollama_read_later(&in, 8, 0);
+    r->priced = (uint8_t) ollama_read_later(&in, 1, 0);
+    r->affinity = (uint8_t) ollama_read_later(&in, 1, OLLAMA_AFFINITY_NONE);
 
     if (r->prompt_certainty > OLLAMA_RECORD_EXACT
         || r->completion_certainty > OLLAMA_RECORD_EXACT)
@@ -243,6 +249,7 @@ ollama_record_running_finish(unsigned char *buf, size_t size,
         r->prompt = 0;
         r->completion = 0;
         r->cached = 0;
+        r->cost = 0;
     }
 
     r->certainty = (r->prompt || r->completion) ? OLLAMA_RECORD_PARTIAL

@@ -237,7 +237,7 @@ struct ngx_http_ollama_node_s {
     ngx_http_ollama_process_t       *process;
     ngx_http_ollama_lease_t         *lease;     /* for its process alone */
 
-    uint64_t                         tokens;    /* reserved */
+    ngx_http_ollama_charge_t         charge;    /* reserved */
     uint64_t                         arrival;
     ngx_msec_t                       handed_at;
     ngx_uint_t                       seen;      /* version */

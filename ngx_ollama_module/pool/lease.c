@@ -13,11 +13,14 @@ static ngx_int_t ngx_http_ollama_lease_try(ngx_http_ollama_pool_t *pool,
 
 
 void
-ngx_http_ollama_lease_want(ngx_http_ollama_lease_t *lease, ngx_str_t *model,
-    uint64_t tokens)
+ngx_http_ollama_lease_want(ngx_http_ollama_lease_t *lease, ngx_str_t *model)
 {
     lease->model = *model;
-    lease->tokens = tokens;
+
+    lease->charge.tokens = 1;
+    lease->charge.cost = 0;
+    lease->charge.guess = 0;
+
     lease->hash = model->len ? ngx_crc32_short(model->data, model->len) : 0;
 }
 
@@ -138,7 +141,7 @@ ngx_http_ollama_lease_wait(ngx_http_ollama_pool_t *pool,
     lease->key = 0;
     ngx_str_null(&lease->authorization);
 
-    node->tokens = lease->tokens;
+    node->charge = lease->charge;
     node->ntried = (uint8_t) lease->ntried;
     ngx_memcpy(node->tried, lease->tried, sizeof(node->tried));
 
@@ -229,7 +232,8 @@ ngx_http_ollama_lease_skip(ngx_http_ollama_lease_t *lease)
 
 void
 ngx_http_ollama_lease_settle(ngx_http_ollama_pool_t *pool,
-    ngx_http_ollama_lease_t *lease, uint64_t tokens, uint64_t answered)
+    ngx_http_ollama_lease_t *lease, ngx_http_ollama_charge_t *charge,
+    uint64_t answered)
 {
     int64_t                    usual;
     ngx_http_ollama_key_t     *key;
@@ -269,8 +273,8 @@ ngx_http_ollama_lease_settle(ngx_http_ollama_pool_t *pool,
         key->requests += lease->used;
         key->last_used = ngx_time();
 
-        if (tokens) {
-            ollama_window_add(&key->window, ngx_time(), tokens);
+        if (charge->tokens) {
+            ollama_window_add(&key->window, ngx_time(), charge->tokens);
         }
 
         if (node == NULL) {
@@ -343,7 +347,7 @@ ngx_http_ollama_lease_serve(ngx_http_ollama_pool_t *pool,
 
     if (node) {
         ngx_http_ollama_queue_give_back(pool->sh, node);
-        node->tokens = lease->tokens;
+        node->charge = lease->charge;
         ngx_http_ollama_node_take(pool->sh, node, key);
 
     } else {

@@ -97,7 +97,7 @@ ngx_http_ollama_node_take(ngx_http_ollama_shared_t *sh,
     }
 
     key->in_flight++;
-    key->reserved += node->tokens;
+    key->reserved += node->charge.tokens;
     key->last_used = ngx_time();
     key->account->in_flight++;
 
@@ -140,7 +140,7 @@ ngx_http_ollama_node_give_back(ngx_http_ollama_shared_t *sh,
     }
 
     key->in_flight--;
-    key->reserved -= node->tokens;
+    key->reserved -= node->charge.tokens;
     key->account->in_flight--;
 
     sh->in_flight--;

@@ -79,13 +79,23 @@
 typedef struct ngx_http_ollama_pool_s  ngx_http_ollama_pool_t;
 
 
+/* what a request uses, or is expected to: tokens, and what they cost */
+
+typedef struct {
+    uint64_t                         tokens;
+    uint64_t                         cost;      /* nano-dollars, if priced */
+    uint64_t                         guess;     /* if not: at usual prices */
+} ngx_http_ollama_charge_t;
+
+
 typedef struct {
 
     /* wanted */
 
     ngx_str_t                        model;
     uint32_t                         hash;      /* of the model's name */
-    uint64_t                         tokens;    /* to reserve */
+    uint64_t                         session;   /* of its conversation, or 0 */
+    ngx_http_ollama_charge_t         charge;    /* to reserve */
     unsigned                         dry:1;     /* never refuse, never wait */
     unsigned                         used:1;    /* a try was made with it */
 
@@ -100,6 +110,7 @@ typedef struct {
     time_t                           taken;
     unsigned                         would_refuse:1;    /* a dry run's */
     unsigned                         forced:1;  /* it was not free */
+    ollama_affinity_e                affinity;  /* of its session */
 
     /* refused: 429, 503, or 401 with the cloud's words for a reason */
 
@@ -168,6 +179,7 @@ typedef struct {
     ngx_uint_t                       level;
 
     uint64_t                         usage;     /* tokens, two hours */
+    uint64_t                         cost;      /* nano-dollars, likewise */
     uint64_t                         reserved;
     uint64_t                         requests;
     ngx_uint_t                       in_flight;
@@ -226,7 +238,7 @@ void ngx_http_ollama_pool_exit_process(ngx_http_ollama_pool_t *pool);
 /* leases */
 
 void ngx_http_ollama_lease_want(ngx_http_ollama_lease_t *lease,
-    ngx_str_t *model, uint64_t tokens);
+    ngx_str_t *model);
 
 /*
  * NGX_OK: it has a key.  NGX_AGAIN: a key may serve it, but has no slot free
@@ -268,12 +280,13 @@ void ngx_http_ollama_lease_ratelimit(ngx_http_ollama_pool_t *pool,
     ngx_http_ollama_lease_t *lease, ngx_http_ollama_ratelimit_t *rl);
 
 /*
- * tokens are what was used, answered what a reservation for this model shall
- * be learned from (0: nothing)
+ * charge is what was used, answered what a reservation for this model shall
+ * be learned from (tokens, 0: nothing)
  */
 
 void ngx_http_ollama_lease_settle(ngx_http_ollama_pool_t *pool,
-    ngx_http_ollama_lease_t *lease, uint64_t tokens, uint64_t answered);
+    ngx_http_ollama_lease_t *lease, ngx_http_ollama_charge_t *charge,
+    uint64_t answered);
 
 /* when a request like this one may be served, tried keys included; 0: never */
 
@@ -348,10 +361,10 @@ void ngx_http_ollama_pool_restore_penalty(ngx_http_ollama_pool_t *pool,
     ollama_record_penalty_t *penalty);
 void ngx_http_ollama_pool_restore_done(ngx_http_ollama_pool_t *pool);
 
-/* tokens that a request has used whose worker died */
+/* what a request has used whose worker died */
 
 void ngx_http_ollama_pool_book(ngx_http_ollama_pool_t *pool, uint32_t key,
-    uint64_t tokens);
+    ngx_http_ollama_charge_t *charge);
 
 
 #endif /* _NGX_HTTP_OLLAMA_POOL_H_INCLUDED_ */

@@ -167,7 +167,7 @@ ngx_http_ollama_restore_effect(ollama_record_penalty_t *penalty)
 
 void
 ngx_http_ollama_pool_book(ngx_http_ollama_pool_t *pool, uint32_t number,
-    uint64_t tokens)
+    ngx_http_ollama_charge_t *charge)
 {
     ngx_http_ollama_key_t  *key;
 
@@ -175,8 +175,8 @@ ngx_http_ollama_pool_book(ngx_http_ollama_pool_t *pool, uint32_t number,
 
     key = ngx_http_ollama_key_by_number(pool->sh, number);
 
-    if (key && tokens) {
-        ollama_window_add(&key->window, ngx_time(), tokens);
+    if (key && charge->tokens) {
+        ollama_window_add(&key->window, ngx_time(), charge->tokens);
         ngx_http_ollama_key_place(pool->sh, key);
     }
 

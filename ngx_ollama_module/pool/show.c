@@ -149,6 +149,7 @@ ngx_http_ollama_snapshot(ngx_http_ollama_key_t *key, time_t now,
     out->level = key->level;
 
     out->usage = ollama_window_sum(&key->window, now);
+    out->cost = 0;
     out->reserved = key->reserved;
     out->requests = key->requests;
     out->in_flight = key->in_flight;

@@ -71,7 +71,7 @@ t_bench(void)
     o = t_worker(w);
 
     for (i = 0; i < nkeys; i++) {
-        ngx_http_ollama_pool_book(p, t_key(w, i)->number, i * 7919 % 100000);
+        t_book(p, t_key(w, i)->number, i * 7919 % 100000);
     }
 
     t_lease(&a, "model", 1000);

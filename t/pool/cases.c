@@ -867,7 +867,7 @@ t_restore(void)
          "but not after the pool knows better");
 
     t_time(51, 0);
-    ngx_http_ollama_pool_book(p, t_key(&w, 1)->number, 6);
+    t_book(p, t_key(&w, 1)->number, 6);
     t_ok(t_key(&w, 1)->window.sum == 1240
          && t_key(&w, 1)->nnotes == t_key(&w, 1)->nover
          && t_key(&w, 0)->until == 0, "it ends, to the second");
@@ -876,9 +876,9 @@ t_restore(void)
     /* two hours later, minute by minute */
 
     t_time(7300, 0);
-    ngx_http_ollama_pool_book(p, t_key(&w, 1)->number, 0);
+    t_book(p, t_key(&w, 1)->number, 0);
     t_time(1, 0);
-    ngx_http_ollama_pool_book(p, t_key(&w, 1)->number, 0);
+    t_book(p, t_key(&w, 1)->number, 0);
     t_ok(t_key(&w, 1)->window.sum == 0, "and the tokens have left");
     t_end(&w);
 }

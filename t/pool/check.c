@@ -90,7 +90,7 @@ t_check_nodes(world_t *w)
 
             } else if (node->key) {
                 t_in_flight[node->key->slot]++;
-                t_reserved[node->key->slot] += node->tokens;
+                t_reserved[node->key->slot] += node->charge.tokens;
             }
         }
 
@@ -106,7 +106,7 @@ t_check_nodes(world_t *w)
             }
 
             t_in_flight[node->key->slot]++;
-            t_reserved[node->key->slot] += node->tokens;
+            t_reserved[node->key->slot] += node->charge.tokens;
         }
 
         for (q = ngx_queue_head(&process->waiters);

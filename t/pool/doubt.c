@@ -65,7 +65,7 @@ t_with(pool_t *p, pkey_t *key, const char *model, ngx_uint_t status,
             return 1;
         }
 
-        l[i].tokens = 1;
+        l[i].charge.tokens = 1;
     }
 
     while (i--) {

@@ -398,7 +398,9 @@ t_lease(lease_t *lease, const char *model, uint64_t tokens)
     name.data = (u_char *) model;
     name.len = strlen(model);
 
-    ngx_http_ollama_lease_want(lease, &name, tokens);
+    ngx_http_ollama_lease_want(lease, &name);
+    lease->charge.tokens = tokens;
+    lease->charge.cost = tokens;
 }
 
 
@@ -419,7 +421,18 @@ t_wait(pool_t *pool, lease_t *lease)
 void
 t_settle(pool_t *pool, lease_t *lease, uint64_t tokens)
 {
-    ngx_http_ollama_lease_settle(pool, lease, tokens, 0);
+    ngx_http_ollama_charge_t  charge = { tokens, tokens, 0 };
+
+    ngx_http_ollama_lease_settle(pool, lease, &charge, 0);
+}
+
+
+void
+t_book(pool_t *pool, uint32_t key, uint64_t tokens)
+{
+    ngx_http_ollama_charge_t  charge = { tokens, tokens, 0 };
+
+    ngx_http_ollama_pool_book(pool, key, &charge);
 }
 
 

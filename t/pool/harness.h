@@ -76,6 +76,7 @@ void t_lease(lease_t *lease, const char *model, uint64_t tokens);
 ngx_int_t t_take(pool_t *pool, lease_t *lease);
 ngx_int_t t_wait(pool_t *pool, lease_t *lease);
 void t_settle(pool_t *pool, lease_t *lease, uint64_t tokens);
+void t_book(pool_t *pool, uint32_t key, uint64_t tokens);
 lease_t *t_served(pool_t *pool, ngx_int_t *rc);
 void t_answer(pool_t *pool, lease_t *lease, ngx_uint_t status,
     const char *body, ngx_int_t retry_after, ollama_verdict_t *verdict);

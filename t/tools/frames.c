@@ -110,6 +110,7 @@ static void print_frame(const ollama_frame_t *f) {
     ollama_record_welcome_t w;
     ollama_record_usage_t u;
     ollama_record_penalty_t p;
+    ollama_record_balance_t b;
     ollama_record_ack_t a;
 
     switch (f->type) {
@@ -134,7 +135,23 @@ static void print_frame(const ollama_frame_t *f) {
         for (uint32_t i = 0; i < u.n; i++)
             printf("%s[%" PRIu32 ",%" PRIu64 "]", i ? "," : "",
                    u.minutes[i].minute, u.minutes[i].tokens);
+        printf("],\"costs\":[");
+        for (uint32_t i = 0; i < u.n; i++)
+            printf("%s[%" PRIu64 ",%" PRIu64 "]", i ? "," : "",
+                   u.minutes[i].cost, u.minutes[i].unpriced);
         puts("]}");
+        return;
+    case OLLAMA_FRAME_BALANCE:
+        if (ollama_record_balance_decode(f, &b) != 0) break;
+        printf("{\"frame\":\"balance\",\"key\":\"%08" PRIx32
+               "\",\"kind\":%u,\"time\":%" PRIu64 ",\"included\":%" PRIu64
+               ",\"allowance\":%" PRIu64 ",\"purchased\":%" PRIu64
+               ",\"from\":%" PRIu64 ",\"until\":%" PRIu64
+               ",\"session\":%u,\"week\":%u,\"session_resets\":%" PRIu64
+               ",\"week_resets\":%" PRIu64 "}\n",
+               b.key, b.kind, b.time, b.included, b.allowance, b.purchased,
+               b.from, b.until, b.session, b.week, b.session_resets,
+               b.week_resets);
         return;
     case OLLAMA_FRAME_PENALTY:
         if (ollama_record_penalty_decode(f, &p) != 0) break;
@@ -277,11 +294,13 @@ static void do_hello(yajl_val v) {
         .version = text(v, "version", "0.0.0"),
         .server = text(v, "server", "frames/1"),
         .proxy = text(v, "proxy", ""),
+        .balance = (uint32_t)num(v, "balance", 0),
+        .private = text(v, "private", ""),
     };
 
     unsigned char *frame = room(OLLAMA_RECORD_MAX);
     size_t len = ollama_record_hello_encode(frame, OLLAMA_RECORD_MAX, &h);
-    if (num(v, "old", 0)) len = without(frame, len, 3 + h.proxy.len);
+    if (num(v, "old", 0)) len = without(frame, len, 9 + h.proxy.len + h.private.len);
     take(len, 0);
     for (size_t i = 0; i < n; i++) {
         yajl_val k = keys->u.array.values[i];
@@ -335,6 +354,9 @@ static ollama_record_request_t request_of(yajl_val v) {
         .upstream_id = text(v, "upstream_id", ""),
         .user_agent = text(v, "user_agent", ""),
         .reason = text(v, "reason", ""),
+        .cost = (uint64_t)num(v, "cost", 0),
+        .priced = (uint8_t)num(v, "priced", get(v, "cost") != NULL),
+        .affinity = (uint8_t)num(v, "affinity", OLLAMA_AFFINITY_NONE),
     };
 
     if (YAJL_IS_ARRAY(attempts)) {
@@ -371,7 +393,7 @@ static void do_request(yajl_val v, int64_t end) {
         if (keys) r.key = (uint32_t)(0x10000000 + i % keys);
         unsigned char *frame = room(OLLAMA_RECORD_MAX);
         size_t len = ollama_record_request_encode(frame, OLLAMA_RECORD_MAX, &r);
-        if (num(v, "old", 0)) len = without(frame, len, 4);
+        if (num(v, "old", 0)) len = without(frame, len, 14);
         take(len, seq);
         seq++;
         r.id++;

@@ -42,6 +42,7 @@ fill(ollama_record_request_t *r)
         .certainty = OLLAMA_RECORD_ESTIMATED,
         .prompt_certainty = OLLAMA_RECORD_ESTIMATED,
         .completion_certainty = OLLAMA_RECORD_EXACT,
+        .cost = 123456789012, .priced = 1, .affinity = OLLAMA_AFFINITY_MOVED,
         .end = OLLAMA_RECORD_STREAM_ERROR,
         .streamed = 1, .has_body = 1,
         .nattempts = OLLAMA_RECORD_ATTEMPTS,
@@ -149,6 +150,9 @@ request_comes_back(void **state)
     assert_int_equal(s.certainty, OLLAMA_RECORD_ESTIMATED);
     assert_int_equal(s.prompt_certainty, OLLAMA_RECORD_ESTIMATED);
     assert_int_equal(s.completion_certainty, OLLAMA_RECORD_EXACT);
+    assert_int_equal(s.cost, 123456789012);
+    assert_int_equal(s.priced, 1);
+    assert_int_equal(s.affinity, OLLAMA_AFFINITY_MOVED);
     assert_int_equal(s.end, OLLAMA_RECORD_STREAM_ERROR);
     assert_int_equal(s.streamed, 1);
     assert_int_equal(s.has_body, 1);
@@ -272,7 +276,8 @@ other_records_come_back(void **state)
                                       TEXT("alice") }, key2;
     ollama_record_hello_t     hello = { 1, 2, 3, 4, TEXT("0.1"),
                                         TEXT("nginx/1.22.1"), 0,
-                                        TEXT("front-1") }, hello2;
+                                        TEXT("front-1"), 300,
+                                        TEXT("/run/p.sock") }, hello2;
     ollama_record_usage_t     usage, usage2;
     ollama_record_outbox_t    outbox = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11,
                                          12 }, outbox2;
@@ -280,7 +285,10 @@ other_records_come_back(void **state)
                                       TEXT("exhausted"), TEXT("why") }, pen2;
     ollama_record_welcome_t   welcome = { 1, 2, 3, TEXT("0.1"), 0 }, welcome2;
     ollama_record_keystate_t  ks = { 1, 2, 3, 4, 5, 6, 7, 1, TEXT("ok"),
-                                     TEXT("r") }, ks2;
+                                     TEXT("r"), 8, 9 }, ks2;
+    ollama_record_balance_t   bal = { 1, OLLAMA_BALANCE_MONEY, 2, 3, 4, 5, 6,
+                                      7, 8, OLLAMA_BALANCE_NO_SHARE, 9, 10 },
+                              bal2;
 
     (void) state;
 
@@ -296,6 +304,8 @@ other_records_come_back(void **state)
     text_is(&hello2.version, "0.1");
     text_is(&hello2.server, "nginx/1.22.1");
     text_is(&hello2.proxy, "front-1");
+    assert_int_equal(hello2.balance, 300);
+    text_is(&hello2.private, "/run/p.sock");
 
     n = ollama_record_key_encode(buf, sizeof(buf), &key);
     f = frame_of(buf, n);
@@ -334,6 +344,8 @@ other_records_come_back(void **state)
     for (i = 0; i < usage.n; i++) {
         usage.minutes[i].minute = 29000000 + i;
         usage.minutes[i].tokens = 1ull << (i % 64);
+        usage.minutes[i].cost = 1ull << (63 - i % 64);
+        usage.minutes[i].unpriced = i;
     }
 
     n = ollama_record_usage_encode(buf, sizeof(buf), &usage);
@@ -346,7 +358,43 @@ other_records_come_back(void **state)
     for (i = 0; i < usage.n; i++) {
         assert_int_equal(usage2.minutes[i].minute, usage.minutes[i].minute);
         assert_int_equal(usage2.minutes[i].tokens, usage.minutes[i].tokens);
+        assert_int_equal(usage2.minutes[i].cost, usage.minutes[i].cost);
+        assert_int_equal(usage2.minutes[i].unpriced,
+                         usage.minutes[i].unpriced);
     }
+
+    /* as an older daemon tells it: nothing of it has a price */
+
+    usage2.minutes[0].cost = 1;
+    f.len = 8 + 12 * usage.n;
+    assert_int_equal(ollama_record_usage_decode(&f, &usage2), 0);
+
+    for (i = 0; i < usage.n; i++) {
+        assert_int_equal(usage2.minutes[i].tokens, usage.minutes[i].tokens);
+        assert_int_equal(usage2.minutes[i].cost, 0);
+        assert_int_equal(usage2.minutes[i].unpriced,
+                         usage.minutes[i].tokens);
+    }
+
+    n = ollama_record_balance_encode(buf, sizeof(buf), &bal);
+    f = frame_of(buf, n);
+    assert_int_equal(f.type, OLLAMA_FRAME_BALANCE);
+    assert_int_equal(ollama_record_balance_decode(&f, &bal2), 0);
+    assert_int_equal(bal2.key, 1);
+    assert_int_equal(bal2.kind, OLLAMA_BALANCE_MONEY);
+    assert_int_equal(bal2.time, 2);
+    assert_int_equal(bal2.included, 3);
+    assert_int_equal(bal2.allowance, 4);
+    assert_int_equal(bal2.purchased, 5);
+    assert_int_equal(bal2.from, 6);
+    assert_int_equal(bal2.until, 7);
+    assert_int_equal(bal2.session, 8);
+    assert_int_equal(bal2.week, OLLAMA_BALANCE_NO_SHARE);
+    assert_int_equal(bal2.session_resets, 9);
+    assert_int_equal(bal2.week_resets, 10);
+
+    f.len--;
+    assert_int_equal(ollama_record_balance_decode(&f, &bal2), -1);
 
     n = ollama_record_penalty_encode(buf, sizeof(buf), &pen);
     f = frame_of(buf, n);
@@ -524,7 +572,7 @@ payloads_of_other_sizes(void **state)
 
     for (f.len = 0; f.len < n; f.len++) {
 
-        if (f.len == n - 3) {
+        if (f.len == n - 13 || (f.len > n - 10 && f.len < n - 2)) {
 
             /* half a field */
 
@@ -535,15 +583,21 @@ payloads_of_other_sizes(void **state)
         memcpy(copy, buf + OLLAMA_FRAME_HEADER, f.len);
         f.payload = copy;
         assert_int_equal(ollama_record_request_decode(&f, &r),
-                         f.len < n - 4 ? -1 : 0);
+                         f.len < n - 14 ? -1 : 0);
 
         /* of an older module, in which less follows the reason */
 
-        if (f.len >= n - 4) {
-            assert_int_equal(r.attempts_all, f.len < n - 2
+        if (f.len >= n - 14) {
+            assert_int_equal(r.attempts_all, f.len < n - 12
                                              ? OLLAMA_RECORD_ATTEMPTS : 30);
             assert_int_equal(r.prompt_certainty, OLLAMA_RECORD_ESTIMATED);
-            assert_int_equal(r.completion_certainty, OLLAMA_RECORD_ESTIMATED);
+            assert_int_equal(r.completion_certainty,
+                             f.len < n - 10 ? OLLAMA_RECORD_ESTIMATED
+                                            : OLLAMA_RECORD_EXACT);
+            assert_int_equal(r.cost, f.len < n - 2 ? 0 : 123456789012);
+            assert_int_equal(r.priced, f.len < n - 1 ? 0 : 1);
+            assert_int_equal(r.affinity, f.len < n ? OLLAMA_AFFINITY_NONE
+                                                   : OLLAMA_AFFINITY_MOVED);
         }
 
         free(copy);
@@ -560,6 +614,13 @@ payloads_of_other_sizes(void **state)
     f = frame_of(buf, n);
     assert_int_equal(ollama_record_hello_decode(&f, &hello), 0);
     assert_int_equal(hello.frames, OLLAMA_FRAME_VERSION);
+
+    /* without balances, without half of the proxy's name, and without it */
+
+    f.len -= 6;
+    assert_int_equal(ollama_record_hello_decode(&f, &hello), 0);
+    assert_int_equal(hello.balance, 0);
+    assert_int_equal(hello.private.len, 0);
     f.len--;
     assert_int_equal(ollama_record_hello_decode(&f, &hello), -1);
     f.len--;
