@@ -20,7 +20,7 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends \
            nginx ca-certificates libyajl2 libyaml-0-2 libsqlite3-0 \
            zlib1g libzstd1 \
-           libevent-core-2.1-7 libevent-extra-2.1-7 libevent-pthreads-2.1-7 \
+           libpcre2-8-0 libevent-core-2.1-7 libevent-extra-2.1-7 libevent-pthreads-2.1-7 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 1000 --create-home --home-dir /app ollama \
     && mkdir -p /app/config /app/data \

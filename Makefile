@@ -49,8 +49,8 @@ export CC SANITIZE NGINX_SRC BUILD
 
 PACKAGES_BUILD = $(notdir $(firstword $(CC))):$(notdir $(firstword $(CC))) \
     libc6-dev libyajl-dev libyaml-dev libsqlite3-dev zlib1g-dev libzstd-dev \
-    libevent-dev libjs-chart.js \
-    $(if $(NGINX_SRC)$(SANITIZE),libpcre2-dev libssl-dev,nginx-dev)
+    libevent-dev libpcre2-dev libjs-chart.js \
+    $(if $(NGINX_SRC)$(SANITIZE),libssl-dev,nginx-dev)
 PACKAGES_RUN   = $(if $(NGINX_SRC)$(SANITIZE),,nginx:nginx) ca-certificates
 PACKAGES_DEMO  = curl
 PACKAGES_TEST  = libcmocka-dev libssl-dev perl curl openssl

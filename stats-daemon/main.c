@@ -88,7 +88,7 @@ static const char usage[] =
     "    --http PATH     where nginx asks (http.sock)\n"
     "    --syslog PATH   where nginx logs (log.sock)\n"
     "    --page DIR      files of the dashboard (" STATSD_PAGE ")\n"
-    "    --config FILE   how long things are kept (DIR/statsd.conf, if it is "
+    "    --config FILE   what is kept, how long (DIR/statsd.conf, if it is "
     "there)\n"
     "    --user NAME     become this user (needs root)\n"
     "    --group NAME    group of the sockets, whose mode is 0660\n"
@@ -293,9 +293,11 @@ static void on_hup(evutil_socket_t sig, short what, void *arg) {
     log_reopen();
     page_load(d.page);
     if (read_keep(&keep, err, sizeof(err)) != 0) {
+        redact_unref(keep.redact);
         log_msg(LOG_ERROR, "SIGHUP: %s; what was read before holds", err);
         return;
     }
+    redact_unref(d.keep.redact);
     d.keep = keep;
     log_limits(keep.log_size, (int)keep.log_keep);
     writer_keep(d.writer, &keep);
@@ -406,6 +408,7 @@ static int stop(void) {
     http_free(d.http_server);
     if (ask_stop(d.ask) != 0) return end_without_disk();
     writer_free(d.writer);
+    redact_unref(d.keep.redact);
     segments_close(d.bodies);
     store_close(d.store);
     page_free();

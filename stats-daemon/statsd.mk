@@ -21,7 +21,7 @@ STATSD_SAN   := $(if $(SANITIZE),$(if $(filter thread,$(SANITIZE)), \
 
 STATSD_CFLAGS = -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror $(CFLAGS) \
     $(STATSD_SAN) -MMD -MP
-STATSD_LIBS   = -levent_core -levent_extra -lsqlite3 -lz -lpthread -lm
+STATSD_LIBS   = -levent_core -levent_extra -lsqlite3 -lpcre2-8 -lz -lpthread -lm
 
 STATSD_OBJ := $(BUILD)/obj/statsd
 STATSD_CORE := $(patsubst %,$(STATSD_OBJ)/core_%.o, \

@@ -66,6 +66,30 @@ static void note_cloud(struct cloud *s, const ollama_record_request_t *q) {
     }
 }
 
+/* Without what is to be taken out of it. */
+static int keep_body(struct batch *b, int64_t now, const ollama_text_t *body,
+                     struct body_ref *ref, struct tally *t) {
+    const void *data = body->data;
+    size_t len = body->len;
+    void *less = NULL;
+
+    switch (redact_body(b->redact, data, len, &less, &len)) {
+    case REDACT_NOTHING: break;
+    case REDACT_DONE:
+        data = less;
+        t->redacted++;
+        break;
+    case REDACT_TOO_HARD: t->withheld++; return -1;
+    }
+    int bad = segments_put(b->bodies, now, data, len, ref);
+    if (bad) {
+        t->body_errno = errno;
+        t->lost++;
+    }
+    free(less);
+    return bad;
+}
+
 static void put_body(struct batch *b, uint64_t instance, uint64_t seq,
                      const ollama_record_body_t *r, struct tally *t) {
     int64_t now = now_ms();
@@ -83,12 +107,7 @@ static void put_body(struct batch *b, uint64_t instance, uint64_t seq,
     p->body = *r;
     if ((int64_t)p->body.time < 0 || (int64_t)p->body.time > now + 60000)
         p->body.time = (uint64_t)now;
-    if (segments_put(b->bodies, now, r->data.data, r->data.len, &p->ref) != 0) {
-        t->body_errno = errno;
-        t->lost++;
-        return;
-    }
-    t->pending++;
+    if (keep_body(b, now, &r->data, &p->ref, t) == 0) t->pending++;
 }
 
 /* Their bytes have to be on the disk before their rows are written. */

@@ -4,12 +4,14 @@
  *
  * A frame that does not hold what its type says is counted and left out; its
  * checksum was right, so it is not going to be better next time.  A body that
- * cannot be written costs that body.
+ * cannot be written, or be searched for what has to be taken out of it, costs
+ * that body.
  */
 
 #ifndef STATSD_BATCH_H
 #define STATSD_BATCH_H
 
+#include "../bodies/redact.h"
 #include "../bodies/segments.h"
 #include "../store/store.h"
 #include "frames.h"
@@ -29,6 +31,7 @@ struct writer_observer {
 struct batch {
     struct store *store;
     struct segments *bodies;
+    struct redact *redact; /* of bodies; NULL: nothing */
     struct writer_observer observer;
     int64_t now, wall; /* the time of day that counts; the clock's */
     struct pending *pending;
@@ -53,6 +56,7 @@ struct cloud {
 /* What was in it. */
 struct tally {
     int64_t frames, requests, bodies, lost, malformed, repeated;
+    int64_t redacted, withheld; /* bodies: in part, and in whole */
     size_t pending;
     int keys;               /* of a proxy were all told */
     int body_errno;         /* of a body that was lost, 0: none was */

@@ -85,9 +85,37 @@ static void settle(struct retention *k, const int *given) {
     if (k->day_age == FOREVER) k->day_age = 0;
 }
 
+/* The expression of a line "redact EXPRESSION", or NULL. */
+static char *redacted(char *line) {
+    static const char name[] = "redact";
+    char *at = line + strspn(line, " \t");
+
+    if (strncmp(at, name, sizeof(name) - 1) != 0) return NULL;
+    at += sizeof(name) - 1;
+    if (*at != '\0' && strchr(" \t\n", *at) == NULL) return NULL;
+    at += strspn(at, " \t");
+    for (size_t n = strlen(at); n && strchr(" \t\r\n", at[n - 1]); n--)
+        at[n - 1] = '\0';
+    return at;
+}
+
+static int add_redaction(struct retention *k, const char *expression, char *err,
+                         size_t errlen) {
+    struct redact *r;
+
+    if (*expression == '\0') {
+        snprintf(err, errlen, "\"redact\" needs a regular expression");
+        return -1;
+    }
+    r = redact_add(k->redact, expression, err, errlen);
+    if (r == NULL) return -1;
+    k->redact = r;
+    return 0;
+}
+
 int retention_read(struct retention *k, const char *file, char *err,
                    size_t errlen) {
-    char line[256], name[64], value[64], more[2];
+    char line[4096], name[64], value[64], more[2], why[256];
     int given[SUMS] = {0};
     FILE *f = fopen(file, "re");
 
@@ -96,6 +124,14 @@ int retention_read(struct retention *k, const char *file, char *err,
         return -1;
     }
     for (int n = 1; fgets(line, sizeof(line), f); n++) {
+        char *expression = redacted(line);
+
+        if (expression && add_redaction(k, expression, why, sizeof(why)) != 0) {
+            snprintf(err, errlen, "%s:%d: %s", file, n, why);
+            fclose(f);
+            return -1;
+        }
+        if (expression) continue;
         line[strcspn(line, "#\n")] = '\0';
         int words = sscanf(line, "%63s %63s %1s", name, value, more);
         if (words <= 0) continue;

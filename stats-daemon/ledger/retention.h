@@ -1,5 +1,5 @@
 /*
- * How long things are kept, and the file that says so: --config, or
+ * What is kept, how long, and the file that says so: --config, or
  * DIR/statsd.conf of --data.
  *
  *     body_age   7d      bodies older than this
@@ -13,8 +13,10 @@
  *     cube_age   31d     sums by hour of each client with key and model
  *     log_size   5m      proxy.log is turned over
  *     log_keep   5       old ones kept
+ *     redact     REGEX   taken out of bodies (redact.h), once or several times
  *
- * One "name value" a line, '#' begins a comment; units s m h d and k m g.
+ * One "name value" a line, '#' begins a comment; units s m h d and k m g.  What
+ * follows "redact" is the expression, to the end of the line.
  *
  * Coarser sums are kept at least as long as finer ones: an age that is not
  * given gives way to those that are; of two that are the coarser one is kept
@@ -28,6 +30,7 @@
 #ifndef STATSD_RETENTION_H
 #define STATSD_RETENTION_H
 
+#include "../bodies/redact.h"
 #include "../bodies/segments.h"
 #include "../store/store.h"
 
@@ -42,11 +45,13 @@ struct retention {
     int64_t minute_age, ten_age, cube_age, hour_age, day_age; /* of sums */
     int64_t body_bytes, row_bytes, log_size; /* row_bytes 0: no bound */
     int64_t log_keep;
+    struct redact *redact; /* a reference, or NULL */
 };
 
 extern const struct retention retention_default;
 
-/* 0, or -1 with the file, the line and the reason in err. */
+/* 0, or -1 with the file, the line and the reason in err.  *k gets references
+ * of its own, and loses none. */
 int retention_read(struct retention *k, const char *file, char *err,
                    size_t errlen);
 

@@ -106,7 +106,9 @@ static void on_event(evutil_socket_t fd, short what, void *arg) {
 
 void writer_keep(struct writer *w, const struct retention *keep) {
     pthread_mutex_lock(&w->lock);
+    if (w->keep_changed) redact_unref(w->new_keep.redact);
     w->new_keep = *keep;
+    redact_ref(w->new_keep.redact);
     w->keep_changed = 1;
     pthread_mutex_unlock(&w->lock);
 }
@@ -197,6 +199,24 @@ static void note_bodies(struct writer *w, const struct tally *t) {
         make_room(w);
 }
 
+/* What was read again holds from the next batch on. */
+static void look_at_keep(struct writer *w) {
+    struct redact *old = NULL;
+
+    pthread_mutex_lock(&w->lock);
+    int changed = w->keep_changed;
+    w->keep_changed = 0;
+    if (changed) {
+        old = w->keep.redact;
+        w->keep = w->new_keep;
+        w->batch.redact = w->keep.redact;
+    }
+    pthread_mutex_unlock(&w->lock);
+
+    redact_unref(old);
+    if (changed) segments_limit(w->bodies, w->keep.body_bytes);
+}
+
 /* One transaction of at most max frames; *at moves on if it is committed. */
 static enum store_result write_batch(struct writer *w, size_t *at, int max,
                                      char *error, size_t len) {
@@ -207,6 +227,7 @@ static enum store_result write_batch(struct writer *w, size_t *at, int max,
     pthread_mutex_unlock(&w->lock);
 
     look_at_clock(w);
+    look_at_keep(w);
     enum store_result r = batch_write(&w->batch, &w->work, at, max, &t);
     if (r != STORE_OK) {
         snprintf(error, len, "%s", w->store->error);
@@ -226,6 +247,8 @@ static enum store_result write_batch(struct writer *w, size_t *at, int max,
     w->status.requests += t.requests;
     w->status.bodies += t.bodies;
     w->status.bodies_lost += t.lost;
+    w->status.bodies_redacted += t.redacted;
+    w->status.bodies_withheld += t.withheld;
     w->status.malformed += t.malformed;
     w->status.repeated += t.repeated;
     w->work_left = w->work.len - *at;
@@ -303,16 +326,6 @@ static void look(struct writer *w) {
     if (!bad && w->status.disk_free < WRITER_DISK_MIN &&
         w->status.disk_free < w->status.disk_size / 20)
         make_room(w);
-}
-
-static void look_at_keep(struct writer *w) {
-    pthread_mutex_lock(&w->lock);
-    int changed = w->keep_changed;
-    w->keep_changed = 0;
-    if (changed) w->keep = w->new_keep;
-    pthread_mutex_unlock(&w->lock);
-
-    if (changed) segments_limit(w->bodies, w->keep.body_bytes);
 }
 
 static void tidy(struct writer *w) {
@@ -473,6 +486,7 @@ struct writer *writer_start(struct event_base *base, struct store *store,
     w->batch.store = store;
     w->batch.bodies = bodies;
     w->keep = *keep;
+    w->batch.redact = redact_ref(w->keep.redact);
     w->dir = xstrdup(dir);
     w->worked = mono_ms();
     store_status(store, &w->status.store);
@@ -511,6 +525,8 @@ int writer_stop(struct writer *w, int max_ms) {
 }
 
 void writer_free(struct writer *w) {
+    if (w->keep_changed) redact_unref(w->new_keep.redact);
+    redact_unref(w->keep.redact);
     event_free(w->event);
     close(w->event_fd);
     pthread_mutex_destroy(&w->lock);

@@ -56,7 +56,7 @@ struct writer *writer_start(struct event_base *base, struct store *store,
                             const struct retention *keep, const char *dir,
                             writer_commit_cb *cb, void *arg);
 
-/* Others from the next turn of retention on. */
+/* Others from the next turn of retention on; takes references of its own. */
 void writer_keep(struct writer *w, const struct retention *keep);
 
 /* Set before the first frame. */
@@ -84,6 +84,7 @@ struct writer_status {
     int64_t queued_frames;
     int64_t batches, frames, requests, bodies, malformed, repeated;
     int64_t bodies_lost;
+    int64_t bodies_redacted, bodies_withheld;
     char body_error[256];         /* of the last one that was lost */
     int64_t body_since;           /* since when they are, 0: they are not */
     int64_t clock_jump;           /* how far it is ahead, not yet believed */

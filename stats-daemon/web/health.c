@@ -73,6 +73,8 @@ static void health_store(struct json *j, const struct writer_status *w) {
     field_number(j, "requests", w->requests);
     field_number(j, "bodies", w->bodies);
     field_number(j, "bodies_lost", w->bodies_lost);
+    field_number(j, "bodies_redacted", w->bodies_redacted);
+    field_number(j, "bodies_withheld", w->bodies_withheld);
     field_number(j, "malformed", w->malformed);
     field_number(j, "repeated", w->repeated);
     json_end(j, '}');

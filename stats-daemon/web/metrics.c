@@ -201,6 +201,12 @@ static void store(struct json *j, const struct writer_status *w) {
     metrics_one(j, "ollama_statsd_lost_bodies_total", "counter",
                 "Request bodies that could not be written.",
                 (double)w->bodies_lost);
+    metrics_one(j, "ollama_statsd_redacted_bodies_total", "counter",
+                "Request bodies that something was taken out of.",
+                (double)w->bodies_redacted);
+    metrics_one(j, "ollama_statsd_withheld_bodies_total", "counter",
+                "Request bodies not kept, since searching them took too long.",
+                (double)w->bodies_withheld);
     metrics_one(j, "ollama_statsd_repeated_requests_total", "counter",
                 "Records left out because their request had one already.",
                 (double)w->repeated);

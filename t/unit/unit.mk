@@ -43,6 +43,10 @@ $(BUILD)/unit/core.a: $(CORE_OBJ)
 $(BUILD)/unit/test_segments: UNIT_MORE = stats-daemon/bodies/segments.c \
                                          stats-daemon/base/util.c -lz
 $(BUILD)/unit/test_segments: stats-daemon/bodies/segments.c
+$(BUILD)/unit/test_redact: UNIT_MORE = stats-daemon/bodies/redact.c \
+                                       stats-daemon/base/util.c -lpcre2-8
+$(BUILD)/unit/test_redact: stats-daemon/bodies/redact.c \
+                           stats-daemon/bodies/redact.h
 $(BUILD)/unit/test_clock: UNIT_MORE = stats-daemon/base/clock.c
 $(BUILD)/unit/test_clock: stats-daemon/base/clock.c stats-daemon/base/clock.h
 
@@ -73,8 +77,8 @@ $(BUILD)/unit/test_store: $(UNIT_STORE) $(wildcard $(addprefix stats-daemon/, \
     */*.h */*/*.h))
 $(BUILD)/unit/test_batch: UNIT_MORE = $(UNIT_STORE) \
     $(addprefix stats-daemon/, ledger/batch.c ledger/frames.c \
-                               bodies/segments.c) $(BUILD)/unit/core.a \
-    -lsqlite3 -levent_core -lz -lpthread -lm
+                               bodies/segments.c bodies/redact.c) \
+    $(BUILD)/unit/core.a -lpcre2-8 -lsqlite3 -levent_core -lz -lpthread -lm
 $(BUILD)/unit/test_batch: $(UNIT_STORE) stats-daemon/ledger/batch.c \
                           stats-daemon/ledger/frames.c
 
