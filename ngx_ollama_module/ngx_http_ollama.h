@@ -89,6 +89,16 @@ typedef struct ngx_http_ollama_running_s  ngx_http_ollama_running_t;
 typedef struct ngx_http_ollama_keepalive_s  ngx_http_ollama_keepalive_t;
 
 
+/* who is let in: "ollama_access" */
+
+typedef enum {
+    NGX_HTTP_OLLAMA_ACCESS_OFF = 0,     /* everybody */
+    NGX_HTTP_OLLAMA_ACCESS_ON,          /* any token but the one for metrics */
+    NGX_HTTP_OLLAMA_ACCESS_ADMIN,       /* an operator, if these are apart */
+    NGX_HTTP_OLLAMA_ACCESS_METRICS      /* the same, or who reads them */
+} ngx_http_ollama_access_e;
+
+
 /* of an upstream{} with "ollama_keys"; the first ones are of a server{} */
 
 typedef struct {
@@ -130,7 +140,9 @@ typedef struct {
 
     ngx_str_t                        config;        /* path of config.yaml */
     ngx_str_t                        env_file;
-    ngx_str_t                        token;
+    ngx_str_t                        token;         /* of who uses the API */
+    ngx_str_t                        admin;         /* of who looks after it, */
+    ngx_str_t                        metrics;       /*   if len */
     ngx_uint_t                       open;          /* no token needed */
 
     ngx_array_t                     *origins;       /* of ngx_str_t */
@@ -153,7 +165,7 @@ typedef struct {
 
 typedef struct {
     ngx_flag_t                       enable;
-    ngx_flag_t                       access;
+    ngx_uint_t                       access;        /* _access.c */
     ngx_flag_t                       headers;
     ngx_flag_t                       health;
     ngx_flag_t                       no_log;        /* clients may ask so */

@@ -8,9 +8,10 @@ static ngx_uint_t ngx_http_ollama_access_open(ngx_http_request_t *r,
 static ngx_int_t ngx_http_ollama_access_token(ngx_http_request_t *r,
     ngx_http_ollama_ctx_t *ctx);
 static ngx_int_t ngx_http_ollama_access_basic(ngx_http_request_t *r,
-    ngx_http_ollama_ctx_t *ctx, ngx_str_t *value, ngx_str_t *token);
-static ngx_int_t ngx_http_ollama_access_denied(ngx_http_request_t *r,
-    const char *text);
+    ngx_http_ollama_ctx_t *ctx, ngx_str_t *value);
+static ngx_int_t ngx_http_ollama_access_denied(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_ollama_access_known(ngx_http_request_t *r,
+    u_char *data, size_t len);
 static ngx_uint_t ngx_http_ollama_access_scheme(ngx_str_t *value,
     const char *scheme, ngx_str_t *rest);
 static ngx_uint_t ngx_http_ollama_token_equal(ngx_str_t *token,
@@ -63,15 +64,15 @@ static ngx_str_t  ngx_http_ollama_default_origins[] = {
 ngx_int_t
 ngx_http_ollama_access_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                     rc;
-    ngx_str_t                    *origin;
-    ngx_http_ollama_ctx_t        *ctx;
-    ngx_http_ollama_loc_conf_t   *olcf;
-    ngx_http_ollama_main_conf_t  *omcf;
+    ngx_int_t                    rc;
+    ngx_str_t                   *origin;
+    ngx_uint_t                   guarded;
+    ngx_http_ollama_ctx_t       *ctx;
+    ngx_http_ollama_loc_conf_t  *olcf;
 
     olcf = ngx_http_get_module_loc_conf(r, ngx_http_ollama_module);
 
-    if (!olcf->access) {
+    if (olcf->access == NGX_HTTP_OLLAMA_ACCESS_OFF) {
         return NGX_DECLINED;
     }
 
@@ -80,9 +81,9 @@ ngx_http_ollama_access_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    omcf = ngx_http_get_module_main_conf(r, ngx_http_ollama_module);
+    guarded = ngx_http_ollama_access_guarded(r);
 
-    if (!omcf->open) {
+    if (guarded) {
         rc = ngx_http_ollama_access_token(r, ctx);
 
         if (rc == NGX_OK) {
@@ -92,13 +93,11 @@ ngx_http_ollama_access_handler(ngx_http_request_t *r)
             return rc;
 
         } else if (!ngx_http_ollama_access_open(r, ctx, olcf)) {
-            return ngx_http_ollama_access_denied(r,
-                       "unauthorized: send the proxy's token as "
-                       "\"Authorization: Bearer\" or \"x-api-key\"");
+            return ngx_http_ollama_access_denied(r);
         }
     }
 
-    if (omcf->open && !ngx_http_ollama_host_allowed(r)) {
+    if (!guarded && !ngx_http_ollama_host_allowed(r)) {
         return ngx_http_ollama_error(r, NGX_HTTP_FORBIDDEN, 0,
                    "this Host is not known here: without a token, the proxy "
                    "answers to \"localhost\", to addresses and to the "
@@ -110,7 +109,7 @@ ngx_http_ollama_access_handler(ngx_http_request_t *r)
      * browser adds by itself proves nothing about the page that asks.
      */
 
-    if (omcf->open || ctx->basic) {
+    if (!guarded || ctx->basic) {
 
         origin = ngx_http_ollama_header_in(r, "origin");
 
@@ -122,6 +121,22 @@ ngx_http_ollama_access_handler(ngx_http_request_t *r)
     }
 
     return NGX_OK;
+}
+
+
+/* what no page of a client's shows is an operator's, if there is one */
+
+ngx_uint_t
+ngx_http_ollama_access_guarded(ngx_http_request_t *r)
+{
+    ngx_http_ollama_loc_conf_t   *olcf;
+    ngx_http_ollama_main_conf_t  *omcf;
+
+    olcf = ngx_http_get_module_loc_conf(r, ngx_http_ollama_module);
+    omcf = ngx_http_get_module_main_conf(r, ngx_http_ollama_module);
+
+    return !omcf->open
+           || (omcf->admin.len && olcf->access > NGX_HTTP_OLLAMA_ACCESS_ON);
 }
 
 
@@ -154,11 +169,8 @@ static ngx_int_t
 ngx_http_ollama_access_token(ngx_http_request_t *r,
     ngx_http_ollama_ctx_t *ctx)
 {
-    ngx_int_t                     rc;
-    ngx_str_t                    *value, *name, token;
-    ngx_http_ollama_main_conf_t  *omcf;
-
-    omcf = ngx_http_get_module_main_conf(r, ngx_http_ollama_module);
+    ngx_int_t   rc;
+    ngx_str_t  *value, *name, token;
 
     if (r->headers_in.authorization) {
 
@@ -173,14 +185,12 @@ ngx_http_ollama_access_token(ngx_http_request_t *r,
 
         if (ngx_http_ollama_access_scheme(value, "Bearer ", &token)) {
 
-            if (ngx_http_ollama_token_equal(&omcf->token, token.data,
-                                            token.len))
-            {
+            if (ngx_http_ollama_access_known(r, token.data, token.len)) {
                 return NGX_OK;
             }
 
         } else {
-            rc = ngx_http_ollama_access_basic(r, ctx, value, &omcf->token);
+            rc = ngx_http_ollama_access_basic(r, ctx, value);
 
             if (rc != NGX_DECLINED) {
                 return rc;
@@ -193,15 +203,39 @@ ngx_http_ollama_access_token(ngx_http_request_t *r,
         value = ngx_http_ollama_find_header(&r->headers_in.headers,
                                             (char *) name->data, name->len);
 
-        if (value
-            && ngx_http_ollama_token_equal(&omcf->token, value->data,
-                                           value->len))
+        if (value && ngx_http_ollama_access_known(r, value->data, value->len))
         {
             return NGX_OK;
         }
     }
 
     return NGX_DECLINED;
+}
+
+
+/* one of those that are good here; each is looked at, whatever the others are */
+
+static ngx_uint_t
+ngx_http_ollama_access_known(ngx_http_request_t *r, u_char *data, size_t len)
+{
+    ngx_uint_t                    known;
+    ngx_http_ollama_loc_conf_t   *olcf;
+    ngx_http_ollama_main_conf_t  *omcf;
+
+    olcf = ngx_http_get_module_loc_conf(r, ngx_http_ollama_module);
+    omcf = ngx_http_get_module_main_conf(r, ngx_http_ollama_module);
+
+    known = ngx_http_ollama_token_equal(&omcf->admin, data, len);
+
+    if (omcf->admin.len == 0 || olcf->access == NGX_HTTP_OLLAMA_ACCESS_ON) {
+        known |= ngx_http_ollama_token_equal(&omcf->token, data, len);
+    }
+
+    if (olcf->access == NGX_HTTP_OLLAMA_ACCESS_METRICS) {
+        known |= ngx_http_ollama_token_equal(&omcf->metrics, data, len);
+    }
+
+    return known;
 }
 
 
@@ -236,7 +270,7 @@ ngx_http_ollama_access_scheme(ngx_str_t *value, const char *scheme,
 
 static ngx_int_t
 ngx_http_ollama_access_basic(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx,
-    ngx_str_t *value, ngx_str_t *token)
+    ngx_str_t *value)
 {
     u_char     *p, *last;
     ngx_int_t   rc;
@@ -261,7 +295,7 @@ ngx_http_ollama_access_basic(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx,
 
     rc = NGX_DECLINED;
 
-    if (p && ngx_http_ollama_token_equal(token, p + 1, last - p - 1)) {
+    if (p && ngx_http_ollama_access_known(r, p + 1, last - p - 1)) {
         ctx->basic = 1;
         ctx->user.data = decoded.data;
         ctx->user.len = p - decoded.data;
@@ -273,10 +307,12 @@ ngx_http_ollama_access_basic(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx,
 
 
 static ngx_int_t
-ngx_http_ollama_access_denied(ngx_http_request_t *r, const char *text)
+ngx_http_ollama_access_denied(ngx_http_request_t *r)
 {
-    ngx_str_t        *accept, challenge;
-    ngx_table_elt_t  *h;
+    ngx_str_t                    *accept, challenge;
+    ngx_table_elt_t              *h;
+    ngx_http_ollama_loc_conf_t   *olcf;
+    ngx_http_ollama_main_conf_t  *omcf;
 
     /* a question to a person; a program would only stumble over it */
 
@@ -296,7 +332,16 @@ ngx_http_ollama_access_denied(ngx_http_request_t *r, const char *text)
         r->headers_out.www_authenticate = h;
     }
 
-    return ngx_http_ollama_error(r, NGX_HTTP_UNAUTHORIZED, 0, "%s", text);
+    olcf = ngx_http_get_module_loc_conf(r, ngx_http_ollama_module);
+    omcf = ngx_http_get_module_main_conf(r, ngx_http_ollama_module);
+
+    return ngx_http_ollama_error(r, NGX_HTTP_UNAUTHORIZED, 0,
+                   "unauthorized: send the %s as "
+                   "\"Authorization: Bearer\" or \"x-api-key\"",
+                   (omcf->admin.len
+                    && olcf->access > NGX_HTTP_OLLAMA_ACCESS_ON)
+                   ? "operator's token (PROXY_ADMIN_TOKEN)"
+                   : "proxy's token");
 }
 
 

@@ -1,7 +1,12 @@
 
 /*
- * Who may use the proxy: by the token, and by where a browser's request comes
+ * Who may use the proxy: by a token, and by where a browser's request comes
  * from.
+ *
+ * Who uses the API and who looks after it are told apart once there is a token
+ * for the latter ("admin"), which is good everywhere; pages and numbers are
+ * "ollama_access admin" then.  Without it they take the one token there is, or
+ * none.  The token for metrics opens "ollama_access metrics" and nothing else.
  *
  * A local Ollama lets pages of the own machine and of desktop applications in,
  * and refuses all others: without that, any page somebody looks at could spend
@@ -19,6 +24,10 @@
 
 
 ngx_int_t ngx_http_ollama_access_handler(ngx_http_request_t *r);
+
+/* a token is needed here, but for what is open to everybody */
+
+ngx_uint_t ngx_http_ollama_access_guarded(ngx_http_request_t *r);
 
 /* a page of this origin may read our answers */
 

@@ -11,12 +11,16 @@ static ngx_int_t ngx_http_ollama_load_env(ngx_conf_t *cf,
 static ngx_int_t ngx_http_ollama_set_access(ngx_conf_t *cf,
     ngx_http_ollama_main_conf_t *omcf, ollama_config_t *config,
     ollama_envfile_t *env);
+static ngx_int_t ngx_http_ollama_set_token(ngx_conf_t *cf, ngx_str_t *token,
+    const char *name, const char *first, const char *second);
+static ngx_uint_t ngx_http_ollama_same_token(ngx_str_t *a, ngx_str_t *b);
 static const char *ngx_http_ollama_getenv(ollama_envfile_t *env,
     const char *name);
 
 
 static ngx_str_t  ngx_http_ollama_environment[] = {
     ngx_string("PROXY_AUTH_TOKEN"),
+    ngx_string("PROXY_ADMIN_TOKEN"),
     ngx_string("ALLOW_UNAUTHENTICATED_ACCESS"),
     ngx_null_string
 };
@@ -229,7 +233,6 @@ ngx_http_ollama_set_access(ngx_conf_t *cf, ngx_http_ollama_main_conf_t *omcf,
     ollama_config_t *config, ollama_envfile_t *env)
 {
     int          open;
-    size_t       len;
     const char  *value;
 
     open = config->allow_unauthenticated;
@@ -247,30 +250,30 @@ ngx_http_ollama_set_access(ngx_conf_t *cf, ngx_http_ollama_main_conf_t *omcf,
         }
     }
 
-    value = ngx_http_ollama_getenv(env, "PROXY_AUTH_TOKEN");
-
-    if (value == NULL) {
-        value = config->auth_token;
+    if (ngx_http_ollama_set_token(cf, &omcf->token, "PROXY_AUTH_TOKEN",
+               ngx_http_ollama_getenv(env, "PROXY_AUTH_TOKEN"),
+               config->auth_token)
+        != NGX_OK
+        || ngx_http_ollama_set_token(cf, &omcf->admin, "PROXY_ADMIN_TOKEN",
+               ngx_http_ollama_getenv(env, "PROXY_ADMIN_TOKEN"),
+               config->admin_token)
+           != NGX_OK
+        || ngx_http_ollama_set_token(cf, &omcf->metrics, "metrics_token",
+                                     NULL, config->metrics_token)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
-    if (value) {
-        len = ngx_strlen(value);
-
-        if (!ollama_config_token(value, len)) {
-            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "PROXY_AUTH_TOKEN must consist of printable "
-                          "characters without spaces, %d at most",
-                          OLLAMA_CONFIG_TOKEN_MAX);
-            return NGX_ERROR;
-        }
-
-        omcf->token.data = ngx_pnalloc(cf->pool, len);
-        if (omcf->token.data == NULL) {
-            return NGX_ERROR;
-        }
-
-        ngx_memcpy(omcf->token.data, value, len);
-        omcf->token.len = len;
+    if (ngx_http_ollama_same_token(&omcf->admin, &omcf->token)
+        || ngx_http_ollama_same_token(&omcf->metrics, &omcf->admin)
+        || ngx_http_ollama_same_token(&omcf->metrics, &omcf->token))
+    {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "two of PROXY_AUTH_TOKEN, PROXY_ADMIN_TOKEN and "
+                      "\"metrics_token\" are the same: who has one would "
+                      "have the other");
+        return NGX_ERROR;
     }
 
     omcf->open = (open == 1);
@@ -286,6 +289,50 @@ ngx_http_ollama_set_access(ngx_conf_t *cf, ngx_http_ollama_main_conf_t *omcf,
     }
 
     return NGX_OK;
+}
+
+
+/* "first" goes before "second" */
+
+static ngx_int_t
+ngx_http_ollama_set_token(ngx_conf_t *cf, ngx_str_t *token, const char *name,
+    const char *first, const char *second)
+{
+    size_t       len;
+    const char  *value;
+
+    value = first ? first : second;
+
+    if (value == NULL) {
+        return NGX_OK;
+    }
+
+    len = ngx_strlen(value);
+
+    if (!ollama_config_token(value, len)) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "%s must consist of printable characters without "
+                      "spaces, %d at most", name, OLLAMA_CONFIG_TOKEN_MAX);
+        return NGX_ERROR;
+    }
+
+    token->data = ngx_pnalloc(cf->pool, len);
+    if (token->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(token->data, value, len);
+    token->len = len;
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_ollama_same_token(ngx_str_t *a, ngx_str_t *b)
+{
+    return a->len && a->len == b->len
+           && ngx_memcmp(a->data, b->data, a->len) == 0;
 }
 
 

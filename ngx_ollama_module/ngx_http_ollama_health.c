@@ -109,7 +109,9 @@ ngx_http_ollama_health_bare(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
 
     olcf = ngx_http_get_module_loc_conf(r, ngx_http_ollama_module);
 
-    if (olcf->details.len && (ctx->token || (ctx->conf->open && r->args.len)))
+    if (olcf->details.len
+        && (ctx->token
+            || (r->args.len && !ngx_http_ollama_access_guarded(r))))
     {
         (void) ngx_http_named_location(r, &olcf->details);
         return NGX_DONE;

@@ -42,6 +42,15 @@ static ngx_conf_enum_t  ngx_http_ollama_log_levels[] = {
 };
 
 
+static ngx_conf_enum_t  ngx_http_ollama_accesses[] = {
+    { ngx_string("off"), NGX_HTTP_OLLAMA_ACCESS_OFF },
+    { ngx_string("on"), NGX_HTTP_OLLAMA_ACCESS_ON },
+    { ngx_string("admin"), NGX_HTTP_OLLAMA_ACCESS_ADMIN },
+    { ngx_string("metrics"), NGX_HTTP_OLLAMA_ACCESS_METRICS },
+    { ngx_null_string, 0 }
+};
+
+
 static ngx_conf_enum_t  ngx_http_ollama_unknown_paths[] = {
     { ngx_string("pass"), 0 },
     { ngx_string("refuse"), 1 },
@@ -122,11 +131,11 @@ static ngx_command_t  ngx_http_ollama_commands[] = {
       NULL },
 
     { ngx_string("ollama_access"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
-      ngx_conf_set_flag_slot,
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ollama_loc_conf_t, access),
-      NULL },
+      &ngx_http_ollama_accesses },
 
     { ngx_string("ollama_headers"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
@@ -495,7 +504,7 @@ ngx_http_ollama_create_loc_conf(ngx_conf_t *cf)
      */
 
     conf->enable = NGX_CONF_UNSET;
-    conf->access = NGX_CONF_UNSET;
+    conf->access = NGX_CONF_UNSET_UINT;
     conf->headers = NGX_CONF_UNSET;
     conf->no_log = NGX_CONF_UNSET;
     conf->log_level = NGX_CONF_UNSET_UINT;
@@ -523,7 +532,8 @@ ngx_http_ollama_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     }
 
     ngx_conf_merge_value(conf->enable, prev->enable, 0);
-    ngx_conf_merge_value(conf->access, prev->access, 0);
+    ngx_conf_merge_uint_value(conf->access, prev->access,
+                              NGX_HTTP_OLLAMA_ACCESS_OFF);
     ngx_conf_merge_value(conf->headers, prev->headers, 1);
     ngx_conf_merge_value(conf->no_log, prev->no_log, 0);
     ngx_conf_merge_size_value(conf->bodies, prev->bodies, 1024 * 1024);

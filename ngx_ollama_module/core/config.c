@@ -8,6 +8,10 @@
 static int ollama_config_file(ollama_config_ctx_t *ctx);
 static int ollama_config_keys(ollama_config_ctx_t *ctx);
 static int ollama_config_auth_token(ollama_config_ctx_t *ctx);
+static int ollama_config_admin_token(ollama_config_ctx_t *ctx);
+static int ollama_config_metrics_token(ollama_config_ctx_t *ctx);
+static int ollama_config_read_token(ollama_config_ctx_t *ctx,
+    const char *field, char **token);
 static int ollama_config_open_access(ollama_config_ctx_t *ctx);
 static void ollama_config_wipe(char *s);
 
@@ -15,6 +19,8 @@ static void ollama_config_wipe(char *s);
 static const ollama_config_field_t  ollama_config_top[] = {
     { "keys", ollama_config_keys },
     { "auth_token", ollama_config_auth_token },
+    { "admin_token", ollama_config_admin_token },
+    { "metrics_token", ollama_config_metrics_token },
     { "allow_unauthenticated_access", ollama_config_open_access },
     { "models", ollama_config_models },
     { NULL, NULL }
@@ -90,6 +96,8 @@ ollama_config_free(ollama_config_t *conf)
     free(conf->first_tokens);
     free(conf->keys);
     ollama_config_wipe(conf->auth_token);
+    ollama_config_wipe(conf->admin_token);
+    ollama_config_wipe(conf->metrics_token);
 
     memset(conf, 0, sizeof(ollama_config_t));
     conf->allow_unauthenticated = -1;
@@ -184,19 +192,43 @@ ollama_config_keys(ollama_config_ctx_t *ctx)
 static int
 ollama_config_auth_token(ollama_config_ctx_t *ctx)
 {
-    if (ollama_config_scalar(ctx, "auth_token") != 0) {
+    return ollama_config_read_token(ctx, "auth_token", &ctx->conf->auth_token);
+}
+
+
+static int
+ollama_config_admin_token(ollama_config_ctx_t *ctx)
+{
+    return ollama_config_read_token(ctx, "admin_token",
+                                    &ctx->conf->admin_token);
+}
+
+
+static int
+ollama_config_metrics_token(ollama_config_ctx_t *ctx)
+{
+    return ollama_config_read_token(ctx, "metrics_token",
+                                    &ctx->conf->metrics_token);
+}
+
+
+static int
+ollama_config_read_token(ollama_config_ctx_t *ctx, const char *field,
+    char **token)
+{
+    if (ollama_config_scalar(ctx, field) != 0) {
         return -1;
     }
 
     if (!ollama_config_token((char *) ctx->event.data.scalar.value,
                              ctx->event.data.scalar.length))
     {
-        return ollama_config_here(ctx, "\"auth_token\" must consist of "
-                                  "printable characters without spaces, %d "
-                                  "at most", OLLAMA_CONFIG_TOKEN_MAX);
+        return ollama_config_here(ctx, "\"%s\" must consist of printable "
+                                  "characters without spaces, %d at most",
+                                  field, OLLAMA_CONFIG_TOKEN_MAX);
     }
 
-    return ollama_config_copy(ctx, &ctx->conf->auth_token);
+    return ollama_config_copy(ctx, token);
 }
 
 

@@ -9,7 +9,9 @@
  *         max_concurrent: 3          # 1 to 1000, default 0: not known
  *         weight: 5                  # 1 to 1000, default 1
  *         enabled: true
- *     auth_token: ".."
+ *     auth_token: ".."               # of who uses the API
+ *     admin_token: ".."              # of who looks after it
+ *     metrics_token: ".."            # of who reads /metrics alone
  *     allow_unauthenticated_access: false
  *     models: ..                     # see config_models.h
  *
@@ -65,6 +67,8 @@ typedef struct {
     ollama_config_key_t  *keys;
     size_t                nkeys;
     char                 *auth_token;               /* NULL: not given */
+    char                 *admin_token;              /* likewise */
+    char                 *metrics_token;
     int                   allow_unauthenticated;    /* 0, 1, -1: not given */
 
     ollama_config_model_t  *first_tokens;

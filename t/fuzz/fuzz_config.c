@@ -125,6 +125,12 @@ check_config(const ollama_config_t *conf)
         abort();
     }
 
+    if (conf->admin_token != NULL
+        && !ollama_config_token(conf->admin_token, strlen(conf->admin_token)))
+    {
+        abort();
+    }
+
     for (i = 0; i < conf->nkeys; i++) {
 
         key = &conf->keys[i];

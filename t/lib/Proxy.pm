@@ -176,7 +176,8 @@ sub command {
 sub environment {
     my ($self) = @_;
 
-    my %env = (PROXY_AUTH_TOKEN => undef, ALLOW_UNAUTHENTICATED_ACCESS => undef,
+    my %env = (PROXY_AUTH_TOKEN => undef, PROXY_ADMIN_TOKEN => undef,
+               ALLOW_UNAUTHENTICATED_ACCESS => undef,
                %{ $self->{environ} // {} });
 
     # read by a build with SANITIZE=1 only

@@ -79,6 +79,8 @@ test_strings(void **state)
     assert_int_equal(conf.keys[4].line, 8);
 
     assert_null(conf.auth_token);
+    assert_null(conf.admin_token);
+    assert_null(conf.metrics_token);
     assert_int_equal(conf.allow_unauthenticated, -1);
 
     ollama_config_free(&conf);
@@ -114,6 +116,8 @@ test_objects(void **state)
                   "  - plain\n"
                   "  - key: last\n"
                   "allow_unauthenticated_access: no\n"
+                  "admin_token: adm1n\n"
+                  "metrics_token: 'm\"'\n"
                   "...\n");
 
     assert_int_equal(conf.nkeys, 4);
@@ -130,6 +134,8 @@ test_objects(void **state)
     assert_string_equal(conf.keys[3].name, "key_3");
 
     assert_string_equal(conf.auth_token, "t0ken\"/\xc3\xa4");
+    assert_string_equal(conf.admin_token, "adm1n");
+    assert_string_equal(conf.metrics_token, "m\"");
     assert_int_equal(conf.allow_unauthenticated, 0);
 
     ollama_config_free(&conf);
@@ -188,7 +194,7 @@ static const error_t  errors[] = {
 
     /* fields */
     { "keys: [a]\n" SECRET ": b\n", "line 2, column 1: unknown field; known "
-                     "are keys, auth_token, allow_unauthenticated_access" },
+                     "are keys, auth_token, admin_token, metrics_token, allow_un" },
     { "keys:\n- key: a\n- " SECRET ": b\n", "line 3, column 3: unknown field "
               "of keys[1]; known are key, name, account, max_concurrent, "
               "weight, enabled" },
@@ -289,6 +295,10 @@ static const error_t  errors[] = {
     { "keys: [a]\nauth_token: seecret x\n", "line 2, column 13: "
       "\"auth_token\" must consist of printable characters without spaces, "
       "1024 at most" },
+    { "keys: [a]\nadmin_token: seecret x\n", "line 2, column 14: "
+      "\"admin_token\" must consist of printable characters without spaces, " },
+    { "keys: [a]\nmetrics_token: [a]\n", "line 2, column 16: "
+                              "\"metrics_token\" must be a single value" },
     { "keys: [a]\nauth_token: \"seecret\\n\"\n", "line 2, column 13: "
                                                  "\"auth_token\" must" },
 
