@@ -144,6 +144,8 @@ typedef struct {
     ngx_str_t                        admin;         /* of who looks after it, */
     ngx_str_t                        metrics;       /*   if len */
     ngx_uint_t                       open;          /* no token needed */
+    ollama_config_client_t          *clients;       /* with tokens of their */
+    size_t                           nclients;      /*   own, by these */
 
     ngx_array_t                     *origins;       /* of ngx_str_t */
     ollama_config_model_t           *first_tokens;  /* _late.c */
@@ -312,6 +314,7 @@ struct ngx_http_ollama_ctx_s {
     ngx_str_t                        endpoint;      /* the path */
     ngx_str_t                        user;          /* of Basic: _access.c */
     ngx_str_t                        client;        /*   if client_known */
+    const ollama_config_client_t    *who;           /* by its token; or NULL */
 
     ngx_http_ollama_body_t           body;
     ollama_price_t                   price;         /* if priced: _cost.c */

@@ -5,13 +5,14 @@
 
 static ngx_uint_t ngx_http_ollama_access_open(ngx_http_request_t *r,
     ngx_http_ollama_ctx_t *ctx, ngx_http_ollama_loc_conf_t *olcf);
+static ngx_int_t ngx_http_ollama_access_client(ngx_http_ollama_ctx_t *ctx);
 static ngx_int_t ngx_http_ollama_access_token(ngx_http_request_t *r,
     ngx_http_ollama_ctx_t *ctx);
 static ngx_int_t ngx_http_ollama_access_basic(ngx_http_request_t *r,
     ngx_http_ollama_ctx_t *ctx, ngx_str_t *value);
 static ngx_int_t ngx_http_ollama_access_denied(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_ollama_access_known(ngx_http_request_t *r,
-    u_char *data, size_t len);
+    ngx_http_ollama_ctx_t *ctx, u_char *data, size_t len);
 static ngx_uint_t ngx_http_ollama_access_scheme(ngx_str_t *value,
     const char *scheme, ngx_str_t *rest);
 static ngx_uint_t ngx_http_ollama_token_equal(ngx_str_t *token,
@@ -89,11 +90,32 @@ ngx_http_ollama_access_handler(ngx_http_request_t *r)
         if (rc == NGX_OK) {
             ctx->token = 1;
 
+            if (ngx_http_ollama_access_client(ctx) != NGX_OK) {
+                return ngx_http_ollama_error(r, NGX_HTTP_UNAUTHORIZED, 0,
+                           "unauthorized: the token of \"%s\" has expired",
+                           ctx->who->name);
+            }
+
         } else if (rc != NGX_DECLINED) {
             return rc;
 
         } else if (!ngx_http_ollama_access_open(r, ctx, olcf)) {
             return ngx_http_ollama_access_denied(r);
+        }
+    }
+
+    if (!guarded && ctx->conf->nclients) {
+
+        /* it need not say who it is, but may have */
+
+        rc = ngx_http_ollama_access_token(r, ctx);
+
+        if (rc != NGX_OK && rc != NGX_DECLINED) {
+            return rc;
+        }
+
+        if (ngx_http_ollama_access_client(ctx) != NGX_OK) {
+            ctx->who = NULL;
         }
     }
 
@@ -119,6 +141,27 @@ ngx_http_ollama_access_handler(ngx_http_request_t *r)
                        "see \"ollama_origins\"");
         }
     }
+
+    return NGX_OK;
+}
+
+
+/* by its token it is known, whatever else it says */
+
+static ngx_int_t
+ngx_http_ollama_access_client(ngx_http_ollama_ctx_t *ctx)
+{
+    if (ctx->who == NULL) {
+        return NGX_OK;
+    }
+
+    if (ctx->who->expires && ctx->who->expires <= ngx_time()) {
+        return NGX_DECLINED;
+    }
+
+    ctx->client_known = 1;
+    ctx->client.data = (u_char *) ctx->who->name;
+    ctx->client.len = ngx_strlen(ctx->who->name);
 
     return NGX_OK;
 }
@@ -185,7 +228,7 @@ ngx_http_ollama_access_token(ngx_http_request_t *r,
 
         if (ngx_http_ollama_access_scheme(value, "Bearer ", &token)) {
 
-            if (ngx_http_ollama_access_known(r, token.data, token.len)) {
+            if (ngx_http_ollama_access_known(r, ctx, token.data, token.len)) {
                 return NGX_OK;
             }
 
@@ -203,7 +246,8 @@ ngx_http_ollama_access_token(ngx_http_request_t *r,
         value = ngx_http_ollama_find_header(&r->headers_in.headers,
                                             (char *) name->data, name->len);
 
-        if (value && ngx_http_ollama_access_known(r, value->data, value->len))
+        if (value
+            && ngx_http_ollama_access_known(r, ctx, value->data, value->len))
         {
             return NGX_OK;
         }
@@ -216,7 +260,8 @@ ngx_http_ollama_access_token(ngx_http_request_t *r,
 /* one of those that are good here; each is looked at, whatever the others are */
 
 static ngx_uint_t
-ngx_http_ollama_access_known(ngx_http_request_t *r, u_char *data, size_t len)
+ngx_http_ollama_access_known(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx,
+    u_char *data, size_t len)
 {
     ngx_uint_t                    known;
     ngx_http_ollama_loc_conf_t   *olcf;
@@ -233,6 +278,14 @@ ngx_http_ollama_access_known(ngx_http_request_t *r, u_char *data, size_t len)
 
     if (olcf->access == NGX_HTTP_OLLAMA_ACCESS_METRICS) {
         known |= ngx_http_ollama_token_equal(&omcf->metrics, data, len);
+    }
+
+    /* a client's is good for the API alone */
+
+    if (!known && olcf->access == NGX_HTTP_OLLAMA_ACCESS_ON) {
+        ctx->who = ollama_config_client(omcf->clients, omcf->nclients, data,
+                                        len);
+        known = (ctx->who != NULL);
     }
 
     return known;
@@ -295,7 +348,7 @@ ngx_http_ollama_access_basic(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx,
 
     rc = NGX_DECLINED;
 
-    if (p && ngx_http_ollama_access_known(r, p + 1, last - p - 1)) {
+    if (p && ngx_http_ollama_access_known(r, ctx, p + 1, last - p - 1)) {
         ctx->basic = 1;
         ctx->user.data = decoded.data;
         ctx->user.len = p - decoded.data;

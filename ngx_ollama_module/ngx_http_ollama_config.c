@@ -14,6 +14,8 @@ static ngx_int_t ngx_http_ollama_set_access(ngx_conf_t *cf,
 static ngx_int_t ngx_http_ollama_set_token(ngx_conf_t *cf, ngx_str_t *token,
     const char *name, const char *first, const char *second);
 static ngx_uint_t ngx_http_ollama_same_token(ngx_str_t *a, ngx_str_t *b);
+static ngx_uint_t ngx_http_ollama_clients_token(
+    ngx_http_ollama_main_conf_t *omcf, ngx_str_t *token);
 static const char *ngx_http_ollama_getenv(ollama_envfile_t *env,
     const char *name);
 
@@ -74,6 +76,8 @@ ngx_http_ollama_load_config(ngx_conf_t *cf, ngx_http_ollama_main_conf_t *omcf)
 
     omcf->first_tokens = config->first_tokens;
     omcf->nfirst_tokens = config->nfirst_tokens;
+    omcf->clients = config->clients;
+    omcf->nclients = config->nclients;
 
     ngx_memzero(&env, sizeof(ollama_envfile_t));
 
@@ -265,6 +269,15 @@ ngx_http_ollama_set_access(ngx_conf_t *cf, ngx_http_ollama_main_conf_t *omcf,
         return NGX_ERROR;
     }
 
+    if (ngx_http_ollama_clients_token(omcf, &omcf->token)
+        || ngx_http_ollama_clients_token(omcf, &omcf->admin))
+    {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "PROXY_AUTH_TOKEN or PROXY_ADMIN_TOKEN is the token of "
+                      "a client in %V, too", &omcf->config);
+        return NGX_ERROR;
+    }
+
     if (ngx_http_ollama_same_token(&omcf->admin, &omcf->token)
         || ngx_http_ollama_same_token(&omcf->metrics, &omcf->admin)
         || ngx_http_ollama_same_token(&omcf->metrics, &omcf->token))
@@ -278,10 +291,11 @@ ngx_http_ollama_set_access(ngx_conf_t *cf, ngx_http_ollama_main_conf_t *omcf,
 
     omcf->open = (open == 1);
 
-    if (omcf->token.len == 0 && !omcf->open) {
+    if (omcf->token.len == 0 && omcf->nclients == 0 && !omcf->open) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "nobody may use the proxy: set PROXY_AUTH_TOKEN in the "
-                      "environment or in .env, or \"auth_token\" in %V, "
+                      "environment or in .env, or \"auth_token\" or "
+                      "\"clients\" in %V, "
                       "or let everybody in with "
                       "ALLOW_UNAUTHENTICATED_ACCESS=true",
                       &omcf->config);
@@ -333,6 +347,16 @@ ngx_http_ollama_same_token(ngx_str_t *a, ngx_str_t *b)
 {
     return a->len && a->len == b->len
            && ngx_memcmp(a->data, b->data, a->len) == 0;
+}
+
+
+static ngx_uint_t
+ngx_http_ollama_clients_token(ngx_http_ollama_main_conf_t *omcf,
+    ngx_str_t *token)
+{
+    return token->len
+           && ollama_config_client(omcf->clients, omcf->nclients, token->data,
+                                   token->len) != NULL;
 }
 
 

@@ -457,7 +457,8 @@ ngx_http_ollama_record_keep(ngx_http_ollama_ctx_t *ctx)
         || ctx->body.recorded
         || ctx->body.size == 0
         || ctx->body.bufs == NULL
-        || olcf->bodies == 0)
+        || olcf->bodies == 0
+        || (ctx->who && ctx->who->no_bodies))
     {
         return 0;
     }

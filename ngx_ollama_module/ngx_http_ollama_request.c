@@ -282,6 +282,15 @@ ngx_http_ollama_read(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    if (ctx->who && ctx->route->kind == OLLAMA_ROUTE_INFERENCE
+        && !ollama_config_client_may(ctx->who, (char *) ctx->body.model.data,
+                                     ctx->body.model.len))
+    {
+        return ngx_http_ollama_error(r, NGX_HTTP_FORBIDDEN, 0,
+                   "model \"%V\" is not among those that client \"%s\" may "
+                   "use", &ctx->body.model, ctx->who->name);
+    }
+
     ngx_http_ollama_cost_begin(ctx);
 
     rc = ngx_http_ollama_preload(ctx);

@@ -23,6 +23,7 @@ static const ollama_config_field_t  ollama_config_top[] = {
     { "metrics_token", ollama_config_metrics_token },
     { "allow_unauthenticated_access", ollama_config_open_access },
     { "models", ollama_config_models },
+    { "clients", ollama_config_clients },
     { NULL, NULL }
 };
 
@@ -63,6 +64,10 @@ ollama_config_parse(ollama_config_t *conf, const unsigned char *data,
         rc = ollama_config_check(&ctx);
     }
 
+    if (rc == 0) {
+        rc = ollama_config_clients_check(&ctx);
+    }
+
     if (ctx.have_event) {
         yaml_event_delete(&ctx.event);
     }
@@ -89,11 +94,8 @@ ollama_config_free(ollama_config_t *conf)
         ollama_config_wipe(conf->keys[i].account);
     }
 
-    for (i = 0; i < conf->nfirst_tokens; i++) {
-        free(conf->first_tokens[i].name);
-    }
-
-    free(conf->first_tokens);
+    ollama_config_models_free(conf->first_tokens, conf->nfirst_tokens);
+    ollama_config_clients_free(conf->clients, conf->nclients);
     free(conf->keys);
     ollama_config_wipe(conf->auth_token);
     ollama_config_wipe(conf->admin_token);

@@ -14,6 +14,7 @@
  *     metrics_token: ".."            # of who reads /metrics alone
  *     allow_unauthenticated_access: false
  *     models: ..                     # see config_models.h
+ *     clients: ..                    # see config_clients.h
  *
  * Read from memory by libyaml's events; nothing but the above is accepted: no
  * anchors, aliases or tags, no second document, no field twice or unknown.
@@ -38,6 +39,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "config_clients.h"
 #include "config_models.h"
 #include "fingerprint.h"
 
@@ -73,6 +75,9 @@ typedef struct {
 
     ollama_config_model_t  *first_tokens;
     size_t                  nfirst_tokens;
+
+    ollama_config_client_t  *clients;               /* by their tokens */
+    size_t                   nclients;
 } ollama_config_t;
 
 

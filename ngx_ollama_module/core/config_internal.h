@@ -7,6 +7,8 @@
  *     config_value.c   libyaml's events, values and objects read from them,
  *                      sentences for what is wrong
  *     config_models.c  what is said of models
+ *     config_clients.c the list of clients, its entries
+ *     config_clients_check.c   what can be said of them when all are there
  *     config_check.c   what can be said of the keys only when all are there:
  *                      names by position, what stands twice
  *
@@ -15,8 +17,8 @@
  * event in ctx->event, and leave the value's last one there: next() frees it
  * and takes another.
  *
- * "where" is " of keys[N]" while an entry is read, and empty elsewhere, so that
- * one sentence does for both.  Constant words, names of fields, positions and
+ * "where" is " of keys[N]" while an entry is read, " of clients[N]" likewise, and
+ * empty elsewhere, so that one sentence does for all.  Constant words, names of fields, positions and
  * numbers are all that goes into a sentence: no value of the file ever does.
  */
 
@@ -72,15 +74,28 @@ typedef struct {
 int ollama_config_fields(ollama_config_ctx_t *ctx,
     const ollama_config_field_t *fields);
 
-/* the value of "models" */
+/* the value of "models"; a list of names of models, or their beginnings */
 
 int ollama_config_models(ollama_config_ctx_t *ctx);
+int ollama_config_patterns(ollama_config_ctx_t *ctx, const char *field,
+    ollama_config_model_t **models, size_t *n);
+void ollama_config_models_free(ollama_config_model_t *models, size_t n);
+
+/* the value of "clients", and what can be said of them when all is there */
+
+int ollama_config_clients(ollama_config_ctx_t *ctx);
+int ollama_config_clients_check(ollama_config_ctx_t *ctx);
 
 /* the next key of the list, as a string or an object */
 
 int ollama_config_entry(ollama_config_ctx_t *ctx);
 
 int ollama_config_check(ollama_config_ctx_t *ctx);
+
+/* a name that people see, so that a key must not slip into it */
+
+int ollama_config_label(ollama_config_ctx_t *ctx, const char *field,
+    char **label);
 
 /* the next event; no anchors, aliases and tags */
 

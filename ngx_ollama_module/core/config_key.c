@@ -17,8 +17,6 @@ static int ollama_config_account(ollama_config_ctx_t *ctx);
 static int ollama_config_max_concurrent(ollama_config_ctx_t *ctx);
 static int ollama_config_weight(ollama_config_ctx_t *ctx);
 static int ollama_config_enabled(ollama_config_ctx_t *ctx);
-static int ollama_config_label(ollama_config_ctx_t *ctx, const char *field,
-    char **label);
 
 
 static const ollama_config_field_t  ollama_config_key_fields[] = {
@@ -228,9 +226,7 @@ ollama_config_enabled(ollama_config_ctx_t *ctx)
 }
 
 
-/* a name or an account: seen by people, so that a key must not slip into it */
-
-static int
+int
 ollama_config_label(ollama_config_ctx_t *ctx, const char *field, char **label)
 {
     char         c;

@@ -128,6 +128,53 @@ ollama_config_subject(ollama_config_ctx_t *ctx, const char *subject,
 }
 
 
+int
+ollama_config_patterns(ollama_config_ctx_t *ctx, const char *field,
+    ollama_config_model_t **models, size_t *n)
+{
+    if (ctx->event.type != YAML_SEQUENCE_START_EVENT) {
+        return ollama_config_here(ctx, "\"%s\"%s must be a list of models, "
+                                  "such as [gpt-oss:20b, kimi-*]", field,
+                                  ctx->where);
+    }
+
+    for ( ;; ) {
+
+        if (ollama_config_next(ctx) != 0) {
+            return -1;
+        }
+
+        if (ctx->event.type == YAML_SEQUENCE_END_EVENT) {
+            break;
+        }
+
+        if (ollama_config_model_add(ctx, field, models, n) != 0) {
+            return -1;
+        }
+    }
+
+    if (*n == 0) {
+        return ollama_config_here(ctx, "\"%s\"%s is empty: leave it out for "
+                                  "all", field, ctx->where);
+    }
+
+    return 0;
+}
+
+
+void
+ollama_config_models_free(ollama_config_model_t *models, size_t n)
+{
+    size_t  i;
+
+    for (i = 0; i < n; i++) {
+        free(models[i].name);
+    }
+
+    free(models);
+}
+
+
 static int
 ollama_config_model_add(ollama_config_ctx_t *ctx, const char *subject,
     ollama_config_model_t **models, size_t *n)

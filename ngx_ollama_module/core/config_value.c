@@ -231,7 +231,7 @@ int
 ollama_config_fields(ollama_config_ctx_t *ctx,
     const ollama_config_field_t *fields)
 {
-    char      known[160];
+    char      known[320];
     size_t    i, used;
     unsigned  seen;
 

@@ -1,0 +1,208 @@
+
+#include "config_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+
+static int ollama_config_same_clients(ollama_config_ctx_t *ctx,
+    int (*by)(const void *one, const void *two), const char *what);
+static int ollama_config_own_tokens(ollama_config_ctx_t *ctx);
+static int ollama_config_known_keys(ollama_config_ctx_t *ctx);
+static int ollama_config_client_fail(ollama_config_ctx_t *ctx,
+    const ollama_config_client_t *client, const char *words);
+static int ollama_config_by_client_name(const void *one, const void *two);
+static int ollama_config_by_client_token(const void *one, const void *two);
+
+
+const ollama_config_client_t *
+ollama_config_client(const ollama_config_client_t *clients, size_t n,
+    const void *token, size_t len)
+{
+    int                            diff;
+    size_t                         i;
+    ollama_sha256_t                sha256;
+    ollama_config_client_t         wanted;
+    const ollama_config_client_t  *client;
+
+    if (n == 0) {
+        return NULL;
+    }
+
+    ollama_sha256_init(&sha256);
+    ollama_sha256_update(&sha256, token, len);
+    ollama_sha256_final(&sha256, wanted.token);
+
+    client = bsearch(&wanted, clients, n, sizeof(wanted),
+                     ollama_config_by_client_token);
+    if (client == NULL) {
+        return NULL;
+    }
+
+    diff = 0;
+
+    for (i = 0; i < OLLAMA_SHA256_LEN; i++) {
+        diff |= client->token[i] ^ wanted.token[i];
+    }
+
+    return diff ? NULL : client;
+}
+
+
+int
+ollama_config_client_may(const ollama_config_client_t *client,
+    const char *model, size_t len)
+{
+    return client->nmodels == 0
+           || ollama_config_model(client->models, client->nmodels, model, len)
+              != NULL;
+}
+
+
+/* leaves them sorted by their tokens */
+
+int
+ollama_config_clients_check(ollama_config_ctx_t *ctx)
+{
+    if (ctx->conf->nclients == 0) {
+        return 0;
+    }
+
+    if (ollama_config_same_clients(ctx, ollama_config_by_client_name, "name")
+        != 0
+        || ollama_config_known_keys(ctx) != 0
+        || ollama_config_same_clients(ctx, ollama_config_by_client_token,
+                                      "token")
+           != 0)
+    {
+        return -1;
+    }
+
+    return ollama_config_own_tokens(ctx);
+}
+
+
+static int
+ollama_config_same_clients(ollama_config_ctx_t *ctx,
+    int (*by)(const void *one, const void *two), const char *what)
+{
+    char                     words[80];
+    size_t                   i;
+    ollama_config_client_t  *a, *b;
+
+    qsort(ctx->conf->clients, ctx->conf->nclients,
+          sizeof(ollama_config_client_t), by);
+
+    for (i = 1; i < ctx->conf->nclients; i++) {
+
+        a = &ctx->conf->clients[i - 1];
+        b = &ctx->conf->clients[i];
+
+        if (by(a, b) == 0) {
+            snprintf(words, sizeof(words), "has the same %s as the one in "
+                     "line %u", what, a->line < b->line ? a->line : b->line);
+
+            return ollama_config_client_fail(ctx, a->line < b->line ? b : a,
+                                             words);
+        }
+    }
+
+    return 0;
+}
+
+
+/* none that opens more than a client's does */
+
+static int
+ollama_config_own_tokens(ollama_config_ctx_t *ctx)
+{
+    size_t                         i;
+    const ollama_config_client_t  *client;
+
+    const char  *others[] = { ctx->conf->auth_token, ctx->conf->admin_token,
+                              ctx->conf->metrics_token };
+
+    static const char *const  words[] = {
+        "has a token that is \"auth_token\", too",
+        "has a token that is \"admin_token\", too",
+        "has a token that is \"metrics_token\", too"
+    };
+
+    for (i = 0; i < 3; i++) {
+
+        if (others[i] == NULL) {
+            continue;
+        }
+
+        client = ollama_config_client(ctx->conf->clients, ctx->conf->nclients,
+                                      others[i], strlen(others[i]));
+        if (client != NULL) {
+            return ollama_config_client_fail(ctx, client, words[i]);
+        }
+    }
+
+    return 0;
+}
+
+
+static int
+ollama_config_known_keys(ollama_config_ctx_t *ctx)
+{
+    char                     words[80];
+    size_t                   i, j, k;
+    ollama_config_client_t  *client;
+
+    for (i = 0; i < ctx->conf->nclients; i++) {
+        client = &ctx->conf->clients[i];
+
+        for (j = 0; j < client->nkeys; j++) {
+
+            for (k = 0; k < ctx->conf->nkeys; k++) {
+                if (strcmp(client->keys[j], ctx->conf->keys[k].name) == 0) {
+                    break;
+                }
+            }
+
+            if (k == ctx->conf->nkeys) {
+                snprintf(words, sizeof(words), "names in \"keys\" at place "
+                         "%zu no key of this file", j + 1);
+
+                return ollama_config_client_fail(ctx, client, words);
+            }
+        }
+    }
+
+    return 0;
+}
+
+
+static int
+ollama_config_client_fail(ollama_config_ctx_t *ctx,
+    const ollama_config_client_t *client, const char *words)
+{
+    ollama_config_mark_t  mark;
+
+    mark.line = client->line;
+    mark.column = 1;
+
+    return ollama_config_fail(ctx, &mark, "the client in line %u %s",
+                              client->line, words);
+}
+
+
+static int
+ollama_config_by_client_name(const void *one, const void *two)
+{
+    return strcmp(((const ollama_config_client_t *) one)->name,
+                  ((const ollama_config_client_t *) two)->name);
+}
+
+
+static int
+ollama_config_by_client_token(const void *one, const void *two)
+{
+    return memcmp(((const ollama_config_client_t *) one)->token,
+                  ((const ollama_config_client_t *) two)->token,
+                  OLLAMA_SHA256_LEN);
+}
