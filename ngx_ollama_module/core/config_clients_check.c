@@ -9,7 +9,6 @@
 static int ollama_config_same_clients(ollama_config_ctx_t *ctx,
     int (*by)(const void *one, const void *two), const char *what);
 static int ollama_config_own_tokens(ollama_config_ctx_t *ctx);
-static int ollama_config_known_keys(ollama_config_ctx_t *ctx);
 static int ollama_config_client_fail(ollama_config_ctx_t *ctx,
     const ollama_config_client_t *client, const char *words);
 static int ollama_config_by_client_name(const void *one, const void *two);
@@ -71,7 +70,6 @@ ollama_config_clients_check(ollama_config_ctx_t *ctx)
 
     if (ollama_config_same_clients(ctx, ollama_config_by_client_name, "name")
         != 0
-        || ollama_config_known_keys(ctx) != 0
         || ollama_config_same_clients(ctx, ollama_config_by_client_token,
                                       "token")
            != 0)
@@ -139,37 +137,6 @@ ollama_config_own_tokens(ollama_config_ctx_t *ctx)
                                       others[i], strlen(others[i]));
         if (client != NULL) {
             return ollama_config_client_fail(ctx, client, words[i]);
-        }
-    }
-
-    return 0;
-}
-
-
-static int
-ollama_config_known_keys(ollama_config_ctx_t *ctx)
-{
-    char                     words[80];
-    size_t                   i, j, k;
-    ollama_config_client_t  *client;
-
-    for (i = 0; i < ctx->conf->nclients; i++) {
-        client = &ctx->conf->clients[i];
-
-        for (j = 0; j < client->nkeys; j++) {
-
-            for (k = 0; k < ctx->conf->nkeys; k++) {
-                if (strcmp(client->keys[j], ctx->conf->keys[k].name) == 0) {
-                    break;
-                }
-            }
-
-            if (k == ctx->conf->nkeys) {
-                snprintf(words, sizeof(words), "names in \"keys\" at place "
-                         "%zu no key of this file", j + 1);
-
-                return ollama_config_client_fail(ctx, client, words);
-            }
         }
     }
 
