@@ -151,8 +151,9 @@ typedef struct {
     ollama_config_model_t           *first_tokens;  /* _late.c */
     size_t                           nfirst_tokens;
 
+    ngx_str_t                        prices_file;   /* if len */
     ollama_prices_t                 *own_prices;    /* of config.yaml */
-    ollama_prices_t                 *prices;        /* and the list, or NULL */
+    ollama_prices_t                 *prices;        /* of the file; or NULL */
     ollama_price_t                   usual_price;   /* for loads: _cost.c */
 
     ngx_array_t                     *targets;       /* of pointers */

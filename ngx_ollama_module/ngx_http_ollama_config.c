@@ -6,6 +6,9 @@
 static ngx_int_t ngx_http_ollama_read_file(ngx_conf_t *cf, ngx_str_t *name,
     size_t max, ngx_str_t *content, ngx_uint_t optional);
 static void ngx_http_ollama_free_config(void *data);
+static ngx_int_t ngx_http_ollama_load_prices(ngx_conf_t *cf,
+    ngx_http_ollama_main_conf_t *omcf);
+static void ngx_http_ollama_free_prices(void *data);
 static ngx_int_t ngx_http_ollama_load_env(ngx_conf_t *cf,
     ngx_http_ollama_main_conf_t *omcf, ollama_envfile_t *env);
 static ngx_int_t ngx_http_ollama_set_access(ngx_conf_t *cf,
@@ -78,6 +81,11 @@ ngx_http_ollama_load_config(ngx_conf_t *cf, ngx_http_ollama_main_conf_t *omcf)
     omcf->nfirst_tokens = config->nfirst_tokens;
     omcf->clients = config->clients;
     omcf->nclients = config->nclients;
+    omcf->own_prices = config->prices;
+
+    if (ngx_http_ollama_load_prices(cf, omcf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
 
     ngx_memzero(&env, sizeof(ollama_envfile_t));
 
@@ -99,6 +107,56 @@ static void
 ngx_http_ollama_free_config(void *data)
 {
     ollama_config_free(data);
+}
+
+
+static ngx_int_t
+ngx_http_ollama_load_prices(ngx_conf_t *cf, ngx_http_ollama_main_conf_t *omcf)
+{
+    char                 err[OLLAMA_CONFIG_ERROR_MAX];
+    ngx_str_t            content;
+    ngx_pool_cleanup_t  *cln;
+
+    if (omcf->prices_file.len) {
+
+        cln = ngx_pool_cleanup_add(cf->pool, 0);
+        if (cln == NULL) {
+            return NGX_ERROR;
+        }
+
+        if (ngx_conf_full_name(cf->cycle, &omcf->prices_file, 1) != NGX_OK
+            || ngx_http_ollama_read_file(cf, &omcf->prices_file,
+                                         OLLAMA_PRICE_BYTES_MAX, &content, 0)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        omcf->prices = ollama_prices_read(content.data, content.len, err,
+                                          sizeof(err));
+        ngx_free(content.data);
+
+        if (omcf->prices == NULL) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "%V: %s",
+                          &omcf->prices_file, err);
+            return NGX_ERROR;
+        }
+
+        cln->handler = ngx_http_ollama_free_prices;
+        cln->data = omcf->prices;
+    }
+
+    ollama_prices_usual(omcf->own_prices, omcf->prices, ngx_time(),
+                        &omcf->usual_price);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_ollama_free_prices(void *data)
+{
+    ollama_prices_free(data);
 }
 
 

@@ -74,6 +74,13 @@ static ngx_command_t  ngx_http_ollama_commands[] = {
       offsetof(ngx_http_ollama_main_conf_t, config),
       NULL },
 
+    { ngx_string("ollama_prices"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_ollama_main_conf_t, prices_file),
+      NULL },
+
     { ngx_string("ollama_env_file"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_str_slot,
@@ -336,6 +343,8 @@ ngx_http_ollama_create_main_conf(ngx_conf_t *cf)
      *     omcf->zone = { 0, NULL };
      *     omcf->config = { 0, NULL };
      *     omcf->env_file = { 0, NULL };
+     *     omcf->prices_file = { 0, NULL };
+     *     omcf->prices = NULL;
      *     omcf->token = { 0, NULL };
      *     omcf->statsd.sockaddr = NULL;
      *     omcf->open = 0;

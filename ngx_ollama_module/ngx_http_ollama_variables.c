@@ -1,6 +1,7 @@
 
 #include "ngx_http_ollama_variables.h"
 #include "ngx_http_ollama_access.h"
+#include "ngx_http_ollama_cost.h"
 #include "ngx_http_ollama_record.h"
 #include "ngx_http_ollama_trace.h"
 #include "ngx_http_ollama_usage.h"
@@ -32,6 +33,8 @@ static ngx_int_t ngx_http_ollama_attempts_variable(ngx_http_request_t *r,
 static ngx_int_t ngx_http_ollama_list_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_ollama_tokens_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_ollama_cost_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_ollama_certainty_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
@@ -90,6 +93,9 @@ static ngx_http_variable_t  ngx_http_ollama_vars[] = {
     { ngx_string("ollama_cached_tokens"), NULL,
       ngx_http_ollama_tokens_variable,
       NGX_HTTP_OLLAMA_CACHED_TOKENS, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("ollama_cost"), NULL, ngx_http_ollama_cost_variable, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("ollama_certainty"), NULL,
       ngx_http_ollama_certainty_variable,
@@ -355,6 +361,37 @@ ngx_http_ollama_tokens_variable(ngx_http_request_t *r,
     default: /* NGX_HTTP_OLLAMA_CACHED_TOKENS */
         return ngx_http_ollama_number(r, v, usage->cached);
     }
+}
+
+
+static ngx_int_t
+ngx_http_ollama_cost_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    size_t                     len;
+    u_char                    *p;
+    ngx_http_ollama_ctx_t     *ctx;
+    ngx_http_ollama_charge_t   charge;
+
+    ctx = ngx_http_ollama_get_ctx(r);
+
+    if (ctx == NULL || !ctx->priced || !ctx->answer.settled) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(r->pool, OLLAMA_PRICE_TEXT);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_ollama_charge(ctx, ctx->answer.prompt,
+                           ngx_http_ollama_usage(ctx)->cached,
+                           ctx->answer.completion, &charge);
+
+    len = ollama_price_text((char *) p, charge.cost);
+
+    return ngx_http_ollama_value(v, p, len);
 }
 
 

@@ -24,6 +24,7 @@ static const ollama_config_field_t  ollama_config_top[] = {
     { "allow_unauthenticated_access", ollama_config_open_access },
     { "models", ollama_config_models },
     { "clients", ollama_config_clients },
+    { "prices", ollama_config_prices },
     { NULL, NULL }
 };
 
@@ -96,6 +97,7 @@ ollama_config_free(ollama_config_t *conf)
 
     ollama_config_models_free(conf->first_tokens, conf->nfirst_tokens);
     ollama_config_clients_free(conf->clients, conf->nclients);
+    ollama_prices_free(conf->prices);
     free(conf->keys);
     ollama_config_wipe(conf->auth_token);
     ollama_config_wipe(conf->admin_token);

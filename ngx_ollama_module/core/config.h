@@ -8,6 +8,8 @@
  *         account: alice             # default: an account of its own
  *         max_concurrent: 3          # 1 to 1000, default 0: not known
  *         weight: 5                  # 1 to 1000, default 1
+ *         tier: 1                    # 0 to 9, default 0: lower ones first
+ *         floor: 10%                 # or 5usd: what is kept of its account
  *         enabled: true
  *     auth_token: ".."               # of who uses the API
  *     admin_token: ".."              # of who looks after it
@@ -15,6 +17,7 @@
  *     allow_unauthenticated_access: false
  *     models: ..                     # see config_models.h
  *     clients: ..                    # see config_clients.h
+ *     prices: ..                     # see price.h
  *
  * Read from memory by libyaml's events; nothing but the above is accepted: no
  * anchors, aliases or tags, no second document, no field twice or unknown.
@@ -42,6 +45,7 @@
 #include "config_clients.h"
 #include "config_models.h"
 #include "fingerprint.h"
+#include "price.h"
 
 #define OLLAMA_CONFIG_KEYS_MAX    100000
 #define OLLAMA_CONFIG_KEY_MAX     512
@@ -59,6 +63,9 @@ typedef struct {
     size_t      key_len;
     uint32_t    max_concurrent;     /* 0: not known until the cloud tells */
     uint32_t    weight;
+    uint32_t    tier;               /* 0 to 9: lower ones first */
+    uint32_t    floor_percent;      /* of what the period includes, or */
+    uint64_t    floor_cost;         /*   nano-dollars: kept for the last */
     uint32_t    line;
     unsigned    enabled:1;
     char        fingerprint[OLLAMA_FINGERPRINT_LEN + 1];
@@ -78,6 +85,8 @@ typedef struct {
 
     ollama_config_client_t  *clients;               /* by their tokens */
     size_t                   nclients;
+
+    ollama_prices_t         *prices;                /* NULL: none are given */
 } ollama_config_t;
 
 

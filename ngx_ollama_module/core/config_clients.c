@@ -13,7 +13,6 @@ static int ollama_config_client_sha256(ollama_config_ctx_t *ctx);
 static int ollama_config_client_models(ollama_config_ctx_t *ctx);
 static int ollama_config_client_bodies(ollama_config_ctx_t *ctx);
 static int ollama_config_client_expires(ollama_config_ctx_t *ctx);
-static int ollama_config_date(const char *value, size_t len, int64_t *when);
 static int ollama_config_hex(char c);
 
 
@@ -278,53 +277,6 @@ ollama_config_client_expires(ollama_config_ctx_t *ctx)
     /* that day itself is a good one */
 
     ollama_config_last(ctx)->expires = when + 86400;
-
-    return 0;
-}
-
-
-/* seconds since 1970, at its beginning (UTC) */
-
-static int
-ollama_config_date(const char *value, size_t len, int64_t *when)
-{
-    int      year, month, day;
-    size_t   i;
-    int64_t  days;
-
-    static const int  lengths[] =
-        { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
-
-    if (len != 10 || value[4] != '-' || value[7] != '-') {
-        return -1;
-    }
-
-    for (i = 0; i < len; i++) {
-        if (i != 4 && i != 7 && (value[i] < '0' || value[i] > '9')) {
-            return -1;
-        }
-    }
-
-    year = atoi(value);
-    month = atoi(value + 5);
-    day = atoi(value + 8);
-
-    if (year < 1970 || month < 1 || month > 12 || day < 1
-        || day > lengths[month - 1]
-                 + (month == 2 && year % 4 == 0
-                    && (year % 100 != 0 || year % 400 == 0)))
-    {
-        return -1;
-    }
-
-    /* days by a calendar in which a year begins with March */
-
-    year -= (month <= 2);
-    days = 365 * (int64_t) year + year / 4 - year / 100 + year / 400
-           + (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1
-           - 719468;
-
-    *when = days * 86400;
 
     return 0;
 }

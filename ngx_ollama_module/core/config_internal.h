@@ -7,6 +7,8 @@
  *     config_value.c   libyaml's events, values and objects read from them,
  *                      sentences for what is wrong
  *     config_models.c  what is said of models
+ *     config_prices.c  and what they cost; a file of prices, too
+ *     config_price.c   one price, and its peak
  *     config_clients.c the list of clients, its entries
  *     config_clients_check.c   what can be said of them when all are there
  *     config_check.c   what can be said of the keys only when all are there:
@@ -58,6 +60,7 @@ typedef struct {
     char                    *err;
     size_t                   err_size;
 
+    void                    *item;      /* what is read, for its fields */
     char                     where[32];
     unsigned                 have_event:1;
 } ollama_config_ctx_t;
@@ -80,6 +83,12 @@ int ollama_config_models(ollama_config_ctx_t *ctx);
 int ollama_config_patterns(ollama_config_ctx_t *ctx, const char *field,
     ollama_config_model_t **models, size_t *n);
 void ollama_config_models_free(ollama_config_model_t *models, size_t n);
+
+/* the value of "prices"; one price in it, an object */
+
+int ollama_config_prices(ollama_config_ctx_t *ctx);
+int ollama_config_price(ollama_config_ctx_t *ctx,
+    ollama_price_model_t *model);
 
 /* the value of "clients", and what can be said of them when all is there */
 
@@ -117,6 +126,14 @@ int ollama_config_copy(ollama_config_ctx_t *ctx, char **to);
 
 int ollama_config_number(ollama_config_ctx_t *ctx, const char *field,
     uint32_t *n);
+
+/* a number of at most three decimals, in 1/1000; bytes of it, 0: it is none */
+
+size_t ollama_config_thousandths(const char *value, size_t len, uint64_t *n);
+
+/* "2026-11-27": seconds since 1970 at its beginning (UTC); -1: it is no day */
+
+int ollama_config_date(const char *value, size_t len, int64_t *when);
 
 /* 1, 0; -1 as elsewhere */
 

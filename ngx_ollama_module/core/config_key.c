@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 
 #define OLLAMA_CONFIG_HEX_RUN  32   /* so many hex digits look like a key */
@@ -16,6 +17,8 @@ static int ollama_config_name(ollama_config_ctx_t *ctx);
 static int ollama_config_account(ollama_config_ctx_t *ctx);
 static int ollama_config_max_concurrent(ollama_config_ctx_t *ctx);
 static int ollama_config_weight(ollama_config_ctx_t *ctx);
+static int ollama_config_tier(ollama_config_ctx_t *ctx);
+static int ollama_config_floor(ollama_config_ctx_t *ctx);
 static int ollama_config_enabled(ollama_config_ctx_t *ctx);
 
 
@@ -25,6 +28,8 @@ static const ollama_config_field_t  ollama_config_key_fields[] = {
     { "account", ollama_config_account },
     { "max_concurrent", ollama_config_max_concurrent },
     { "weight", ollama_config_weight },
+    { "tier", ollama_config_tier },
+    { "floor", ollama_config_floor },
     { "enabled", ollama_config_enabled },
     { NULL, NULL }
 };
@@ -206,6 +211,70 @@ ollama_config_weight(ollama_config_ctx_t *ctx)
 {
     return ollama_config_number(ctx, "weight",
                               &ctx->conf->keys[ctx->conf->nkeys - 1].weight);
+}
+
+
+static int
+ollama_config_tier(ollama_config_ctx_t *ctx)
+{
+    const char  *value;
+
+    if (ollama_config_scalar(ctx, "tier") != 0) {
+        return -1;
+    }
+
+    value = (char *) ctx->event.data.scalar.value;
+
+    if (ctx->event.data.scalar.length != 1 || *value < '0' || *value > '9') {
+        return ollama_config_here(ctx, "\"tier\"%s must be a digit, 0 to 9: "
+                                  "keys of a lower one come first",
+                                  ctx->where);
+    }
+
+    ctx->conf->keys[ctx->conf->nkeys - 1].tier = (uint32_t) (*value - '0');
+
+    return 0;
+}
+
+
+/* "10%", "2.50usd" */
+
+static int
+ollama_config_floor(ollama_config_ctx_t *ctx)
+{
+    size_t                len, n;
+    uint64_t              value;
+    const char           *s;
+    ollama_config_key_t  *key;
+
+    key = &ctx->conf->keys[ctx->conf->nkeys - 1];
+
+    if (ollama_config_scalar(ctx, "floor") != 0) {
+        return -1;
+    }
+
+    s = (char *) ctx->event.data.scalar.value;
+    len = ctx->event.data.scalar.length;
+
+    n = ollama_config_thousandths(s, len, &value);
+
+    if (n && len - n == 1 && s[n] == '%' && value % 1000 == 0
+        && value <= 100 * 1000)
+    {
+        key->floor_percent = (uint32_t) (value / 1000);
+        return 0;
+    }
+
+    if (n && len - n == 3 && strncasecmp(s + n, "usd", 3) == 0
+        && value <= 1000000 * (uint64_t) 1000)
+    {
+        key->floor_cost = value * (OLLAMA_PRICE_DOLLAR / 1000);
+        return 0;
+    }
+
+    return ollama_config_here(ctx, "\"floor\"%s must be a part of what the "
+                              "account's period includes, such as 10%%, or "
+                              "dollars, such as 5usd", ctx->where);
 }
 
 

@@ -225,6 +225,88 @@ ollama_config_number(ollama_config_ctx_t *ctx, const char *field, uint32_t *n)
 }
 
 
+size_t
+ollama_config_thousandths(const char *value, size_t len, uint64_t *n)
+{
+    size_t    i;
+    uint64_t  unit;
+
+    *n = 0;
+
+    for (i = 0; i < len && i < 10 && value[i] >= '0' && value[i] <= '9'; i++) {
+        *n = *n * 10 + (uint64_t) (value[i] - '0');
+    }
+
+    *n *= 1000;
+
+    if (i == 0 || i + 1 >= len || value[i] != '.' || value[i + 1] < '0'
+        || value[i + 1] > '9')
+    {
+        return i;
+    }
+
+    unit = 1000;
+
+    for (i++; i < len && value[i] >= '0' && value[i] <= '9'; i++) {
+
+        unit /= 10;
+
+        if (unit == 0 && value[i] != '0') {
+            break;
+        }
+
+        *n += (uint64_t) (value[i] - '0') * unit;
+    }
+
+    return i;
+}
+
+
+int
+ollama_config_date(const char *value, size_t len, int64_t *when)
+{
+    int      year, month, day;
+    size_t   i;
+    int64_t  days;
+
+    static const int  lengths[] =
+        { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+
+    if (len != 10 || value[4] != '-' || value[7] != '-') {
+        return -1;
+    }
+
+    for (i = 0; i < len; i++) {
+        if (i != 4 && i != 7 && (value[i] < '0' || value[i] > '9')) {
+            return -1;
+        }
+    }
+
+    year = atoi(value);
+    month = atoi(value + 5);
+    day = atoi(value + 8);
+
+    if (year < 1970 || month < 1 || month > 12 || day < 1
+        || day > lengths[month - 1]
+                 + (month == 2 && year % 4 == 0
+                    && (year % 100 != 0 || year % 400 == 0)))
+    {
+        return -1;
+    }
+
+    /* days by a calendar in which a year begins with March */
+
+    year -= (month <= 2);
+    days = 365 * (int64_t) year + year / 4 - year / 100 + year / 400
+           + (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1
+           - 719468;
+
+    *when = days * 86400;
+
+    return 0;
+}
+
+
 /* from the mapping's start to its end */
 
 int

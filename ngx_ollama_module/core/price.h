@@ -20,11 +20,19 @@
  *       kimi-*: {input: 0.95, cached: 0.16, output: 4}          # all such
  *
  * and from "prices:" of config.yaml, which goes before it.  The one that says
- * most of a model holds, as in config_models.h: itself, or the longest "*";
- * "*" alone is all others.  A model that is not found has no price, which is
- * not a price of 0.
+ * most of a model holds: itself, its name without the tag (gemma4 for
+ * gemma4:31b), or the longest "*"; "*" alone is all others.  A model that is not found has no price, which is
+ * not a price of 0; nor has one whose first price is still to begin.
  *
- * Cached tokens are a part of the prompt, and are priced apart.
+ * Cached tokens are a part of the prompt, and are priced apart; "cached" that is
+ * not given is what "input" is.  In its peak, of hours on some days, a price is
+ * multiplied by a factor: "hours" are hours or "HH:MM", from the first one on and
+ * before the second one; if that is the smaller one, until the next day, and
+ * "days" are those on which they begin (none: all).  A price with its factor is
+ * a whole number of nano-dollars as well, or it is refused.
+ *
+ * A file that is wrong is refused as config.yaml is: -1 or NULL, and one sentence
+ * of constant words that starts with "line L, column C: " in err.
  */
 
 #ifndef OLLAMA_PRICE_H_INCLUDED
@@ -34,7 +42,10 @@
 #include <stdint.h>
 
 
-#define OLLAMA_PRICE_DOLLAR  1000000000     /* nano-dollars */
+#define OLLAMA_PRICE_DOLLAR     1000000000  /* nano-dollars */
+#define OLLAMA_PRICE_MODELS     10000       /* of a list, at most */
+#define OLLAMA_PRICE_PERIODS    100         /* of a model */
+#define OLLAMA_PRICE_BYTES_MAX  (4 * 1024 * 1024)       /* of a file */
 
 
 /* nano-dollars a token */
@@ -46,8 +57,44 @@ typedef struct {
 } ollama_price_t;
 
 
-typedef struct ollama_prices_s  ollama_prices_t;
+/* from a time on, until the next one */
 
+typedef struct {
+    int64_t                      from;      /* seconds since 1970 */
+    ollama_price_t               price;
+    ollama_price_t               peak;
+    uint32_t                     begins;    /* seconds of a day (UTC) */
+    uint32_t                     ends;
+    unsigned                     days;      /* bits, 0: Sunday; 0: no peak */
+} ollama_price_period_t;
+
+
+typedef struct {
+    char                        *name;      /* without the "*" */
+    size_t                       len;
+    unsigned                     begins:1;  /* with "*": all that begin so */
+    ollama_price_period_t       *periods;   /* the first one first */
+    size_t                       nperiods;
+} ollama_price_model_t;
+
+
+/* models: whole names in their order, then beginnings, the longest first */
+
+typedef struct {
+    ollama_price_model_t        *models;
+    size_t                       nmodels;
+    size_t                       nwhole;
+    char                         date[11];  /* "": not said */
+} ollama_prices_t;
+
+
+ollama_prices_t *ollama_prices_read(const unsigned char *data, size_t len,
+    char *err, size_t err_size);
+void ollama_prices_free(ollama_prices_t *prices);
+
+/* puts the models in order; a list that has been read is in order */
+
+void ollama_prices_sort(ollama_prices_t *prices);
 
 /*
  * 1, and the price of a model at a time (seconds since 1970); 0: it has none.
@@ -57,8 +104,27 @@ typedef struct ollama_prices_s  ollama_prices_t;
 int ollama_prices_find(const ollama_prices_t *own, const ollama_prices_t *list,
     const char *model, size_t len, int64_t when, ollama_price_t *price);
 
+/*
+ * What an unknown model may cost: the median, of each of the three, of the prices
+ * in force, peaks left out; zeros if there are none or no memory.
+ */
+
+void ollama_prices_usual(const ollama_prices_t *own,
+    const ollama_prices_t *list, int64_t when, ollama_price_t *price);
+
+/* a cached token is at most one of the prompt's */
+
 uint64_t ollama_price_cost(const ollama_price_t *price, uint64_t prompt,
     uint64_t cached, uint64_t completion);
+
+/*
+ * Dollars, exactly and without zeros at the end: "0.000123", "12".  Returns the
+ * length; buf has OLLAMA_PRICE_TEXT bytes and is not terminated.
+ */
+
+#define OLLAMA_PRICE_TEXT  24
+
+size_t ollama_price_text(char *buf, uint64_t nano);
 
 
 #endif /* OLLAMA_PRICE_H_INCLUDED */

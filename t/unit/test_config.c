@@ -111,8 +111,10 @@ test_objects(void **state)
                   "    account: alice@example.com\n"
                   "    max_concurrent: 3\n"
                   "    weight: 1000\n"
+                  "    tier: 9\n"
+                  "    floor: 12.5USD\n"
                   "    enabled: true\n"
-                  "  - {key: " OTHER ", name: Team B/2, enabled: OFF}\n"
+                  "  - {key: " OTHER ", name: Team B/2, enabled: OFF, floor: 10%}\n"
                   "  - plain\n"
                   "  - key: last\n"
                   "allow_unauthenticated_access: no\n"
@@ -127,10 +129,16 @@ test_objects(void **state)
     assert_int_equal(conf.keys[0].max_concurrent, 3);
     assert_int_equal(conf.keys[0].weight, 1000);
     assert_true(conf.keys[0].enabled);
+    assert_int_equal(conf.keys[0].tier, 9);
+    assert_int_equal(conf.keys[0].floor_percent, 0);
+    assert_int_equal(conf.keys[0].floor_cost, 12500000000);
     assert_int_equal(conf.keys[0].line, 6);
 
     assert_string_equal(conf.keys[1].name, "Team B/2");
     assert_false(conf.keys[1].enabled);
+    assert_int_equal(conf.keys[1].tier, 0);
+    assert_int_equal(conf.keys[1].floor_percent, 10);
+    assert_int_equal(conf.keys[1].floor_cost, 0);
     assert_string_equal(conf.keys[3].name, "key_3");
 
     assert_string_equal(conf.auth_token, "t0ken\"/\xc3\xa4");
@@ -197,7 +205,7 @@ static const error_t  errors[] = {
                      "are keys, auth_token, admin_token, metrics_token, allow_un" },
     { "keys:\n- key: a\n- " SECRET ": b\n", "line 3, column 3: unknown field "
               "of keys[1]; known are key, name, account, max_concurrent, "
-              "weight, enabled" },
+              "weight, tier, floor, enabled" },
     { "Keys: [a]\n", "line 1, column 1: unknown field" },
     { "[" SECRET "]: a\n", "line 1, column 1: unknown field" },
     { "keys: [{key: a, <<: b}]\n", "line 1, column 17: unknown field" },
@@ -207,6 +215,17 @@ static const error_t  errors[] = {
                                               "keys[0] is given twice" },
     { "keys: [a]\nauth_token: b\nauth_token: c\n", "line 3, column 1: "
                                           "\"auth_token\" is given twice" },
+
+    /* which comes first, and how much of it */
+    { "keys: [{key: a, tier: 10}]\n", "line 1, column 23: \"tier\" of keys[0] "
+                                      "must be a digit, 0 to 9" },
+    { "keys: [{key: a, floor: 5}]\n", "line 1, column 24: \"floor\" of keys[0] "
+      "must be a part of what the account's period includes, such as 10%, or "
+      "dollars, such as 5usd" },
+    { "keys: [{key: a, floor: 101%}]\n", "line 1, column 24: \"floor\" of" },
+    { "keys: [{key: a, floor: 1.5%}]\n", "line 1, column 24: \"floor\" of" },
+    { "keys: [{key: a, floor: 1.0001usd}]\n", "line 1, column 24: \"floor\"" },
+    { "keys: [{key: a, floor: usd}]\n", "line 1, column 24: \"floor\" of" },
 
     /* keys */
     { "keys:\n- a\n-\n", "line 3, column 2: \"key\" of keys[1] is empty" },
