@@ -242,7 +242,8 @@ poll { Http::turn(0, $slow); $u->in_flight } 'the slot is taken';
 my $queued = $u->start_chat(headers => [ 'X-Test' => 'waits' ]);
 
 poll { Http::turn(0, $queued);
-       $u->get('/stats/running')->body =~ /"waiting"/ } 'it waits';
+       $u->get('/stats/running')->body =~ /"waiting".*"queue_ms":[1-9]/s }
+     'it waits, for a time that can be told';
 $slow->abort;
 Http::finish($queued);
 
