@@ -188,6 +188,41 @@ test_add_minute(void **state)
 }
 
 
+static void
+test_costs(void **state)
+{
+    ollama_costs_t  c;
+
+    (void) state;
+
+    memset(&c, 0, sizeof(c));
+
+    /* more dollars in a minute than 32 bits of nano-dollars hold */
+
+    ollama_costs_add(&c, NOW, 60000000000ull);
+    ollama_costs_add(&c, NOW + 1, 60000000001ull);
+
+    assert_true(ollama_costs_sum(&c, NOW + 2) == 120000000001ull);
+    assert_int_equal(ollama_costs_add_minute(&c, NOW, NOW - MINUTES(5), 7), 7);
+    assert_int_equal(ollama_costs_add_minute(&c, NOW, NOW - MINUTES(120), 7),
+                     0);
+    assert_int_equal(ollama_costs_add_minute(&c, NOW, NOW + MINUTES(1), 7), 0);
+
+    assert_int_equal(ollama_costs_expire(&c, NOW + MINUTES(114)), 0);
+    assert_int_equal(ollama_costs_expire(&c, NOW + MINUTES(115)), 7);
+    assert_true(ollama_costs_sum(&c, NOW + MINUTES(119)) == 120000000001ull);
+    assert_int_equal(ollama_costs_sum(&c, NOW + MINUTES(120)), 0);
+
+    /* the clock goes back by days: the window goes along */
+
+    ollama_costs_add(&c, NOW + MINUTES(120), 8);
+    assert_int_equal(ollama_costs_sum(&c, NOW - MINUTES(5000)), 8);
+    assert_int_equal(ollama_costs_sum(&c, NOW - MINUTES(4880)), 0);
+
+    assert_true(sizeof(ollama_costs_t) <= 1024);
+}
+
+
 /* against the plainest way to count: a number for each minute there is */
 
 static void
@@ -264,6 +299,7 @@ main(void)
         cmocka_unit_test(test_clock_back),
         cmocka_unit_test(test_large),
         cmocka_unit_test(test_add_minute),
+        cmocka_unit_test(test_costs),
         cmocka_unit_test(test_model)
     };
 
