@@ -80,12 +80,13 @@ ngx_http_ollama_lease_judge(ngx_http_ollama_pool_t *pool,
 }
 
 
-/* is what is known of the others needed? */
+/* is what is known of the others, or of the account, needed? */
 
 static ngx_uint_t
 ngx_http_ollama_asks(ollama_answer_t *answer)
 {
-    return answer->inside || (answer->status >= 401 && answer->status <= 403);
+    return answer->inside || answer->status == 429
+           || (answer->status >= 401 && answer->status <= 403);
 }
 
 
@@ -349,7 +350,7 @@ ngx_http_ollama_lease_ratelimit(ngx_http_ollama_pool_t *pool,
     key = ngx_http_ollama_key_by_number(pool->sh, lease->key);
 
     if (key) {
-        key->ratelimit = *rl;
+        key->book->ratelimit = *rl;
     }
 
     ngx_shmtx_unlock(&pool->shpool->mutex);

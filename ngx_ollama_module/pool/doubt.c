@@ -75,6 +75,8 @@ ngx_http_ollama_doubt_know(ngx_http_ollama_pool_t *pool,
 
     account = key->account;
 
+    answer->period_end = account->balance.renews;
+
     answer->other_unpaid = (account->unpaid_at
                             && account->unpaid != lease->hash
                             && now - account->unpaid_at

@@ -201,6 +201,8 @@ ngx_http_ollama_hold_set_back(ngx_http_ollama_shared_t *sh, time_t now)
         ngx_http_ollama_time_back(&key->refused_at, now);
         ngx_http_ollama_time_back(&key->account->unpaid_at, now);
         ngx_http_ollama_time_back(&key->account->learned_at, now);
+        ngx_http_ollama_time_back(&key->account->told, now);
+        ngx_http_ollama_time_back(&key->account->balance.seen, now);
 
         for (q = ngx_queue_head(&key->notes);
              q != ngx_queue_sentinel(&key->notes);

@@ -8,16 +8,29 @@
  * "changed" what happened to penalties.  Keys are made and freed by the master
  * alone, so it may look through them without the lock.
  *
- * Load.  A key's load is the number of tokens of the last two hours plus those
- * reserved by requests in flight, divided by its weight.  Keys that may be
- * chosen now are in the tree "ready", sorted by load; everything that changes
- * a key's load or state ends in ..._key_place(), which puts the key back to
- * where it belongs.  One that has lost a connection early is behind all others
- * for a while, whatever its load.  So choosing is a look at the leftmost node,
- * for three keys as for ten thousand, and equal loads take turns, since a key
- * that comes back goes behind its equals.  Keys that wait for the end of
- * something are in the tree "deadlines".  No function of ours stands in a tree:
- * a reload may bring the module to another address.
+ * Load.  A key's load is what it has cost in the last two hours plus what
+ * requests in flight probably will, divided by its weight.  What models without
+ * a price have used is weighed by the usual price, but kept apart: it is a
+ * guess, and nobody's cost.  Load may be in tokens, too.
+ *
+ * Order.  Keys that may be chosen now are in the tree "ready", sorted by one
+ * number (load.c), from above to below:
+ *
+ *     behind  it has lost a connection early, a short time ago
+ *     low     its account has no more left than is to be kept, its floor
+ *     tier    as configured
+ *     class   with strategy=expiring: what its account has left (left.c)
+ *     load    or, while something included is left, how fast it would have to
+ *             be spent, the fastest first
+ *
+ * Everything that changes a part of it ends in ..._key_place(), which puts the
+ * key back to where it belongs; what changes with time is set right by the
+ * sweep, once a minute.  So choosing is a look at the leftmost node, for three
+ * keys as for ten thousand, and equal ones take turns, since a key that comes
+ * back goes behind its equals.  Where the first some may not serve a request,
+ * the maps tell who may, tier by tier.  Keys that wait for the end of something
+ * are in the tree "deadlines".  No function of ours stands in a tree: a reload
+ * may bring the module to another address.
  *
  * Slots and maps.  While it lives a key has a number of its own, its place in
  * the maps: one bit for each key that is ready, that is free (has no penalty),
@@ -35,7 +48,8 @@
  *
  * Accounts.  Keys of one account share quota and slots, so the number of
  * requests in flight is compared with the account's limit: the configured one,
- * or what the cloud has told.  0 means that no limit is known.
+ * or what the cloud has told.  0 means that no limit is known.  All keys are
+ * placed anew when what follows from its money changes (account.h).
  *
  * Leases.  A node says what is to be given back.  It is in one list of its
  * process:
@@ -79,8 +93,9 @@
 
 
 #include "pool.h"
-#include "core/window.h"
+#include "account.h"
 #include "core/sha256.h"
+#include "core/words.h"
 
 
 #define NGX_HTTP_OLLAMA_LOOK        64
@@ -88,6 +103,7 @@
 #define NGX_HTTP_OLLAMA_MODELS      64      /* and one entry for the others */
 #define NGX_HTTP_OLLAMA_OTHER       NGX_HTTP_OLLAMA_MODELS
 #define NGX_HTTP_OLLAMA_USUALS      256
+#define NGX_HTTP_OLLAMA_TIERS       10
 #define NGX_HTTP_OLLAMA_KEY_NOTES   64
 #define NGX_HTTP_OLLAMA_NOTES       256     /* and two for each key */
 #define NGX_HTTP_OLLAMA_NOTE_MEMORY 3600    /* s, of one that has ended */
@@ -103,19 +119,6 @@
 typedef struct ngx_http_ollama_key_s      ngx_http_ollama_key_t;
 typedef struct ngx_http_ollama_node_s     ngx_http_ollama_node_t;
 typedef struct ngx_http_ollama_line_s     ngx_http_ollama_line_t;
-
-
-typedef struct {
-    ngx_queue_t                      keys;
-
-    uint32_t                         max_concurrent;    /* configured */
-    uint32_t                         learned;           /* told by the cloud */
-    uint32_t                         in_flight;
-    uint32_t                         unpaid;            /* model's hash, */
-    time_t                           unpaid_at;         /*   and its 402 */
-    time_t                           learned_at;
-    unsigned                         full:1;
-} ngx_http_ollama_account_t;
 
 
 /* one slab allocation for each, of at most 1024 bytes */
@@ -142,9 +145,10 @@ struct ngx_http_ollama_key_s {
 
     uint32_t                         in_flight;
     uint32_t                         pins;              /* without a slot */
-    uint64_t                         reserved;
+    ngx_http_ollama_charge_t         reserved;
     uint64_t                         requests;
-    ollama_window_t                  window;
+    ollama_window_t                  window;            /* tokens */
+    ngx_http_ollama_book_t          *book;
 
     time_t                           until;             /* 0: no penalty */
     time_t                           said;              /* that it holds */
@@ -155,7 +159,6 @@ struct ngx_http_ollama_key_s {
     uint32_t                         differs;
     ngx_http_ollama_node_t          *probed;            /* half-open: by it */
     time_t                           last_used;
-    ngx_http_ollama_ratelimit_t      ratelimit;
 
     u_char                           reason[NGX_HTTP_OLLAMA_REASON_LEN];
     u_char                           name[OLLAMA_CONFIG_NAME_MAX];
@@ -179,6 +182,7 @@ struct ngx_http_ollama_key_s {
     unsigned                         worked:1;          /* at least once */
     unsigned                         soft:1;            /* what is held */
     unsigned                         unpaid:1;          /* its account */
+    unsigned                         tier:4;
 };
 
 
@@ -267,6 +271,8 @@ typedef struct {
     uint64_t                        *soft;
     uint64_t                        *hope;
     uint64_t                        *quota;
+    uint64_t                        *low;       /* whatever their state */
+    uint64_t                        *tiers;     /* nwords for each, likewise */
     uint64_t                        *blocked;   /* nwords for each model */
 } ngx_http_ollama_slots_t;
 
@@ -318,6 +324,13 @@ typedef struct {
 
     ngx_uint_t                       restored;  /* told by the daemon */
 
+    ngx_uint_t                       tokens;    /* load is in tokens */
+    ngx_uint_t                       expiring;  /* strategy */
+    ngx_uint_t                       floors;    /* some account has one */
+    ngx_uint_t                       tiers;     /* a bit for each there is */
+    time_t                           interval;  /* of balances, 0: off */
+    ngx_uint_t                       unguessed; /* no memory for a guess */
+
     ngx_uint_t                       doubted;   /* a key, since one worked */
     uint32_t                         refused;   /* its number */
     uint32_t                         proofs;
@@ -344,6 +357,11 @@ struct ngx_http_ollama_pool_s {
     ngx_http_ollama_changed_pt       changed;   /* or NULL */
     void                            *data;      /* its first argument */
 
+    ngx_uint_t                       tokens;    /* for those of "sh" */
+    ngx_uint_t                       expiring;
+    time_t                           interval;
+    uint64_t                         usual;     /* an input token's price */
+
     /* what is prepared and not committed; this is the master's own memory */
 
     ngx_http_ollama_line_t          *lines;
@@ -363,6 +381,8 @@ struct ngx_http_ollama_line_s {
     ngx_uint_t                       leader;    /* first line of the account */
     ngx_uint_t                       nkeys;     /* of the account */
     uint32_t                         limit;     /* of the account */
+    uint32_t                         floor_percent;
+    uint64_t                         floor_cost;
     unsigned                         is_new:1;
     unsigned                         new_account:1;
     u_char                           id[OLLAMA_SHA256_LEN];
@@ -380,8 +400,8 @@ typedef struct {
 
 
 /*
- * The files, from above to below: pool.c, lease.c, blame.c, restore.c and
- * show.c, which are pool.h's, and those that they call.
+ * The files, from above to below: pool.c, lease.c, balance.c, blame.c,
+ * restore.c and show.c, which are pool.h's, and those that they call.
  */
 
 /* list.c */
@@ -491,6 +511,8 @@ void ngx_http_ollama_key_place(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_key_t *key);
 void ngx_http_ollama_key_deadline(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_key_t *key);
+void ngx_http_ollama_key_age(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_key_t *key);
 void ngx_http_ollama_account_place(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_account_t *account);
 void ngx_http_ollama_account_learn(ngx_http_ollama_shared_t *sh,
@@ -513,6 +535,32 @@ ngx_int_t ngx_http_ollama_select_refuse(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_want_t *want, ngx_http_ollama_lease_t *lease);
 
 
+/* load.c */
+
+ngx_rbtree_key_t ngx_http_ollama_key_load(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_key_t *key);
+ngx_uint_t ngx_http_ollama_key_rank(ngx_http_ollama_key_t *key);
+uint64_t ngx_http_ollama_key_used(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_key_t *key);
+ngx_uint_t ngx_http_ollama_key_book(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_key_t *key, ngx_http_ollama_charge_t *charge);
+ollama_costs_t *ngx_http_ollama_key_guess(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_key_t *key);
+void ngx_http_ollama_key_expire(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_key_t *key, time_t now);
+void ngx_http_ollama_left_out(ngx_http_ollama_pool_t *pool);
+
+
+/* left.c */
+
+ngx_uint_t ngx_http_ollama_account_weigh(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_account_t *account);
+ngx_uint_t ngx_http_ollama_account_trusted(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_account_t *account, time_t now);
+void ngx_http_ollama_account_left(ngx_http_ollama_account_t *account,
+    uint64_t spent, ngx_http_ollama_balance_t *left);
+
+
 /* keys.c */
 
 ngx_http_ollama_slots_t *ngx_http_ollama_slots_create(
@@ -531,6 +579,8 @@ void ngx_http_ollama_key_destroy(ngx_http_ollama_pool_t *pool,
     ngx_http_ollama_key_t *key);
 void ngx_http_ollama_key_leave_account(ngx_http_ollama_pool_t *pool,
     ngx_http_ollama_key_t *key);
+void ngx_http_ollama_key_tier(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_key_t *key, ngx_uint_t tier);
 
 
 /* model.c */
@@ -580,7 +630,8 @@ const char *ngx_http_ollama_state_name(ngx_http_ollama_key_t *key);
 #define ngx_http_ollama_slots_size(nslots)                                    \
     (sizeof(ngx_http_ollama_slots_t)                                          \
      + (nslots) * sizeof(ngx_http_ollama_key_t *)                             \
-     + (nslots) / 64 * sizeof(uint64_t) * (5 + NGX_HTTP_OLLAMA_MODELS))
+     + (nslots) / 64 * sizeof(uint64_t)                                       \
+       * (6 + NGX_HTTP_OLLAMA_TIERS + NGX_HTTP_OLLAMA_MODELS))
 
 #define ngx_http_ollama_bit(slot)  ((uint64_t) 1 << ((slot) % 64))
 

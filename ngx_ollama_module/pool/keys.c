@@ -27,7 +27,9 @@ ngx_http_ollama_slots_create(ngx_http_ollama_pool_t *pool, ngx_uint_t nslots)
     slots->soft = slots->free + slots->nwords;
     slots->hope = slots->soft + slots->nwords;
     slots->quota = slots->hope + slots->nwords;
-    slots->blocked = slots->quota + slots->nwords;
+    slots->low = slots->quota + slots->nwords;
+    slots->tiers = slots->low + slots->nwords;
+    slots->blocked = slots->tiers + NGX_HTTP_OLLAMA_TIERS * slots->nwords;
 
     slots->keys = (ngx_http_ollama_key_t **)
                   (slots->blocked + NGX_HTTP_OLLAMA_MODELS * slots->nwords);
@@ -60,6 +62,12 @@ ngx_http_ollama_slots_put(ngx_http_ollama_shared_t *sh,
     ngx_memcpy(slots->soft, old->soft, size);
     ngx_memcpy(slots->hope, old->hope, size);
     ngx_memcpy(slots->quota, old->quota, size);
+    ngx_memcpy(slots->low, old->low, size);
+
+    for (i = 0; i < NGX_HTTP_OLLAMA_TIERS; i++) {
+        ngx_memcpy(slots->tiers + i * slots->nwords,
+                   old->tiers + i * old->nwords, size);
+    }
 
     for (i = 0; i < NGX_HTTP_OLLAMA_MODELS; i++) {
         ngx_memcpy(slots->blocked + i * slots->nwords,
@@ -133,8 +141,15 @@ ngx_http_ollama_key_create(ngx_http_ollama_pool_t *pool,
         return NULL;
     }
 
+    key->book = ngx_slab_calloc(pool->shpool, sizeof(ngx_http_ollama_book_t));
+    if (key->book == NULL) {
+        ngx_slab_free(pool->shpool, key);
+        return NULL;
+    }
+
     p = ngx_slab_alloc(pool->shpool, sizeof("Bearer ") - 1 + ck->key_len);
     if (p == NULL) {
+        ngx_slab_free(pool->shpool, key->book);
         ngx_slab_free(pool->shpool, key);
         return NULL;
     }
@@ -194,6 +209,9 @@ ngx_http_ollama_key_free(ngx_http_ollama_pool_t *pool,
     ngx_http_ollama_bit_clear(sh->slots->soft, key->slot);
     ngx_http_ollama_bit_clear(sh->slots->hope, key->slot);
     ngx_http_ollama_bit_clear(sh->slots->quota, key->slot);
+    ngx_http_ollama_bit_clear(sh->slots->low, key->slot);
+
+    ngx_http_ollama_key_tier(sh, key, NGX_HTTP_OLLAMA_TIERS);
 
     sh->slots->keys[key->slot] = NULL;
     sh->nlive--;
@@ -211,6 +229,12 @@ ngx_http_ollama_key_destroy(ngx_http_ollama_pool_t *pool,
 {
     ngx_explicit_memzero(key->authorization.data, key->authorization.len);
     ngx_slab_free_locked(pool->shpool, key->authorization.data);
+
+    if (key->book->guess) {
+        ngx_slab_free_locked(pool->shpool, key->book->guess);
+    }
+
+    ngx_slab_free_locked(pool->shpool, key->book);
     ngx_slab_free_locked(pool->shpool, key);
 }
 
@@ -230,6 +254,30 @@ ngx_http_ollama_key_leave_account(ngx_http_ollama_pool_t *pool,
 
     } else {
         account->in_flight -= key->in_flight;
+        account->reserved -= key->reserved.cost;
+    }
+}
+
+
+/* in the map of its tier, and in no other; beyond all of them: in none */
+
+void
+ngx_http_ollama_key_tier(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_key_t *key, ngx_uint_t tier)
+{
+    uint64_t    *map;
+    ngx_uint_t   i;
+
+    for (i = 0; i < NGX_HTTP_OLLAMA_TIERS; i++) {
+        map = sh->slots->tiers + i * sh->slots->nwords;
+
+        if (i == tier) {
+            ngx_http_ollama_bit_set(map, key->slot);
+            key->tier = tier;
+
+        } else {
+            ngx_http_ollama_bit_clear(map, key->slot);
+        }
     }
 }
 

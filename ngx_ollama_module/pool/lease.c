@@ -236,6 +236,7 @@ ngx_http_ollama_lease_settle(ngx_http_ollama_pool_t *pool,
     uint64_t answered)
 {
     int64_t                    usual;
+    ngx_uint_t                 left_out;
     ngx_http_ollama_key_t     *key;
     ngx_http_ollama_node_t    *node;
     ngx_http_ollama_usual_t   *model;
@@ -258,6 +259,7 @@ ngx_http_ollama_lease_settle(ngx_http_ollama_pool_t *pool,
     }
 
     sh = pool->sh;
+    left_out = 0;
 
     ngx_http_ollama_pool_lock(pool);
 
@@ -273,11 +275,10 @@ ngx_http_ollama_lease_settle(ngx_http_ollama_pool_t *pool,
         key->requests += lease->used;
         key->last_used = ngx_time();
 
-        if (charge->tokens) {
-            ollama_window_add(&key->window, ngx_time(), charge->tokens);
-        }
+        left_out = ngx_http_ollama_key_book(pool, key, charge);
 
         if (node == NULL) {
+            ngx_http_ollama_account_place(sh, key->account);
             ngx_http_ollama_key_place(sh, key);
         }
     }
@@ -302,6 +303,10 @@ ngx_http_ollama_lease_settle(ngx_http_ollama_pool_t *pool,
     }
 
     ngx_http_ollama_pool_unlock(pool);
+
+    if (left_out) {
+        ngx_http_ollama_left_out(pool);
+    }
 
     lease->node = NULL;
     lease->key = 0;

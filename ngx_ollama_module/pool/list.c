@@ -161,6 +161,12 @@ ngx_http_ollama_list_accounts(ngx_http_ollama_pool_t *pool)
         if (limit && (line->limit == 0 || limit < line->limit)) {
             line->limit = limit;
         }
+
+        /* and of several floors the highest one */
+
+        line->floor_percent = ngx_max(line->floor_percent,
+                                      ck[i].floor_percent);
+        line->floor_cost = ngx_max(line->floor_cost, ck[i].floor_cost);
     }
 
     return NGX_OK;
@@ -396,6 +402,12 @@ ngx_http_ollama_pool_commit(ngx_http_ollama_pool_t *pool)
 
     sh->generation++;
 
+    sh->tokens = pool->tokens || pool->usual == 0;
+    sh->expiring = pool->expiring;
+    sh->interval = pool->interval;
+    sh->floors = 0;
+    sh->tiers = 0;
+
     for (i = 0; i < pool->config->nkeys; i++) {
         ngx_http_ollama_list_put(pool, i);
         pool->keys[i] = pool->lines[i].key;
@@ -465,7 +477,15 @@ ngx_http_ollama_list_put(ngx_http_ollama_pool_t *pool, ngx_uint_t i)
     }
 
     account = line->account;
-    account->max_concurrent = pool->lines[line->leader].limit;
+    line = &pool->lines[line->leader];
+
+    account->max_concurrent = line->limit;
+    account->floor_percent = line->floor_percent;
+    account->floor_cost = line->floor_cost;
+
+    if (line->floor_percent || line->floor_cost) {
+        sh->floors = 1;
+    }
 
     old = key->account;
 
@@ -479,16 +499,27 @@ ngx_http_ollama_list_put(ngx_http_ollama_pool_t *pool, ngx_uint_t i)
                 account->learned_at = old->learned_at;
             }
 
+            if (old->told > account->told) {
+                account->told = old->told;
+                account->balance = old->balance;
+                account->spent = old->spent;
+            }
+
             ngx_http_ollama_key_leave_account(pool, key);
         }
 
         key->account = account;
         account->in_flight += key->in_flight;
+        account->reserved += key->reserved.cost;
         ngx_queue_insert_tail(&account->keys, &key->siblings);
     }
 
     key->name_len = (uint16_t) ngx_strlen(ck->name);
     ngx_memcpy(key->name, ck->name, key->name_len);
+
+    ngx_http_ollama_key_tier(sh, key, ngx_min(ck->tier,
+                                              NGX_HTTP_OLLAMA_TIERS - 1));
+    sh->tiers |= (ngx_uint_t) 1 << key->tier;
 
     key->weight = ck->weight;
     key->enabled = ck->enabled;

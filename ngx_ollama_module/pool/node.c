@@ -97,9 +97,12 @@ ngx_http_ollama_node_take(ngx_http_ollama_shared_t *sh,
     }
 
     key->in_flight++;
-    key->reserved += node->charge.tokens;
+    key->reserved.tokens += node->charge.tokens;
+    key->reserved.cost += node->charge.cost;
+    key->reserved.guess += node->charge.guess;
     key->last_used = ngx_time();
     key->account->in_flight++;
+    key->account->reserved += node->charge.cost;
 
     sh->in_flight++;
 
@@ -140,8 +143,11 @@ ngx_http_ollama_node_give_back(ngx_http_ollama_shared_t *sh,
     }
 
     key->in_flight--;
-    key->reserved -= node->charge.tokens;
+    key->reserved.tokens -= node->charge.tokens;
+    key->reserved.cost -= node->charge.cost;
+    key->reserved.guess -= node->charge.guess;
     key->account->in_flight--;
+    key->account->reserved -= node->charge.cost;
 
     sh->in_flight--;
 

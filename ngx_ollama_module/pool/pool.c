@@ -83,6 +83,34 @@ ngx_http_ollama_pool_set_changed(ngx_http_ollama_pool_t *pool,
 }
 
 
+void
+ngx_http_ollama_pool_set_tokens(ngx_http_ollama_pool_t *pool, ngx_uint_t on)
+{
+    pool->tokens = on;
+}
+
+
+void
+ngx_http_ollama_pool_set_usual(ngx_http_ollama_pool_t *pool, uint64_t usual)
+{
+    pool->usual = usual;
+}
+
+
+void
+ngx_http_ollama_pool_set_expiring(ngx_http_ollama_pool_t *pool, ngx_uint_t on)
+{
+    pool->expiring = on;
+}
+
+
+void
+ngx_http_ollama_pool_set_interval(ngx_http_ollama_pool_t *pool, time_t interval)
+{
+    pool->interval = interval;
+}
+
+
 static ngx_int_t
 ngx_http_ollama_pool_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 {

@@ -10,8 +10,8 @@
  * Lease.  A request has one, embedded in its context and zeroed.  It says what
  * is wanted (..._want()), and is then
  *
- *     taken       ..._take(): a key that can serve it now, the one with the
- *                 least load; called again, it moves to another key, and keeps
+ *     taken       ..._take(): a key that can serve it now, the one that comes
+ *                 first (key.h); called again, it moves to another key, and keeps
  *                 the one it has if there is no other
  *     waited for  ..._wait(): the same, or a place in the queue
  *     judged      ..._judge(): what an answer says of the key, applied
@@ -131,7 +131,8 @@ typedef enum {
     NGX_HTTP_OLLAMA_KEY_SLOTS,
     NGX_HTTP_OLLAMA_KEY_EXHAUSTED,
     NGX_HTTP_OLLAMA_KEY_INVALID,
-    NGX_HTTP_OLLAMA_KEY_PENALIZED
+    NGX_HTTP_OLLAMA_KEY_PENALIZED,
+    NGX_HTTP_OLLAMA_KEY_SUSPENDED           /* its account */
 } ngx_http_ollama_key_state_e;
 
 
@@ -145,6 +146,22 @@ typedef struct {
     int32_t                          queued;
     int32_t                          retry_after;
 } ngx_http_ollama_ratelimit_t;
+
+
+/* what its account has left: as told, less what was spent since then */
+
+typedef struct {
+    time_t                           seen;      /* 0: never */
+    uint64_t                         included;  /* money: nano-dollars */
+    uint64_t                         allowance;
+    uint64_t                         purchased;
+    time_t                           renews;    /* 0: unknown */
+    time_t                           session_resets;
+    time_t                           week_resets;
+    uint16_t                         session;   /* windows: left, in 1/1000, */
+    uint16_t                         week;      /*   or .._NO_SHARE */
+    uint8_t                          kind;      /* ollama_balance_e */
+} ngx_http_ollama_balance_t;
 
 
 /* what is held against a key: in general, or (model) with one model */
@@ -181,10 +198,16 @@ typedef struct {
     uint64_t                         usage;     /* tokens, two hours */
     uint64_t                         cost;      /* nano-dollars, likewise */
     uint64_t                         reserved;
+    uint64_t                         reserved_cost;     /* priced ones */
     uint64_t                         requests;
     ngx_uint_t                       in_flight;
     ngx_uint_t                       slots;     /* of its account, 0: unknown */
     ngx_uint_t                       weight;
+
+    ngx_uint_t                       tier;
+    ngx_uint_t                       floor_percent;     /* of its account, */
+    uint64_t                         floor_cost;        /*   0: none */
+    ngx_http_ollama_balance_t        balance;
 
     ngx_http_ollama_ratelimit_t      ratelimit;
 
@@ -192,6 +215,7 @@ typedef struct {
 
     unsigned                         enabled:1;
     unsigned                         eligible:1;    /* as selection has it */
+    unsigned                         trusted:1;     /* its balance is fresh */
 } ngx_http_ollama_snapshot_t;
 
 
@@ -228,6 +252,24 @@ void ngx_http_ollama_pool_set_list(ngx_http_ollama_pool_t *pool,
     ollama_config_t *config);
 void ngx_http_ollama_pool_set_changed(ngx_http_ollama_pool_t *pool,
     ngx_http_ollama_changed_pt changed, void *data);
+
+/*
+ * How keys are chosen, from the commit on.  Load is in tokens (on) or in
+ * nano-dollars.  usual is what an input token of a model without a price is
+ * weighed with, 0: there are no prices, so load is in tokens.  interval is how
+ * often accounts are asked for their balance, in seconds, 0: never; two of them
+ * later a balance is not trusted any more.
+ */
+
+void ngx_http_ollama_pool_set_tokens(ngx_http_ollama_pool_t *pool,
+    ngx_uint_t on);
+void ngx_http_ollama_pool_set_usual(ngx_http_ollama_pool_t *pool,
+    uint64_t usual);
+void ngx_http_ollama_pool_set_expiring(ngx_http_ollama_pool_t *pool,
+    ngx_uint_t on);
+void ngx_http_ollama_pool_set_interval(ngx_http_ollama_pool_t *pool,
+    time_t interval);
+
 void ngx_http_ollama_pool_commit(ngx_http_ollama_pool_t *pool);
 
 void ngx_http_ollama_pool_init_process(ngx_http_ollama_pool_t *pool,
@@ -350,6 +392,12 @@ ngx_int_t ngx_http_ollama_pool_reset(ngx_http_ollama_pool_t *pool,
     uint32_t key);
 ngx_int_t ngx_http_ollama_pool_penalize(ngx_http_ollama_pool_t *pool,
     uint32_t key, time_t seconds);
+
+
+/* news of an account, of which a key is named */
+
+void ngx_http_ollama_pool_balance(ngx_http_ollama_pool_t *pool,
+    ollama_record_balance_t *balance);
 
 
 /* the daemon's memory of what was before this pool was made */

@@ -15,7 +15,7 @@ static void ngx_http_ollama_refresh_deadlines(ngx_http_ollama_shared_t *sh,
     time_t now);
 static void ngx_http_ollama_refresh_notes(ngx_http_ollama_shared_t *sh,
     time_t now);
-static void ngx_http_ollama_refresh_windows(ngx_http_ollama_shared_t *sh,
+static void ngx_http_ollama_refresh_windows(ngx_http_ollama_pool_t *pool,
     time_t now);
 
 
@@ -46,7 +46,7 @@ ngx_http_ollama_pool_lock(ngx_http_ollama_pool_t *pool)
         if (now > sh->ticked || sh->ticked - now > NGX_HTTP_OLLAMA_SET_BACK) {
             sh->ticked = now;
 
-            ngx_http_ollama_refresh_windows(sh, now);
+            ngx_http_ollama_refresh_windows(pool, now);
 
             /*
              * A worker that dies has a successor, which looks at once; but not
@@ -143,15 +143,20 @@ ngx_http_ollama_refresh_notes(ngx_http_ollama_shared_t *sh, time_t now)
 }
 
 
-/* what has left the two hours: each key once a minute, some each second */
+/*
+ * What has left the two hours, and what time does to what an account has left:
+ * each key once a minute, some each second.
+ */
 
 static void
-ngx_http_ollama_refresh_windows(ngx_http_ollama_shared_t *sh, time_t now)
+ngx_http_ollama_refresh_windows(ngx_http_ollama_pool_t *pool, time_t now)
 {
     ngx_uint_t                  i, n;
     ngx_http_ollama_key_t      *key;
+    ngx_http_ollama_shared_t   *sh;
     ngx_http_ollama_account_t  *account;
 
+    sh = pool->sh;
     n = ngx_min(sh->nkeys / 60 + 1, sh->nkeys);
 
     for (i = 0; i < n; i++) {
@@ -171,8 +176,9 @@ ngx_http_ollama_refresh_windows(ngx_http_ollama_shared_t *sh, time_t now)
             ngx_http_ollama_account_learn(sh, account, 0);
         }
 
-        if (ollama_window_expire(&key->window, now)) {
-            ngx_http_ollama_key_place(sh, key);
-        }
+        ngx_http_ollama_key_expire(pool, key, now);
+
+        ngx_http_ollama_account_place(sh, account);
+        ngx_http_ollama_key_age(sh, key);
     }
 }

@@ -28,8 +28,11 @@ void
 ngx_http_ollama_pool_restore_usage(ngx_http_ollama_pool_t *pool,
     ollama_record_usage_t *usage)
 {
-    uint32_t                i;
-    ngx_http_ollama_key_t  *key;
+    int64_t                  when;
+    uint32_t                 i;
+    ollama_costs_t          *guess;
+    ngx_http_ollama_key_t   *key;
+    ollama_record_minute_t  *minute;
 
     /* a pool that has seen requests, and reloads, knows better */
 
@@ -51,9 +54,24 @@ ngx_http_ollama_pool_restore_usage(ngx_http_ollama_pool_t *pool,
         key->worked = (usage->n != 0);
 
         for (i = 0; i < usage->n; i++) {
-            (void) ollama_window_add_minute(&key->window, ngx_time(),
-                                        (int64_t) usage->minutes[i].minute * 60,
-                                        usage->minutes[i].tokens);
+            minute = &usage->minutes[i];
+            when = (int64_t) minute->minute * 60;
+
+            (void) ollama_window_add_minute(&key->window, ngx_time(), when,
+                                            minute->tokens);
+            (void) ollama_costs_add_minute(&key->book->costs, ngx_time(), when,
+                                           minute->cost);
+
+            if (minute->unpriced == 0 || pool->usual == 0) {
+                continue;
+            }
+
+            guess = ngx_http_ollama_key_guess(pool, key);
+
+            if (guess) {
+                (void) ollama_costs_add_minute(guess, ngx_time(), when,
+                                               minute->unpriced * pool->usual);
+            }
         }
 
         ngx_http_ollama_key_place(pool->sh, key);
@@ -75,7 +93,7 @@ ngx_http_ollama_pool_restore_penalty(ngx_http_ollama_pool_t *pool,
 
     now = ngx_time();
 
-    if (pool->sh->restored || penalty->state > NGX_HTTP_OLLAMA_KEY_PENALIZED) {
+    if (pool->sh->restored || penalty->state > NGX_HTTP_OLLAMA_KEY_SUSPENDED) {
         return;
     }
 
@@ -157,6 +175,7 @@ ngx_http_ollama_restore_effect(ollama_record_penalty_t *penalty)
         return OLLAMA_KEY_EXHAUSTED;
 
     case NGX_HTTP_OLLAMA_KEY_INVALID:
+    case NGX_HTTP_OLLAMA_KEY_SUSPENDED:
         return OLLAMA_KEY_INVALID;
 
     default: /* by an operator */
@@ -169,16 +188,25 @@ void
 ngx_http_ollama_pool_book(ngx_http_ollama_pool_t *pool, uint32_t number,
     ngx_http_ollama_charge_t *charge)
 {
+    ngx_uint_t              left_out;
     ngx_http_ollama_key_t  *key;
+
+    left_out = 0;
 
     ngx_http_ollama_pool_lock(pool);
 
     key = ngx_http_ollama_key_by_number(pool->sh, number);
 
     if (key && charge->tokens) {
-        ollama_window_add(&key->window, ngx_time(), charge->tokens);
+        left_out = ngx_http_ollama_key_book(pool, key, charge);
+
+        ngx_http_ollama_account_place(pool->sh, key->account);
         ngx_http_ollama_key_place(pool->sh, key);
     }
 
     ngx_http_ollama_pool_unlock(pool);
+
+    if (left_out) {
+        ngx_http_ollama_left_out(pool);
+    }
 }

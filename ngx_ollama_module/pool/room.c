@@ -90,6 +90,7 @@ ngx_http_ollama_list_need(ngx_http_ollama_pool_t *pool)
     n = nkeys + 1;
 
     pages += ngx_http_ollama_list_pages(sizeof(ngx_http_ollama_key_t), nkeys);
+    pages += ngx_http_ollama_list_pages(sizeof(ngx_http_ollama_book_t), nkeys);
     pages += ngx_http_ollama_list_pages(sizeof(ngx_http_ollama_account_t),
                                      ngx_http_ollama_list_naccounts(pool, 1));
     pages += ngx_http_ollama_list_pages(2 * sizeof(ngx_http_ollama_account_t)

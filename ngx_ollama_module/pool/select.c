@@ -1,21 +1,20 @@
 
 /*
- * Who may be chosen, and who is: the key with the least load; why none is.
+ * Who may be chosen, and who is: the first in order; why none is.
  */
 
 #include "key.h"
 
 
-#define NGX_HTTP_OLLAMA_LOAD_SCALE  16
-
-
 static void ngx_http_ollama_map_set(uint64_t *map, ngx_uint_t slot,
     ngx_uint_t on);
-static ngx_rbtree_key_t ngx_http_ollama_key_load(ngx_http_ollama_key_t *key);
 static ngx_uint_t ngx_http_ollama_want_fits(ngx_http_ollama_want_t *want,
     ngx_http_ollama_key_t *key);
 static ngx_http_ollama_key_t *ngx_http_ollama_map_least(
     ngx_http_ollama_shared_t *sh, uint64_t *map, ngx_http_ollama_want_t *want);
+static ngx_http_ollama_key_t *ngx_http_ollama_map_least_of(
+    ngx_http_ollama_shared_t *sh, uint64_t *map, ngx_http_ollama_want_t *want,
+    ngx_uint_t low, ngx_uint_t tier);
 static ngx_uint_t ngx_http_ollama_map_any(ngx_http_ollama_shared_t *sh,
     uint64_t *map, ngx_http_ollama_want_t *want);
 static ngx_http_ollama_key_t *ngx_http_ollama_select_soonest(
@@ -63,10 +62,11 @@ ngx_http_ollama_key_place(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_map_set(slots->hope, key->slot, hope);
     ngx_http_ollama_map_set(slots->quota, key->slot, quota);
     ngx_http_ollama_map_set(slots->ready, key->slot, ready);
+    ngx_http_ollama_map_set(slots->low, key->slot, key->account->low);
 
     ngx_http_ollama_key_changed(sh, key);
 
-    load = ngx_http_ollama_key_load(key);
+    load = ngx_http_ollama_key_load(sh, key);
 
     if (key->is_ready) {
 
@@ -101,59 +101,41 @@ ngx_http_ollama_map_set(uint64_t *map, ngx_uint_t slot, ngx_uint_t on)
 }
 
 
-/*
- * Half of the numbers are for keys that are behind the others.  Where they have
- * 32 bits, large loads are told apart less finely, but in order.
- */
+/* time has gone by: to where it belongs now, which is nobody's news */
 
-static ngx_rbtree_key_t
-ngx_http_ollama_key_load(ngx_http_ollama_key_t *key)
+void
+ngx_http_ollama_key_age(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_key_t *key)
 {
-    uint64_t  load, half;
+    ngx_rbtree_key_t  load;
 
-    load = key->window.sum + key->reserved;
+    load = ngx_http_ollama_key_load(sh, key);
 
-    if (load > NGX_MAX_INT32_VALUE * (uint64_t) 65536) {
-        load = NGX_MAX_INT32_VALUE * (uint64_t) 65536;
+    if (key->is_ready && key->ready_node.key != load) {
+        ngx_rbtree_delete(&sh->ready, &key->ready_node);
+        key->ready_node.key = load;
+        ngx_rbtree_insert(&sh->ready, &key->ready_node);
     }
-
-    load = load * NGX_HTTP_OLLAMA_LOAD_SCALE / key->weight;
-
-#if (NGX_PTR_SIZE == 4)
-
-    half = (uint64_t) 1 << 31;
-
-    if (load > half / 2) {
-        load = half / 2 + ((load - half / 2) >> 23);
-    }
-
-#else
-    half = (uint64_t) 1 << 63;
-#endif
-
-    if (key->behind_until || (key->half_open && key->probed)) {
-        load += half;
-    }
-
-    return (ngx_rbtree_key_t) load;
 }
 
 
-/* after a change of the account's requests in flight, or of its slots */
+/* after a change of what it has in flight, of its slots, or of what is left */
 
 void
 ngx_http_ollama_account_place(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_account_t *account)
 {
     uint32_t                slots;
-    ngx_uint_t              full;
+    ngx_uint_t              changed, full;
     ngx_queue_t            *q;
     ngx_http_ollama_key_t  *key;
 
     slots = ngx_http_ollama_account_slots(account);
     full = slots && account->in_flight >= slots;
 
-    if (full == account->full) {
+    changed = ngx_http_ollama_account_weigh(sh, account);
+
+    if (full == account->full && !changed) {
         return;
     }
 
@@ -320,22 +302,51 @@ ngx_http_ollama_select(ngx_http_ollama_shared_t *sh,
 }
 
 
+/* who serves only if no other can is not looked at before */
+
+static ngx_http_ollama_key_t *
+ngx_http_ollama_map_least(ngx_http_ollama_shared_t *sh, uint64_t *map,
+    ngx_http_ollama_want_t *want)
+{
+    ngx_uint_t              low, tier;
+    ngx_http_ollama_key_t  *key;
+
+    for (low = 0; low <= sh->floors; low++) {
+        for (tier = 0; tier < NGX_HTTP_OLLAMA_TIERS; tier++) {
+
+            if ((sh->tiers >> tier & 1) == 0) {
+                continue;
+            }
+
+            key = ngx_http_ollama_map_least_of(sh, map, want, low, tier);
+
+            if (key) {
+                return key;
+            }
+        }
+    }
+
+    return NULL;
+}
+
+
 /*
  * The least of the first some that fit; the next look begins where this one
  * has ended, so that all have their turn.
  */
 
 static ngx_http_ollama_key_t *
-ngx_http_ollama_map_least(ngx_http_ollama_shared_t *sh, uint64_t *map,
-    ngx_http_ollama_want_t *want)
+ngx_http_ollama_map_least_of(ngx_http_ollama_shared_t *sh, uint64_t *map,
+    ngx_http_ollama_want_t *want, ngx_uint_t low, ngx_uint_t tier)
 {
-    uint64_t                  bits;
+    uint64_t                  bits, *tiers;
     ngx_uint_t                i, n, w;
     ngx_rbtree_key_t          load, least;
     ngx_http_ollama_key_t    *key, *best;
     ngx_http_ollama_slots_t  *slots;
 
     slots = sh->slots;
+    tiers = slots->tiers + tier * slots->nwords;
     best = NULL;
     least = 0;
     n = 0;
@@ -344,7 +355,7 @@ ngx_http_ollama_map_least(ngx_http_ollama_shared_t *sh, uint64_t *map,
 
     for (i = 0; i < slots->nwords && n < NGX_HTTP_OLLAMA_LOOK; i++) {
 
-        bits = map[w];
+        bits = map[w] & tiers[w] & (low ? slots->low[w] : ~slots->low[w]);
 
         if (want->blocked) {
             bits &= ~want->blocked[w];
@@ -358,7 +369,7 @@ ngx_http_ollama_map_least(ngx_http_ollama_shared_t *sh, uint64_t *map,
                 continue;
             }
 
-            load = ngx_http_ollama_key_load(key);
+            load = ngx_http_ollama_key_load(sh, key);
 
             if (best == NULL || load < least) {
                 best = key;

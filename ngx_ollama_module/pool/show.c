@@ -6,8 +6,8 @@
 #include "key.h"
 
 
-static void ngx_http_ollama_snapshot(ngx_http_ollama_key_t *key, time_t now,
-    ngx_http_ollama_snapshot_t *out);
+static void ngx_http_ollama_snapshot(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_key_t *key, time_t now, ngx_http_ollama_snapshot_t *out);
 static const char *ngx_http_ollama_status(ngx_http_ollama_key_t *key);
 static ngx_int_t ngx_http_ollama_find_number(ngx_str_t *text,
     uint32_t *number);
@@ -49,7 +49,7 @@ ngx_http_ollama_pool_list(ngx_http_ollama_pool_t *pool,
     cursor->generation = sh->generation;
 
     for (n = 0; n < max && cursor->next < sh->nkeys; n++) {
-        ngx_http_ollama_snapshot(sh->keys[cursor->next++], now, &out[n]);
+        ngx_http_ollama_snapshot(sh, sh->keys[cursor->next++], now, &out[n]);
     }
 
     ngx_http_ollama_pool_unlock(pool);
@@ -90,7 +90,7 @@ ngx_http_ollama_pool_changes(ngx_http_ollama_pool_t *pool,
             key->is_changed = 0;
 
             if (ngx_http_ollama_listed(sh, key)) {
-                ngx_http_ollama_snapshot(key, now, &out[n++]);
+                ngx_http_ollama_snapshot(sh, key, now, &out[n++]);
             }
         }
 
@@ -119,7 +119,7 @@ ngx_http_ollama_pool_key(ngx_http_ollama_pool_t *pool, uint32_t number,
     }
 
     if (key) {
-        ngx_http_ollama_snapshot(key, ngx_time(), out);
+        ngx_http_ollama_snapshot(pool->sh, key, ngx_time(), out);
     }
 
     ngx_http_ollama_pool_unlock(pool);
@@ -129,8 +129,8 @@ ngx_http_ollama_pool_key(ngx_http_ollama_pool_t *pool, uint32_t number,
 
 
 static void
-ngx_http_ollama_snapshot(ngx_http_ollama_key_t *key, time_t now,
-    ngx_http_ollama_snapshot_t *out)
+ngx_http_ollama_snapshot(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_key_t *key, time_t now, ngx_http_ollama_snapshot_t *out)
 {
     out->number = key->number;
     out->index = key->index;
@@ -149,14 +149,23 @@ ngx_http_ollama_snapshot(ngx_http_ollama_key_t *key, time_t now,
     out->level = key->level;
 
     out->usage = ollama_window_sum(&key->window, now);
-    out->cost = 0;
-    out->reserved = key->reserved;
+    out->cost = ollama_costs_sum(&key->book->costs, now);
+    out->reserved = key->reserved.tokens;
+    out->reserved_cost = key->reserved.cost;
     out->requests = key->requests;
     out->in_flight = key->in_flight;
     out->slots = ngx_http_ollama_account_slots(key->account);
     out->weight = key->weight;
 
-    out->ratelimit = key->ratelimit;
+    out->tier = key->tier;
+    out->floor_percent = key->account->floor_percent;
+    out->floor_cost = key->account->floor_cost;
+
+    ngx_http_ollama_account_left(key->account, key->account->spent,
+                                 &out->balance);
+    out->trusted = ngx_http_ollama_account_trusted(sh, key->account, now);
+
+    out->ratelimit = key->book->ratelimit;
     out->nblocks = key->nnotes - key->nover;
 
     out->enabled = key->enabled;
@@ -198,6 +207,9 @@ ngx_http_ollama_status(ngx_http_ollama_key_t *key)
 
     case NGX_HTTP_OLLAMA_KEY_INVALID:
         return "the cloud does not accept it";
+
+    case NGX_HTTP_OLLAMA_KEY_SUSPENDED:
+        return "its account is suspended";
 
     default: /* NGX_HTTP_OLLAMA_KEY_PENALIZED */
         return "paused by an operator";

@@ -142,6 +142,9 @@ ngx_http_ollama_state_name(ngx_http_ollama_key_t *key)
     case NGX_HTTP_OLLAMA_KEY_PENALIZED:
         return "penalized";
 
+    case NGX_HTTP_OLLAMA_KEY_SUSPENDED:
+        return "suspended";
+
     default:
         return "healthy";
     }

@@ -958,6 +958,8 @@ t_cases(void)
 {
     t_ok(sizeof(ngx_http_ollama_key_t) <= 1024, "a key takes %lu bytes",
          (unsigned long) sizeof(ngx_http_ollama_key_t));
+    t_ok(sizeof(ngx_http_ollama_book_t) <= 1024, "and its book %lu",
+         (unsigned long) sizeof(ngx_http_ollama_book_t));
     t_note("node %lu, note %lu, shared %lu",
            (unsigned long) sizeof(ngx_http_ollama_node_t),
            (unsigned long) sizeof(ngx_http_ollama_note_t),

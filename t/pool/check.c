@@ -13,7 +13,7 @@ static ngx_uint_t t_blocked(ngx_http_ollama_shared_t *sh, pkey_t *key,
 
 static uint32_t  t_in_flight[100000];       /* by slot */
 static uint32_t  t_pins[100000];
-static uint64_t  t_reserved[100000];
+static ngx_http_ollama_charge_t  t_reserved[100000];
 static char      t_text[256];
 
 
@@ -27,7 +27,7 @@ t_check(world_t *w)
 
     memset(t_in_flight, 0, sh->slots->nslots * sizeof(uint32_t));
     memset(t_pins, 0, sh->slots->nslots * sizeof(uint32_t));
-    memset(t_reserved, 0, sh->slots->nslots * sizeof(uint64_t));
+    memset(t_reserved, 0, sh->slots->nslots * sizeof(t_reserved[0]));
 
     wrong = t_check_nodes(w);
 
@@ -49,6 +49,62 @@ t_wrong(const char *what, pkey_t *key)
     snprintf(t_text, sizeof(t_text), "%s: %.*s", what, key->name_len,
              key->name);
     return t_text;
+}
+
+
+static void
+t_holds(ngx_http_ollama_node_t *node)
+{
+    t_in_flight[node->key->slot]++;
+    t_reserved[node->key->slot].tokens += node->charge.tokens;
+    t_reserved[node->key->slot].cost += node->charge.cost;
+    t_reserved[node->key->slot].guess += node->charge.guess;
+}
+
+
+/* where it stands in the tree, and in the maps of those who serve last */
+
+static const char *
+t_check_place(ngx_http_ollama_shared_t *sh, pkey_t *key)
+{
+    ngx_uint_t                m, n;
+    ngx_rbtree_key_t          load;
+    ngx_http_ollama_slots_t  *map;
+
+    map = sh->slots;
+
+    if (key->account->low
+        != (ngx_http_ollama_bit_test(map->low, key->slot) != 0))
+    {
+        return t_wrong("low", key);
+    }
+
+    n = 0;
+
+    for (m = 0; m < NGX_HTTP_OLLAMA_TIERS; m++) {
+        if (ngx_http_ollama_bit_test(map->tiers + m * map->nwords, key->slot)) {
+            n += (m == key->tier) ? 1 : 2;
+        }
+    }
+
+    if (n != 1) {
+        return t_wrong("tier", key);
+    }
+
+    if (!key->is_ready) {
+        return NULL;
+    }
+
+    load = ngx_http_ollama_key_load(sh, key);
+
+    if (key->account->rate == 0) {
+        return (load == key->ready_node.key) ? NULL : t_wrong("load", key);
+    }
+
+    /* a rate is set right by the sweep */
+
+    return (load >> 55 == key->ready_node.key >> 55) ? NULL
+                                                     : t_wrong("rank", key);
 }
 
 
@@ -89,8 +145,7 @@ t_check_nodes(world_t *w)
                 t_pins[node->key->slot]++;
 
             } else if (node->key) {
-                t_in_flight[node->key->slot]++;
-                t_reserved[node->key->slot] += node->charge.tokens;
+                t_holds(node);
             }
         }
 
@@ -105,8 +160,7 @@ t_check_nodes(world_t *w)
                 return "served, but not handed";
             }
 
-            t_in_flight[node->key->slot]++;
-            t_reserved[node->key->slot] += node->charge.tokens;
+            t_holds(node);
         }
 
         for (q = ngx_queue_head(&process->waiters);
@@ -171,7 +225,8 @@ static const char *
 t_check_keys(world_t *w)
 {
     uint32_t                    sum, slots;
-    uint64_t                    total;
+    uint64_t                    cost, total;
+    const char                 *wrong;
     ngx_uint_t                  i, free, full, hope, m, n, over, quota, ready,
                                 soft;
     ngx_queue_t                *q;
@@ -195,7 +250,8 @@ t_check_keys(world_t *w)
                 || ngx_http_ollama_bit_test(map->free, i)
                 || ngx_http_ollama_bit_test(map->soft, i)
                 || ngx_http_ollama_bit_test(map->hope, i)
-                || ngx_http_ollama_bit_test(map->quota, i))
+                || ngx_http_ollama_bit_test(map->quota, i)
+                || ngx_http_ollama_bit_test(map->low, i))
             {
                 return "a bit of no key";
             }
@@ -211,8 +267,14 @@ t_check_keys(world_t *w)
             return t_wrong("requests in flight", key);
         }
 
-        if (key->reserved != t_reserved[i]) {
+        if (memcmp(&key->reserved, &t_reserved[i], sizeof(key->reserved))) {
             return t_wrong("tokens reserved", key);
+        }
+
+        wrong = t_check_place(sh, key);
+
+        if (wrong) {
+            return wrong;
         }
 
         if (key->pins != t_pins[i]) {
@@ -223,6 +285,7 @@ t_check_keys(world_t *w)
 
         account = key->account;
         sum = 0;
+        cost = 0;
 
         for (q = ngx_queue_head(&account->keys);
              q != ngx_queue_sentinel(&account->keys);
@@ -230,10 +293,15 @@ t_check_keys(world_t *w)
         {
             k = ngx_queue_data(q, pkey_t, siblings);
             sum += k->in_flight;
+            cost += k->reserved.cost;
 
             if (k->account != account) {
                 return t_wrong("account", key);
             }
+        }
+
+        if (cost != account->reserved) {
+            return t_wrong("the account's reserved cost", key);
         }
 
         if (sum != account->in_flight) {
