@@ -128,9 +128,20 @@ typedef struct {
 } ngx_http_ollama_target_t;
 
 
+/* of all upstreams, as one of them has said it: _directives.c */
+
+typedef struct {
+    ngx_str_t                        value;         /* empty: nobody has */
+    ngx_str_t                        at;            /* file:line */
+    ngx_uint_t                       other;         /* not what is usual */
+} ngx_http_ollama_rule_t;
+
+
 typedef struct {
     ngx_http_ollama_pool_t          *pool;
     ngx_str_t                        zone;          /* its name */
+    ngx_http_ollama_rule_t           load;          /* of "ollama_keys" */
+    ngx_http_ollama_rule_t           strategy;      /* likewise */
 
     ngx_addr_t                       statsd;        /* if sockaddr: daemon's */
     ngx_str_t                        proxy;         /* its name for it */

@@ -10,6 +10,8 @@
 
 static ngx_http_ollama_target_t *ngx_http_ollama_add_target(ngx_conf_t *cf,
     ngx_http_ollama_main_conf_t *omcf);
+static ngx_int_t ngx_http_ollama_rule(ngx_conf_t *cf, ngx_str_t *param,
+    ngx_http_ollama_rule_t *rule, const char *usual, const char *other);
 static ngx_int_t ngx_http_ollama_where(ngx_conf_t *cf, ngx_str_t *at);
 
 
@@ -53,7 +55,7 @@ ngx_http_ollama_set_keys(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ngx_int_t                      n;
     ngx_str_t                     *value, time;
-    ngx_uint_t                     i;
+    ngx_uint_t                     i, load, strategy;
     ngx_http_upstream_srv_conf_t  *uscf;
     ngx_http_ollama_main_conf_t   *omcf;
 
@@ -71,6 +73,8 @@ ngx_http_ollama_set_keys(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     value = cf->args->elts;
+    load = 0;
+    strategy = 0;
 
     for (i = 1; i < cf->args->nelts; i++) {
 
@@ -110,10 +114,37 @@ ngx_http_ollama_set_keys(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             continue;
         }
 
+        if (ngx_strncmp(value[i].data, "load=", 5) == 0 && !load) {
+            load = 1;
+
+            if (ngx_http_ollama_rule(cf, &value[i], &omcf->load, "load=cost",
+                                     "load=tokens")
+                != NGX_OK)
+            {
+                return NGX_CONF_ERROR;
+            }
+
+            continue;
+        }
+
+        if (ngx_strncmp(value[i].data, "strategy=", 9) == 0 && !strategy) {
+            strategy = 1;
+
+            if (ngx_http_ollama_rule(cf, &value[i], &omcf->strategy,
+                                     "strategy=least", "strategy=expiring")
+                != NGX_OK)
+            {
+                return NGX_CONF_ERROR;
+            }
+
+            continue;
+        }
+
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid parameter \"%V\", expected "
-                           "\"tries=number\" or \"tries_time=time\", once",
-                           &value[i]);
+                           "\"tries=number\", \"tries_time=time\", "
+                           "\"load=cost|tokens\" or "
+                           "\"strategy=least|expiring\", once", &value[i]);
         return NGX_CONF_ERROR;
     }
 
@@ -124,6 +155,9 @@ ngx_http_ollama_set_keys(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (oscf->tries_time == 0) {
         oscf->tries_time = 15000;
     }
+
+    ngx_http_ollama_pool_set_tokens(omcf->pool, omcf->load.other);
+    ngx_http_ollama_pool_set_expiring(omcf->pool, omcf->strategy.other);
 
     uscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_upstream_module);
 
@@ -569,6 +603,40 @@ ngx_http_ollama_set_health(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     clcf->handler = ngx_http_ollama_health_handler;
 
     return NGX_CONF_OK;
+}
+
+
+/* the keys are one pool: no two upstreams may say different things of it */
+
+static ngx_int_t
+ngx_http_ollama_rule(ngx_conf_t *cf, ngx_str_t *param,
+    ngx_http_ollama_rule_t *rule, const char *usual, const char *other)
+{
+    if (ngx_strcmp(param->data, usual) != 0
+        && ngx_strcmp(param->data, other) != 0)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\", expected \"%s\" or \"%s\"",
+                           param, usual, other);
+        return NGX_ERROR;
+    }
+
+    if (rule->value.len == 0) {
+        rule->value = *param;
+        rule->other = (ngx_strcmp(param->data, other) == 0);
+
+        return ngx_http_ollama_where(cf, &rule->at);
+    }
+
+    if (ngx_strcmp(rule->value.data, param->data) != 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "the keys are one pool for all upstreams, and "
+                           "\"%V\" is said in %V, but \"%V\"",
+                           &rule->value, &rule->at, param);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 

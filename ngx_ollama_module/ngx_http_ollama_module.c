@@ -103,7 +103,7 @@ static ngx_command_t  ngx_http_ollama_commands[] = {
       NULL },
 
     { ngx_string("ollama_keys"),
-      NGX_HTTP_UPS_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE12,
+      NGX_HTTP_UPS_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1234,
       ngx_http_ollama_set_keys,
       NGX_HTTP_SRV_CONF_OFFSET,
       0,
@@ -605,6 +605,8 @@ ngx_http_ollama_init_module(ngx_cycle_t *cycle)
         }
 
         ngx_http_ollama_check_process(cycle, omcf);
+
+        ngx_http_ollama_pool_set_usual(omcf->pool, omcf->usual_price.input);
         ngx_http_ollama_pool_commit(omcf->pool);
     }
 

@@ -12,6 +12,7 @@ typedef struct {
     const char                  *name;
     const char                  *help;
     uint64_t                   (*of)(ngx_http_ollama_snapshot_t *snap);
+    ngx_uint_t                   usd;           /* it is nano-dollars */
 } ngx_http_ollama_gauge_t;
 
 
@@ -39,6 +40,7 @@ static uint64_t ngx_http_ollama_gauge_in_flight(
     ngx_http_ollama_snapshot_t *snap);
 static uint64_t ngx_http_ollama_gauge_slots(ngx_http_ollama_snapshot_t *snap);
 static uint64_t ngx_http_ollama_gauge_usage(ngx_http_ollama_snapshot_t *snap);
+static uint64_t ngx_http_ollama_gauge_cost(ngx_http_ollama_snapshot_t *snap);
 static uint64_t ngx_http_ollama_gauge_reserved(
     ngx_http_ollama_snapshot_t *snap);
 static uint64_t ngx_http_ollama_gauge_penalty(
@@ -51,29 +53,33 @@ static ngx_http_ollama_gauge_t  ngx_http_ollama_gauges[] = {
 
     { "ollama_proxy_key_eligible",
       "1 if the key may be chosen for the next request.",
-      ngx_http_ollama_gauge_eligible },
+      ngx_http_ollama_gauge_eligible, 0 },
 
     { "ollama_proxy_key_in_flight",
       "Requests in flight with the key.",
-      ngx_http_ollama_gauge_in_flight },
+      ngx_http_ollama_gauge_in_flight, 0 },
 
     { "ollama_proxy_key_slots",
       "Requests the key may have in flight, 0 for any number.",
-      ngx_http_ollama_gauge_slots },
+      ngx_http_ollama_gauge_slots, 0 },
 
     { "ollama_proxy_key_window_tokens",
       "Tokens used with the key in the last 2 h.",
-      ngx_http_ollama_gauge_usage },
+      ngx_http_ollama_gauge_usage, 0 },
+
+    { "ollama_proxy_key_window_cost_usd",
+      "Cost of what the key has used in the last 2 h, without unpriced models.",
+      ngx_http_ollama_gauge_cost, 1 },
 
     { "ollama_proxy_key_reserved_tokens",
       "Tokens reserved for requests in flight.",
-      ngx_http_ollama_gauge_reserved },
+      ngx_http_ollama_gauge_reserved, 0 },
 
     { "ollama_proxy_key_penalty_seconds",
       "Seconds until the key's penalty ends.",
-      ngx_http_ollama_gauge_penalty },
+      ngx_http_ollama_gauge_penalty, 0 },
 
-    { NULL, NULL, NULL }
+    { NULL, NULL, NULL, 0 }
 };
 
 
@@ -148,6 +154,7 @@ static ngx_int_t
 ngx_http_ollama_write_gauge(ngx_http_ollama_text_t *text,
     ngx_http_ollama_walk_t *walk, ngx_http_ollama_gauge_t *gauge)
 {
+    u_char                     *p, value[NGX_HTTP_OLLAMA_USD_LEN];
     ngx_int_t                   rc;
     ngx_http_ollama_snapshot_t  snap;
 
@@ -169,7 +176,12 @@ ngx_http_ollama_write_gauge(ngx_http_ollama_text_t *text,
 
         ngx_http_ollama_text_write(text, "%s{", gauge->name);
         ngx_http_ollama_write_label(text, &snap);
-        ngx_http_ollama_text_write(text, "} %uL\n", gauge->of(&snap));
+
+        p = gauge->usd ? ngx_http_ollama_usd(value, gauge->of(&snap))
+                       : ngx_sprintf(value, "%uL", gauge->of(&snap));
+
+        ngx_http_ollama_text_write(text, "} %*s\n", (size_t) (p - value),
+                                   value);
     }
 }
 
@@ -271,6 +283,13 @@ static uint64_t
 ngx_http_ollama_gauge_usage(ngx_http_ollama_snapshot_t *snap)
 {
     return snap->usage;
+}
+
+
+static uint64_t
+ngx_http_ollama_gauge_cost(ngx_http_ollama_snapshot_t *snap)
+{
+    return snap->cost;
 }
 
 

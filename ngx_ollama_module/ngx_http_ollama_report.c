@@ -229,6 +229,8 @@ ngx_http_ollama_report_keystate(ngx_http_ollama_report_t *report,
     rk.status.len = ngx_strlen(snap->state_name);
     rk.reason.data = snap->reason;
     rk.reason.len = ngx_strlen(snap->reason);
+    rk.cost = snap->cost;
+    rk.tier = (uint8_t) snap->tier;
 
     report->len += ollama_record_keystate_encode(report->buf + report->len,
                                                  report->size - report->len,
@@ -276,6 +278,7 @@ ngx_http_ollama_report_frame(ngx_http_ollama_main_conf_t *conf,
 {
     ollama_record_ack_t      ack;
     ollama_record_usage_t    usage;
+    ollama_record_balance_t  balance;
     ollama_record_penalty_t  penalty;
     ollama_record_welcome_t  welcome;
 
@@ -321,6 +324,16 @@ ngx_http_ollama_report_frame(ngx_http_ollama_main_conf_t *conf,
         if (!ngx_http_ollama_pool_restored(conf->pool)) {
             ngx_http_ollama_pool_restore_penalty(conf->pool, &penalty);
         }
+
+        return NGX_OK;
+
+    case OLLAMA_FRAME_BALANCE:
+
+        if (ollama_record_balance_decode(frame, &balance) != 0) {
+            return NGX_ERROR;
+        }
+
+        ngx_http_ollama_pool_balance(conf->pool, &balance);
 
         return NGX_OK;
 

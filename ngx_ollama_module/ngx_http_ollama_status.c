@@ -4,6 +4,8 @@
 #include "ngx_http_ollama_respond.h"
 #include "ngx_http_ollama_text.h"
 
+#include "core/price.h"
+
 
 #define NGX_HTTP_OLLAMA_SNAPSHOTS   32
 #define NGX_HTTP_OLLAMA_BLOCKS      16
@@ -23,6 +25,16 @@ static ngx_int_t ngx_http_ollama_write_key(ngx_http_ollama_text_t *text,
     ngx_http_ollama_pool_t *pool, ngx_http_ollama_snapshot_t *snap);
 static ngx_int_t ngx_http_ollama_write_blocks(ngx_http_ollama_text_t *text,
     ngx_http_ollama_pool_t *pool, ngx_http_ollama_snapshot_t *snap);
+static void ngx_http_ollama_write_balance(ollama_json_t *json,
+    ngx_http_ollama_snapshot_t *snap);
+static void ngx_http_ollama_write_floor(ollama_json_t *json,
+    ngx_http_ollama_snapshot_t *snap);
+static void ngx_http_ollama_write_usd(ollama_json_t *json, const char *name,
+    uint64_t cost);
+static void ngx_http_ollama_write_share(ollama_json_t *json, const char *name,
+    ngx_uint_t share);
+static void ngx_http_ollama_write_time(ollama_json_t *json, const char *name,
+    time_t time);
 static ngx_int_t ngx_http_ollama_write_ratelimit(ngx_http_ollama_text_t *text,
     ngx_http_ollama_pool_t *pool, ngx_http_ollama_snapshot_t *snap);
 
@@ -214,8 +226,10 @@ ngx_http_ollama_write_key(ngx_http_ollama_text_t *text,
 
     ollama_json_key(json, "usage_2h");
     ollama_json_uint(json, snap->usage);
+    ngx_http_ollama_write_usd(json, "cost_2h", snap->cost);
     ollama_json_key(json, "reserved");
     ollama_json_uint(json, snap->reserved);
+    ngx_http_ollama_write_usd(json, "reserved_cost", snap->reserved_cost);
     ollama_json_key(json, "requests");
     ollama_json_uint(json, snap->requests);
 
@@ -232,6 +246,14 @@ ngx_http_ollama_write_key(ngx_http_ollama_text_t *text,
 
     ollama_json_key(json, "weight");
     ollama_json_uint(json, snap->weight);
+    ollama_json_key(json, "tier");
+    ollama_json_uint(json, snap->tier);
+
+    ngx_http_ollama_write_floor(json, snap);
+    ngx_http_ollama_write_balance(json, snap);
+
+    ollama_json_key(json, "balance_trusted");
+    ollama_json_bool(json, snap->trusted);
     ollama_json_key(json, "enabled");
     ollama_json_bool(json, snap->enabled);
 
@@ -245,6 +267,131 @@ ngx_http_ollama_write_key(ngx_http_ollama_text_t *text,
     ollama_json_close(json, '}');
 
     return NGX_OK;
+}
+
+
+/* as in config.yaml: "10%", "5usd", or both of an account's keys */
+
+static void
+ngx_http_ollama_write_floor(ollama_json_t *json,
+    ngx_http_ollama_snapshot_t *snap)
+{
+    u_char  *p, buf[NGX_INT_T_LEN + 2 + NGX_HTTP_OLLAMA_USD_LEN + 4];
+
+    p = buf;
+
+    if (snap->floor_percent) {
+        p = ngx_sprintf(p, "%ui%%", snap->floor_percent);
+    }
+
+    if (snap->floor_cost) {
+
+        if (p != buf) {
+            *p++ = ' ';
+        }
+
+        p = ngx_http_ollama_usd(p, snap->floor_cost);
+        p = ngx_cpymem(p, "usd", 3);
+    }
+
+    ollama_json_key(json, "floor");
+
+    if (p == buf) {
+        ollama_json_null(json);
+
+    } else {
+        ollama_json_string(json, buf, p - buf);
+    }
+}
+
+
+static void
+ngx_http_ollama_write_balance(ollama_json_t *json,
+    ngx_http_ollama_snapshot_t *snap)
+{
+    ngx_http_ollama_balance_t  *balance;
+
+    balance = &snap->balance;
+
+    ollama_json_key(json, "balance");
+
+    if (balance->seen == 0) {
+        ollama_json_null(json);
+        return;
+    }
+
+    ollama_json_open(json, '{');
+
+    if (balance->kind == OLLAMA_BALANCE_MONEY) {
+        ngx_http_ollama_write_usd(json, "included_usd", balance->included);
+        ngx_http_ollama_write_usd(json, "allowance_usd", balance->allowance);
+        ngx_http_ollama_write_usd(json, "purchased_usd", balance->purchased);
+        ngx_http_ollama_write_time(json, "renews_at", balance->renews);
+
+    } else {
+        ngx_http_ollama_write_share(json, "session_left", balance->session);
+        ngx_http_ollama_write_time(json, "session_resets_at",
+                                   balance->session_resets);
+        ngx_http_ollama_write_share(json, "weekly_left", balance->week);
+        ngx_http_ollama_write_time(json, "weekly_resets_at",
+                                   balance->week_resets);
+    }
+
+    ngx_http_ollama_write_time(json, "seen_at", balance->seen);
+
+    ollama_json_close(json, '}');
+}
+
+
+static void
+ngx_http_ollama_write_usd(ollama_json_t *json, const char *name, uint64_t cost)
+{
+    u_char  *p, buf[NGX_HTTP_OLLAMA_USD_LEN];
+
+    p = ngx_http_ollama_usd(buf, cost);
+
+    ollama_json_key(json, name);
+    ollama_json_raw(json, buf, p - buf);
+}
+
+
+/* of 1 */
+
+static void
+ngx_http_ollama_write_share(ollama_json_t *json, const char *name,
+    ngx_uint_t share)
+{
+    if (share == OLLAMA_BALANCE_NO_SHARE) {
+        ollama_json_key(json, name);
+        ollama_json_null(json);
+        return;
+    }
+
+    ngx_http_ollama_write_usd(json, name,
+                              share * (uint64_t) (OLLAMA_PRICE_DOLLAR / 1000));
+}
+
+
+static void
+ngx_http_ollama_write_time(ollama_json_t *json, const char *name, time_t time)
+{
+    u_char    stamp[sizeof("1970-01-01T00:00:00Z") + NGX_TIME_T_LEN];
+    ngx_tm_t  tm;
+
+    ollama_json_key(json, name);
+
+    if (time == 0) {
+        ollama_json_null(json);
+        return;
+    }
+
+    ngx_gmtime(time, &tm);
+
+    *ngx_sprintf(stamp, "%4d-%02d-%02dT%02d:%02d:%02dZ", tm.ngx_tm_year,
+                 tm.ngx_tm_mon, tm.ngx_tm_mday, tm.ngx_tm_hour,
+                 tm.ngx_tm_min, tm.ngx_tm_sec) = '\0';
+
+    ollama_json_text(json, (char *) stamp);
 }
 
 
@@ -320,9 +467,7 @@ static ngx_int_t
 ngx_http_ollama_write_ratelimit(ngx_http_ollama_text_t *text,
     ngx_http_ollama_pool_t *pool, ngx_http_ollama_snapshot_t *snap)
 {
-    u_char                        stamp[sizeof("1970-01-01T00:00:00Z")];
     int32_t                       values[5];
-    ngx_tm_t                      tm;
     ngx_uint_t                    i;
     ollama_json_t                *json;
     ngx_http_ollama_ratelimit_t  *rl;
@@ -342,22 +487,13 @@ ngx_http_ollama_write_ratelimit(ngx_http_ollama_text_t *text,
     ollama_json_string(json, snap->name, snap->name_len);
     ollama_json_key(json, "fingerprint");
     ollama_json_string(json, snap->fingerprint, sizeof(snap->fingerprint));
-    ollama_json_key(json, "seen");
+    ngx_http_ollama_write_time(json, "seen", rl->seen);
 
     if (rl->seen == 0) {
-        ollama_json_null(json);
         ollama_json_close(json, '}');
 
         return NGX_OK;
     }
-
-    ngx_gmtime(rl->seen, &tm);
-
-    *ngx_sprintf(stamp, "%4d-%02d-%02dT%02d:%02d:%02dZ", tm.ngx_tm_year,
-                 tm.ngx_tm_mon, tm.ngx_tm_mday, tm.ngx_tm_hour,
-                 tm.ngx_tm_min, tm.ngx_tm_sec) = '\0';
-
-    ollama_json_text(json, (char *) stamp);
 
     values[0] = rl->max_concurrent;
     values[1] = rl->active;

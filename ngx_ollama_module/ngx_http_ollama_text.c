@@ -1,5 +1,6 @@
 
 #include "ngx_http_ollama_text.h"
+#include "core/price.h"
 
 
 ngx_int_t
@@ -59,6 +60,20 @@ ngx_http_ollama_text_write(ngx_http_ollama_text_t *text, const char *fmt, ...)
     va_end(args);
 
     ollama_json_raw(&text->json, buf, p - buf);
+}
+
+
+u_char *
+ngx_http_ollama_usd(u_char *p, uint64_t cost)
+{
+    p = ngx_sprintf(p, "%uL.%09uL", cost / OLLAMA_PRICE_DOLLAR,
+                    cost % OLLAMA_PRICE_DOLLAR);
+
+    while (p[-1] == '0') {
+        p--;
+    }
+
+    return (p[-1] == '.') ? p - 1 : p;
 }
 
 

@@ -34,6 +34,12 @@ ngx_int_t ngx_http_ollama_text_room(ngx_http_ollama_text_t *text,
 void ngx_cdecl ngx_http_ollama_text_write(ngx_http_ollama_text_t *text,
     const char *fmt, ...);
 
+/* nano-dollars as dollars, with all digits that are needed */
+
+#define NGX_HTTP_OLLAMA_USD_LEN  (NGX_INT64_LEN + 10)
+
+u_char *ngx_http_ollama_usd(u_char *p, uint64_t cost);
+
 void ngx_http_ollama_text_end(ngx_http_ollama_text_t *text, ngx_str_t *out);
 
 

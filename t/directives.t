@@ -52,6 +52,20 @@ refused('tries=17', qr/between 1 and 16/, balancer => 'ollama_keys tries=17;');
 refused('tries=x', qr/invalid/, balancer => 'ollama_keys tries=x;');
 refused('another parameter', qr/invalid parameter/,
         balancer => 'ollama_keys retries=2;');
+refused('load=money', qr/expected "load=cost" or "load=tokens" in \S+:\d+/,
+        balancer => 'ollama_keys load=money;');
+refused('strategy=', qr/expected "strategy=least" or "strategy=expiring"/,
+        balancer => 'ollama_keys strategy=;');
+refused('load= twice', qr/invalid parameter "load=cost".* once/,
+        balancer => 'ollama_keys load=cost load=cost;');
+refused('two upstreams, two loads',
+        qr/"load=cost" is said in \S+:\d+, but "load=tokens" in \S+:\d+/,
+        balancer => 'ollama_keys load=tokens;', http =>
+        'upstream other { server 127.0.0.1:1; ollama_keys load=cost; }');
+refused('two upstreams, two strategies',
+        qr/one pool .* "strategy=expiring" is said in \S+:\d+, but "strategy=least"/,
+        balancer => 'ollama_keys strategy=least;', http =>
+        'upstream other { server 127.0.0.1:1; ollama_keys strategy=expiring; }');
 refused('ollama_keys twice', qr/duplicate/,
         balancer => 'ollama_keys; ollama_keys;');
 refused('a queue of x', qr/invalid number/,
