@@ -123,7 +123,7 @@ ngx_http_ollama_balance_suspended(ngx_http_ollama_pool_t *pool,
 
         if (key->state != NGX_HTTP_OLLAMA_KEY_PENALIZED) {
 
-            /* whatever else was held: the cloud knows the account and the key */
+            /* whatever else was held: the cloud knows account and key */
 
             key->until = 0;
         }
@@ -152,7 +152,8 @@ ngx_http_ollama_balance_left(ngx_http_ollama_pool_t *pool,
     b->included = balance->included;
     b->allowance = balance->allowance;
     b->purchased = balance->purchased;
-    b->renews = (time_t) (balance->until / 1000);
+    b->renews = (b->kind == OLLAMA_BALANCE_MONEY)
+                ? (time_t) (balance->until / 1000) : 0;
     b->session = balance->session;
     b->week = balance->week;
     b->session_resets = (time_t) (balance->session_resets / 1000);

@@ -6,7 +6,10 @@
  * account's class is the first of these that is true of it.
  *
  *     included    something of the period's money is left above the floor; the
- *                 more for each hour until it is lost, the earlier
+ *                 more for each hour until it is lost, the earlier.  The last
+ *                 tenth of what the period includes counts as a whole one: else
+ *                 a rest that is lost today was left for more that is not lost
+ *                 before next month
  *     windows     a legacy plan with something left of both of its windows: it
  *                 is lost within days, but nobody tells how much it is.  A
  *                 tenth of a large plan is more than half of a small one, so
@@ -151,6 +154,10 @@ ngx_http_ollama_left_money(ngx_http_ollama_account_t *account, time_t now,
     /* what was purchased keeps the floor as well */
 
     above = ngx_min(left.included, all - floor);
+
+    /* and equal ones take turns down to it */
+
+    above = ngx_max(above, left.allowance / 10) + above / 64;
 
     end = left.renews ? left.renews - now : NGX_HTTP_OLLAMA_PERIOD;
     end = ngx_max(end, NGX_HTTP_OLLAMA_SOONEST);

@@ -10,9 +10,9 @@
  * Lease.  A request has one, embedded in its context and zeroed.  It says what
  * is wanted (..._want()), and is then
  *
- *     taken       ..._take(): a key that can serve it now, the one that comes
- *                 first (key.h); called again, it moves to another key, and keeps
- *                 the one it has if there is no other
+ *     taken       ..._take(): a key that can serve it now, the first one in
+ *                 order (key.h); called again, it moves to another key, and
+ *                 keeps the one it has if there is no other
  *     waited for  ..._wait(): the same, or a place in the queue
  *     judged      ..._judge(): what an answer says of the key, applied
  *     settled     ..._settle(): tokens booked, slot and reservation given

@@ -980,4 +980,6 @@ t_cases(void)
     t_restore();
     t_burst();
     t_doubt();
+    t_costs();
+    t_balances();
 }

@@ -9,6 +9,7 @@ static ngx_int_t t_init_module(ngx_cycle_t *cycle);
 static void t_handle(world_t *w, pool_t **pool, ngx_pool_t **memory);
 
 
+rules_t     t_rules;
 ngx_uint_t  t_failed;
 uint64_t    t_commit_ns;
 
@@ -198,6 +199,18 @@ t_config(ollama_config_t *config, const char *text, ngx_uint_t n)
                 } else if (strncmp(word, "weight=", 7) == 0) {
                     key->weight = atoi(word + 7);
 
+                } else if (strncmp(word, "tier=", 5) == 0) {
+                    key->tier = atoi(word + 5);
+
+                } else if (strncmp(word, "floor=", 6) == 0) {
+
+                    if (strchr(word, '%')) {
+                        key->floor_percent = atoi(word + 6);
+
+                    } else {
+                        key->floor_cost = atoi(word + 6) * 1000000000ull;
+                    }
+
                 } else if (strcmp(word, "off") == 0) {
                     key->enabled = 0;
                 }
@@ -244,6 +257,10 @@ t_handle(world_t *w, pool_t **pool, ngx_pool_t **memory)
 
     *pool = ngx_http_ollama_pool_create(&cf, &name, w->size);
     ngx_http_ollama_pool_set_list(*pool, &w->config);
+    ngx_http_ollama_pool_set_usual(*pool, t_rules.usual);
+    ngx_http_ollama_pool_set_tokens(*pool, t_rules.tokens);
+    ngx_http_ollama_pool_set_expiring(*pool, t_rules.expiring);
+    ngx_http_ollama_pool_set_interval(*pool, t_rules.interval);
 
     (*pool)->shm_zone->shm.addr = w->addr;
     (*pool)->shm_zone->shm.size = w->size;
@@ -422,6 +439,16 @@ void
 t_settle(pool_t *pool, lease_t *lease, uint64_t tokens)
 {
     ngx_http_ollama_charge_t  charge = { tokens, tokens, 0 };
+
+    ngx_http_ollama_lease_settle(pool, lease, &charge, 0);
+}
+
+
+void
+t_spend(pool_t *pool, lease_t *lease, uint64_t tokens, uint64_t cost,
+    uint64_t guess)
+{
+    ngx_http_ollama_charge_t  charge = { tokens, cost, guess };
 
     ngx_http_ollama_lease_settle(pool, lease, &charge, 0);
 }

@@ -25,6 +25,7 @@
 
 
 #define WORKERS  400
+#define USD      1000000000ull
 
 
 typedef ngx_http_ollama_pool_t   pool_t;
@@ -46,6 +47,18 @@ typedef struct {
 } world_t;
 
 
+/* what the next list says of loads; at first they are in tokens */
+
+typedef struct {
+    uint64_t           usual;
+    ngx_uint_t         tokens;
+    ngx_uint_t         expiring;
+    time_t             interval;
+} rules_t;
+
+
+extern rules_t     t_rules;
+
 extern ngx_uint_t  t_failed;
 extern uint64_t    t_commit_ns;
 
@@ -59,7 +72,10 @@ void t_note(const char *text, ...);
 void t_time(time_t seconds, ngx_msec_t ms);     /* goes on by so much */
 void t_clock(time_t seconds);                   /* is set */
 
-/* text: "name account=a slots=1 weight=2 off; ..", or NULL and so many keys */
+/*
+ * text: "name account=a slots=1 weight=2 tier=1 floor=10% floor=5usd off; ..",
+ * or NULL and so many keys
+ */
 
 void t_config(ollama_config_t *config, const char *text, ngx_uint_t n);
 
@@ -77,7 +93,25 @@ ngx_int_t t_take(pool_t *pool, lease_t *lease);
 ngx_int_t t_wait(pool_t *pool, lease_t *lease);
 void t_settle(pool_t *pool, lease_t *lease, uint64_t tokens);
 void t_book(pool_t *pool, uint32_t key, uint64_t tokens);
+void t_spend(pool_t *pool, lease_t *lease, uint64_t tokens, uint64_t cost,
+    uint64_t guess);
 lease_t *t_served(pool_t *pool, ngx_int_t *rc);
+
+/* cost.c: prices are known from the next list on */
+
+void t_prices(ngx_uint_t expiring);
+
+/* a request from beginning to end; which key it had, by place */
+
+ngx_uint_t t_one_request(world_t *w, pool_t *pool, uint64_t tokens,
+    uint64_t cost, uint64_t guess);
+
+/* windows: left of session and week, in 1/1000; renews: seconds from now */
+
+void t_balance(world_t *w, pool_t *pool, ngx_uint_t i, ollama_balance_e kind,
+    uint64_t included, uint64_t purchased, time_t renews);
+void t_shown(pool_t *pool, pkey_t *key, ngx_http_ollama_snapshot_t *s);
+
 void t_answer(pool_t *pool, lease_t *lease, ngx_uint_t status,
     const char *body, ngx_int_t retry_after, ollama_verdict_t *verdict);
 ngx_uint_t t_named(lease_t *lease, const char *name);
@@ -91,6 +125,8 @@ void t_right(world_t *w, const char *where);    /* a test of it */
 
 void t_cases(void);
 void t_doubt(void);
+void t_costs(void);
+void t_balances(void);
 void t_random(void);
 void t_crowd(void);
 void t_bench(void);

@@ -55,8 +55,47 @@ t_list(char *text)
             p += sprintf(p, " off");
         }
 
+        if (t_rand(4) == 0) {
+            p += sprintf(p, " tier=%lu", (unsigned long) t_rand(3));
+        }
+
+        if (t_rand(6) == 0) {
+            p += sprintf(p, t_rand(2) ? " floor=10%%" : " floor=5usd");
+        }
+
         p += sprintf(p, " weight=%lu", (unsigned long) (1 + t_rand(3)));
     }
+}
+
+
+/* how keys are chosen, from the next list on */
+
+static void
+t_rule(void)
+{
+    t_rules.usual = t_rand(4) ? 600 : 0;
+    t_rules.tokens = (t_rand(4) == 0);
+    t_rules.expiring = t_rand(2);
+    t_rules.interval = t_rand(4) ? 300 : 0;
+}
+
+
+static void
+t_charge(ngx_http_ollama_charge_t *charge, ngx_uint_t tokens)
+{
+    charge->tokens = tokens;
+    charge->cost = t_rand(3) ? tokens * t_rand(2000000) : 0;
+    charge->guess = charge->cost ? 0 : tokens * 600;
+}
+
+
+static void
+t_news(world_t *w, pool_t *p)
+{
+    t_balance(w, p, t_rand(w->pool->sh->nkeys),
+           t_rand(8) ? OLLAMA_BALANCE_MONEY : t_rand(5),
+           t_rand(3) * t_rand(10 * USD), t_rand(2) * t_rand(10 * USD),
+           t_rand(3) * t_rand(1000));
 }
 
 
@@ -192,8 +231,10 @@ t_one(world_t *w, slot_t *s)
     ngx_uint_t         i;
     lease_t           *l;
     pool_t            *p;
-    ollama_verdict_t   v;
     slot_t            *o;
+    ollama_verdict_t   v;
+
+    ngx_http_ollama_charge_t  charge;
 
     static const char  *bodies[] = {
         "{\"error\":\"you have reached your session usage limit\"}",
@@ -217,7 +258,8 @@ t_one(world_t *w, slot_t *s)
 
     case 0:
         t_model(model);
-        t_lease(&s->lease, strdup(model), t_rand(1000));
+        t_lease(&s->lease, strdup(model), 0);
+        t_charge(&s->lease.charge, t_rand(1000));
         s->lease.dry = (t_rand(50) == 0);
 
         if (t_rand(20) == 0) {
@@ -255,7 +297,8 @@ t_one(world_t *w, slot_t *s)
             return;
 
         default:
-            t_settle(p, &s->lease, t_rand(2000));
+            t_charge(&charge, t_rand(2000));
+            t_spend(p, &s->lease, charge.tokens, charge.cost, charge.guess);
             s->state = 0;
             return;
         }
@@ -329,6 +372,7 @@ t_random(void)
     reloads = 0;
 
     t_list(text);
+    t_rule();
     t_world(w, text, 0, 8 * 1024 * 1024);
 
     for (i = 0; i < 4; i++) {
@@ -346,6 +390,11 @@ t_random(void)
 
         if (kind < 940) {
             t_one(w, &t_slots[t_rand(LEASES)]);
+
+        } else if (kind < 955) {
+            k = t_running[t_rand(t_nrunning)];
+            t_as(w, &w->workers[k]);
+            t_news(w, &w->workers[k]);
 
         } else if (kind < 970) {
             t_time(0, t_rand(700));
@@ -372,6 +421,7 @@ t_random(void)
 
         } else if (kind < 995) {
             t_list(text);
+            t_rule();
             reloads++;
 
             if (t_reload(w, text, 0, t_rand(2)) != NGX_OK) {
