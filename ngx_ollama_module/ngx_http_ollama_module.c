@@ -606,6 +606,10 @@ ngx_http_ollama_init_module(ngx_cycle_t *cycle)
 
         ngx_http_ollama_check_process(cycle, omcf);
 
+        if (omcf->prices == NULL && omcf->own_prices == NULL) {
+            ngx_http_ollama_pool_set_tokens(omcf->pool, 1);
+        }
+
         ngx_http_ollama_pool_set_usual(omcf->pool, omcf->usual_price.input);
         ngx_http_ollama_pool_commit(omcf->pool);
     }

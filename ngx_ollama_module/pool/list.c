@@ -402,7 +402,7 @@ ngx_http_ollama_pool_commit(ngx_http_ollama_pool_t *pool)
 
     sh->generation++;
 
-    sh->tokens = pool->tokens || pool->usual == 0;
+    sh->tokens = pool->tokens;
     sh->expiring = pool->expiring;
     sh->interval = pool->interval;
     sh->floors = 0;

@@ -255,10 +255,9 @@ void ngx_http_ollama_pool_set_changed(ngx_http_ollama_pool_t *pool,
 
 /*
  * How keys are chosen, from the commit on.  Load is in tokens (on) or in
- * nano-dollars.  usual is what an input token of a model without a price is
- * weighed with, 0: there are no prices, so load is in tokens.  interval is how
- * often accounts are asked for their balance, in seconds, 0: never; two of them
- * later a balance is not trusted any more.
+ * nano-dollars; usual is what an input token of a model without a price is
+ * weighed with.  interval is how often accounts are asked for their balance, in
+ * seconds, 0: never; two of them later a balance is not trusted any more.
  */
 
 void ngx_http_ollama_pool_set_tokens(ngx_http_ollama_pool_t *pool,

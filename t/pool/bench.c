@@ -57,6 +57,8 @@ t_bench(void)
 
     printf("%lu keys\n", (unsigned long) nkeys);
 
+    t_prices(getenv("POOL_EXPIRING") != NULL);
+
     t_begin();
     t_world(w, NULL, nkeys, 64 * 1024 * 1024);
     t_took("start: prepare and commit, all keys", 1);
@@ -72,6 +74,11 @@ t_bench(void)
 
     for (i = 0; i < nkeys; i++) {
         t_book(p, t_key(w, i)->number, i * 7919 % 100000);
+
+        if (t_rules.expiring) {
+            t_balance(w, p, i, OLLAMA_BALANCE_MONEY, (1 + i % 60) * USD, 0,
+                      (1 + i % 30) * 86400);
+        }
     }
 
     t_lease(&a, "model", 1000);

@@ -258,7 +258,8 @@ t_handle(world_t *w, pool_t **pool, ngx_pool_t **memory)
     *pool = ngx_http_ollama_pool_create(&cf, &name, w->size);
     ngx_http_ollama_pool_set_list(*pool, &w->config);
     ngx_http_ollama_pool_set_usual(*pool, t_rules.usual);
-    ngx_http_ollama_pool_set_tokens(*pool, t_rules.tokens);
+    ngx_http_ollama_pool_set_tokens(*pool, t_rules.tokens
+                                           || t_rules.usual == 0);
     ngx_http_ollama_pool_set_expiring(*pool, t_rules.expiring);
     ngx_http_ollama_pool_set_interval(*pool, t_rules.interval);
 

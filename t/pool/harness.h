@@ -9,7 +9,8 @@
  *     POOL_TEST=cases    what the pool has to do, one thing after another
  *     POOL_TEST=random   thousands of operations; after each one all is counted
  *     POOL_TEST=crowd    real processes at once; then all is counted
- *     POOL_TEST=bench    what each operation takes, with POOL_KEYS keys
+ *     POOL_TEST=bench    what each operation takes, with POOL_KEYS keys, and
+ *                        with strategy=expiring if POOL_EXPIRING is set
  *     POOL_TEST=zone     a zone of POOL_SIZE bytes: does the list fit?
  *
  * A world is a zone and what uses it.  A worker is a handle of the pool, as a
