@@ -30,6 +30,7 @@ export const all = () => [...keys.values()];
 const tones = {
   healthy: "ok", half_open: "info", slots: "warn", paused: "warn",
   penalized: "warn", exhausted: "warn", invalid: "bad", disabled: "off",
+  suspended: "bad",
 };
 
 function tone(key) {

@@ -4,7 +4,7 @@
  * each of its keys.  Private to this folder: see key.h.
  *
  * What is left of an account's money is what the cloud has told, less what was
- * spent since then, and less what is reserved.  What follows for its keys, how
+ * spent since then, and less what requests in flight will probably cost.  What follows for its keys, how
  * they stand among others (left.c), is kept here: "low", "class" and "rate".
  */
 
@@ -30,7 +30,7 @@ typedef struct {
     ngx_http_ollama_balance_t        balance;           /* as it was told */
     time_t                           told;              /* anything of it */
     uint64_t                         spent;             /* since then */
-    uint64_t                         reserved;          /* cost */
+    uint64_t                         reserved;          /* cost, or a guess */
     uint64_t                         floor_cost;
     uint32_t                         floor_percent;
     uint64_t                         rate;              /* of "included" */

@@ -126,6 +126,7 @@ ngx_http_ollama_balance_suspended(ngx_http_ollama_pool_t *pool,
             /* whatever else was held: the cloud knows account and key */
 
             key->until = 0;
+            key->refused = 0;
         }
 
         if (ngx_http_ollama_key_hold(pool->sh, key, &hold)) {

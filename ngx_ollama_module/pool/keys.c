@@ -254,7 +254,7 @@ ngx_http_ollama_key_leave_account(ngx_http_ollama_pool_t *pool,
 
     } else {
         account->in_flight -= key->in_flight;
-        account->reserved -= key->reserved.cost;
+        account->reserved -= key->reserved.cost + key->reserved.guess;
     }
 }
 

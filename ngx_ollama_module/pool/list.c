@@ -510,7 +510,7 @@ ngx_http_ollama_list_put(ngx_http_ollama_pool_t *pool, ngx_uint_t i)
 
         key->account = account;
         account->in_flight += key->in_flight;
-        account->reserved += key->reserved.cost;
+        account->reserved += key->reserved.cost + key->reserved.guess;
         ngx_queue_insert_tail(&account->keys, &key->siblings);
     }
 

@@ -102,7 +102,7 @@ ngx_http_ollama_node_take(ngx_http_ollama_shared_t *sh,
     key->reserved.guess += node->charge.guess;
     key->last_used = ngx_time();
     key->account->in_flight++;
-    key->account->reserved += node->charge.cost;
+    key->account->reserved += node->charge.cost + node->charge.guess;
 
     sh->in_flight++;
 
@@ -147,7 +147,7 @@ ngx_http_ollama_node_give_back(ngx_http_ollama_shared_t *sh,
     key->reserved.cost -= node->charge.cost;
     key->reserved.guess -= node->charge.guess;
     key->account->in_flight--;
-    key->account->reserved -= node->charge.cost;
+    key->account->reserved -= node->charge.cost + node->charge.guess;
 
     sh->in_flight--;
 

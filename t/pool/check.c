@@ -293,7 +293,7 @@ t_check_keys(world_t *w)
         {
             k = ngx_queue_data(q, pkey_t, siblings);
             sum += k->in_flight;
-            cost += k->reserved.cost;
+            cost += k->reserved.cost + k->reserved.guess;
 
             if (k->account != account) {
                 return t_wrong("account", key);
