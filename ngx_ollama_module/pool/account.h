@@ -4,8 +4,9 @@
  * each of its keys.  Private to this folder: see key.h.
  *
  * What is left of an account's money is what the cloud has told, less what was
- * spent since then, and less what requests in flight will probably cost.  What follows for its keys, how
- * they stand among others (left.c), is kept here: "low", "class" and "rate".
+ * spent since then, and less what requests in flight will probably cost.  What
+ * follows for its keys, how they stand among others (left.c), is kept here:
+ * "low", "class" and "rate".
  */
 
 
