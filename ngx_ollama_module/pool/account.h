@@ -56,8 +56,8 @@ typedef enum {
 /* the rest of a key: one more allocation of at most 1024 bytes */
 
 typedef struct {
-    ollama_costs_t                   costs;
     ollama_costs_t                  *guess;             /* NULL: no such use */
+    ollama_costs_t                   costs;
     ngx_http_ollama_ratelimit_t      ratelimit;
 } ngx_http_ollama_book_t;
 
