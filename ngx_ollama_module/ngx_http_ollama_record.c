@@ -250,6 +250,10 @@ ngx_http_ollama_record_cost(ngx_http_ollama_ctx_t *ctx,
     record->priced = ctx->priced;
     record->cost = charge.cost;
     record->affinity = (uint8_t) ctx->lease.affinity;
+
+    if (ctx->priced && ctx->price.input > ctx->price.cached) {
+        record->cached_saves = ctx->price.input - ctx->price.cached;
+    }
 }
 
 

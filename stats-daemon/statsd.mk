@@ -25,7 +25,7 @@ STATSD_LIBS   = -levent_core -levent_extra -lsqlite3 -lpcre2-8 -lz -lpthread -lm
 
 STATSD_OBJ := $(BUILD)/obj/statsd
 STATSD_CORE := $(patsubst %,$(STATSD_OBJ)/core_%.o, \
-    record record_request frame crc32 words error json)
+    record record_request frame crc32 words error json price)
 STATSD_PARTS := $(patsubst $(STATSD_DIR)/%.c,$(STATSD_OBJ)/%.o, \
     $(filter-out %/main.c,$(wildcard $(addprefix $(STATSD_DIR)/,*/*.c */*/*.c))))
 

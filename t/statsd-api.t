@@ -41,6 +41,7 @@ $f->request(seq => 1, id => 7000, time => $now, prompt => 100, completion => 20,
             endpoint => '/v1/chat/completions', model => $hostile,
             model_answered => 'other', upstream_id => 'req-9',
             user_agent => 'curl/8', reason => '', has_body => 1,
+            cost => 123456, affinity => 2,
             attempts => [ { key => 'a1b2c3d4', status => 429, ms => 12 },
                           { key => '00000001', cause => 1, ms => 3000 },
                           { key => '00000b0b', status => 200, ms => 4988 } ]);
@@ -60,6 +61,7 @@ is_deeply($q, {
     key_fingerprint => '00000b0b', status => 200, end => 'done',
     reason => undef, prompt_tokens => 100, completion_tokens => 20,
     cached_tokens => 60, total_tokens => 120, certainty => 'exact',
+    cost_usd => 0.000123456, affinity => 'kept',
     prompt_certainty => 'exact', completion_certainty => 'exact',
     streamed => JSON::PP::true, queue_ms => 5, connect_ms => 6,
     first_token_ms => 700, total_ms => 8000, bytes_in => 1234,
@@ -226,7 +228,7 @@ is_deeply($hour, {
     key_index => 1, key => 'team-b', key_fingerprint => '00000b0b',
     model => $hostile, requests => 1, prompt_tokens => 100,
     completion_tokens => 20, cached_tokens => 60, estimated_tokens => 0,
-    errors => 0,
+    errors => 0, cost_usd => 0.000123456, unpriced_tokens => 0,
 }, 'a row of /stats');
 
 $f->request(seq => ++$seq, model => 'est', certainty => 1, prompt => 7,

@@ -340,7 +340,7 @@ sub older {
     is(scalar @{ $row->{attempts} }, 16, '.. than are told');
 
     $s->stop;
-    is(sql($s, 'PRAGMA user_version'), 5, '.. and it is up to date');
+    is(sql($s, 'PRAGMA user_version'), 6, '.. and it is up to date');
     clean($s);
 }
 

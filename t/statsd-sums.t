@@ -108,16 +108,16 @@ sql('PRAGMA synchronous = OFF; PRAGMA cache_size = -400000;'
     . ' WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n'
     . ' WHERE i < 3000000) INSERT OR IGNORE INTO usage_sum SELECT 15, '
     . int($now / 24 / $hour) . ' - 402 + i / 7500, 1000 + i % 7500, 1, 0, 1, 0,'
-    . ' 0, 0 FROM n; WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1'
+    . ' 0, 0, 0, 0 FROM n; WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1'
     . ' FROM n WHERE i < 7499) INSERT INTO client SELECT 1000 + i, i, 0 FROM n;'
     # names that have hours, too
     . ' INSERT INTO usage_sum SELECT 11, 24 * ('
-    . int($now / 24 / $hour) . ' - 2) + 1, id, 1, 0, 1, 0, 0, 0 FROM client'
+    . int($now / 24 / $hour) . ' - 2) + 1, id, 1, 0, 1, 0, 0, 0, 0, 0 FROM client'
     . ' WHERE id >= 1000;'
     . ' CREATE INDEX usage_sum_ref ON usage_sum(kind, ref) WHERE kind >= 12;'
     # as a clock that was ahead has left them
     . ' INSERT INTO usage_minute SELECT 2, ' . int($now / 60_000)
-    . " + 1800, id, 7, 0, 0, 0, 0, 0 FROM model WHERE name = 'a'");
+    . " + 1800, id, 7, 0, 0, 0, 0, 0, 0, 0 FROM model WHERE name = 'a'");
 $s->launch;
 my $got = $s->get('/stats?by=client&limit=3');
 is($got->{status}, 200, 'more than can be read: an answer');

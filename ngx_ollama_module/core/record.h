@@ -256,6 +256,8 @@ typedef struct {
     uint64_t                     cost;          /* if priced */
     uint8_t                      priced;        /* its model has a price */
     uint8_t                      affinity;      /* ollama_affinity_e */
+    uint64_t                     cached_saves;  /* by a cached token against
+                                                   another one of the prompt */
 } ollama_record_request_t;
 
 

@@ -74,6 +74,7 @@ ollama_record_request_write(unsigned char *buf, size_t size,
     ollama_write_n(&w, r->cost, 8);
     ollama_write_n(&w, r->priced, 1);
     ollama_write_n(&w, r->affinity, 1);
+    ollama_write_n(&w, r->cached_saves, 8);
 
     return ollama_write_end(&w, buf, type);
 }
@@ -161,6 +162,7 @@ ollama_record_request_decode(const ollama_frame_t *f,
     r->cost = ollama_read_later(&in, 8, 0);
     r->priced = (uint8_t) ollama_read_later(&in, 1, 0);
     r->affinity = (uint8_t) ollama_read_later(&in, 1, OLLAMA_AFFINITY_NONE);
+    r->cached_saves = ollama_read_later(&in, 8, 0);
 
     if (r->prompt_certainty > OLLAMA_RECORD_EXACT
         || r->completion_certainty > OLLAMA_RECORD_EXACT)

@@ -37,6 +37,7 @@ void json_member(struct json *j, const char *name);
 void json_string(struct json *j, const void *s, size_t len);
 void json_text(struct json *j, const char *s); /* NULL gives null */
 void json_int(struct json *j, int64_t v);
+void json_number(struct json *j, const char *digits, size_t len);
 void json_double(struct json *j, double v);
 void json_bool(struct json *j, int v);
 void json_null(struct json *j);

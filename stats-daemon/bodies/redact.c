@@ -11,9 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STRIDE (64 * 1024) /* places that are tried between two looks at time \
-                            */
-#define MEMORY 16384       /* KiB that an expression may take */
+#define STRIDE                                                          \
+    (64 * 1024)      /* places that are tried between two looks at time \
+                      */
+#define MEMORY 16384 /* KiB that an expression may take */
 #define STACK  (1024 * 1024)
 
 struct redact {

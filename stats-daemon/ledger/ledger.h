@@ -21,7 +21,13 @@ struct store_counts {
     int64_t requests, errors;
     int64_t prompt, completion, cached;
     int64_t estimated; /* tokens of answers that were not counted exactly */
+    int64_t cost;      /* nano-dollars .. */
+    int64_t priced;    /* .. of so many tokens: the others have no price */
 };
+
+static inline int64_t store_unpriced(const struct store_counts *n) {
+    return n->prompt + n->completion - n->priced;
+}
 
 static inline void store_add(struct store_counts *to,
                              const struct store_counts *n) {
@@ -31,6 +37,8 @@ static inline void store_add(struct store_counts *to,
     to->completion += n->completion;
     to->cached += n->cached;
     to->estimated += n->estimated;
+    to->cost += n->cost;
+    to->priced += n->priced;
 }
 
 static inline void store_subtract(struct store_counts *from,
@@ -41,6 +49,8 @@ static inline void store_subtract(struct store_counts *from,
     from->completion -= n->completion;
     from->cached -= n->cached;
     from->estimated -= n->estimated;
+    from->cost -= n->cost;
+    from->priced -= n->priced;
 }
 
 /* ---- what is written ---- */
@@ -167,6 +177,8 @@ struct store_row {
     int prompt_certainty, completion_certainty; /* certainty: the weaker */
     int attempts_all; /* of which the first and the last are in attempts */
     int64_t prompt, completion, cached, bytes_in, bytes_out;
+    int64_t cost; /* nano-dollars, -1: its model had no price */
+    int affinity; /* ollama_affinity_e */
     int64_t queue, connect, first_token, total; /* -1: did not come to it */
     int64_t body_size, body_time;               /* -1: there is none */
     int body_truncated;
@@ -182,9 +194,9 @@ struct store_key_name {
 };
 typedef void store_key_cb(void *arg, const struct store_key_name *k);
 
-/* Tokens of a key in a minute (since 1970). */
-typedef void store_usage_cb(void *arg, uint32_t key, uint32_t minute,
-                            uint64_t tokens);
+/* What a key was used for in a minute (since 1970). */
+typedef void store_usage_cb(void *arg, uint32_t key,
+                            const ollama_record_minute_t *minute);
 typedef void store_penalty_cb(void *arg, const ollama_record_penalty_t *p);
 
 /* A penalty of the past, with what the key had used when it came, since its
@@ -194,6 +206,19 @@ struct store_event {
     int64_t used_from, used_tokens, used_requests;
 };
 typedef void store_event_cb(void *arg, const struct store_event *e);
+
+/* Turns of conversations (affinity.h) of a model in a window, those that were
+ * kept, or moved, or new; only such as were answered well and counted exactly.
+ * A share is cached / prompt of one turn, in 1/10000. */
+struct store_turns {
+    const char *model; /* one that is gone: "(other)" */
+    int affinity;      /* ollama_affinity_e */
+    int64_t turns, prompt, cached;
+    int64_t shares, squares; /* sums of shares, and of their squares */
+    int64_t could, saved; /* nano-dollars that the cache could save, if it had
+                           * all of the prompts, and has */
+};
+typedef void store_turns_cb(void *arg, const struct store_turns *row);
 
 /* How times are spread, and why requests failed (spread.h, cause.h), of one
  * kind (not clients) in a window: oldest first, a row for each name and minute,

@@ -11,6 +11,15 @@ int64_t counted_bounded(uint64_t v) {
     return v > 1000000000000LL ? 1000000000000LL : (int64_t)v;
 }
 
+int64_t counted_money(uint64_t v) {
+    return v > 1000000000000000LL ? 1000000000000000LL : (int64_t)v;
+}
+
+static int64_t counted_product(int64_t tokens, int64_t price) {
+    return price && tokens > 1000000000000000LL / price ? 1000000000000000LL
+                                                        : tokens * price;
+}
+
 static int is_estimate(int certainty) {
     return certainty == OLLAMA_RECORD_ESTIMATED ||
            certainty == OLLAMA_RECORD_PARTIAL;
@@ -27,7 +36,36 @@ struct store_counts counted(const ollama_record_request_t *q) {
 
     if (is_estimate(q->prompt_certainty)) n.estimated += n.prompt;
     if (is_estimate(q->completion_certainty)) n.estimated += n.completion;
+    if (q->priced) {
+        n.cost = counted_money(q->cost);
+        n.priced = n.prompt + n.completion;
+    }
     return n;
+}
+
+int counted_turn(const ollama_record_request_t *q, struct store_turns *t) {
+    int64_t prompt = counted_bounded(q->prompt);
+    int64_t cached = counted_bounded(q->cached);
+
+    if (q->affinity == OLLAMA_AFFINITY_NONE ||
+        q->affinity > OLLAMA_AFFINITY_MOVED || prompt == 0 ||
+        q->prompt_certainty != OLLAMA_RECORD_EXACT || cause_of(q) != CAUSE_NONE)
+        return 0;
+    if (cached > prompt) cached = prompt;
+    int64_t share = (cached * 10000 + prompt / 2) / prompt;
+    /* more than a dollar a token is nobody's price */
+    int64_t saves =
+        q->cached_saves > 1000000000 ? 1000000000 : (int64_t)q->cached_saves;
+
+    *t = (struct store_turns){.affinity = q->affinity,
+                              .turns = 1,
+                              .prompt = prompt,
+                              .cached = cached,
+                              .shares = share,
+                              .squares = share * share,
+                              .could = counted_product(prompt, saves),
+                              .saved = counted_product(cached, saves)};
+    return 1;
 }
 
 int counted_kind(const ollama_record_request_t *q) {

@@ -14,7 +14,12 @@
 #define COUNTED_ATTEMPTS (OLLAMA_RECORD_ATTEMPTS * 40)
 
 int64_t counted_bounded(uint64_t v);
+int64_t counted_money(uint64_t v); /* a million dollars at most */
 struct store_counts counted(const ollama_record_request_t *q);
+
+/* Is it a turn of a conversation that tells something?  Then *t is it, without
+ * its model. */
+int counted_turn(const ollama_record_request_t *q, struct store_turns *t);
 
 /* STORE_KIND_.. */
 int counted_kind(const ollama_record_request_t *q);

@@ -86,6 +86,13 @@ enum store_result store_spreads(struct store_reader *rd, enum store_kind kind,
                                      .arg = arg});
 }
 
+enum store_result store_turns(struct store_reader *rd, int64_t from, int64_t to,
+                              store_turns_cb *cb, void *arg) {
+    return store_ask(rd, &(struct store_question){.kind = STORE_ASK_TURNS,
+                                                  .of.turns = {from, to, cb},
+                                                  .arg = arg});
+}
+
 enum store_result store_probe(struct store_reader *rd) {
     return store_ask(rd, &(struct store_question){.kind = STORE_ASK_NOTHING});
 }

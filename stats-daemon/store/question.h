@@ -19,6 +19,7 @@ enum store_question_kind {
     STORE_ASK_PENALTIES, /* that stand at a time */
     STORE_ASK_EVENTS,    /* their history, newest first */
     STORE_ASK_SPREADS,   /* of one kind, see struct store_spread */
+    STORE_ASK_TURNS,     /* of conversations: a row a model and affinity */
     STORE_ASK_NOTHING    /* does it answer? */
 };
 
@@ -66,6 +67,10 @@ struct store_question {
             int64_t from, to, step;
             store_spread_cb *cb;
         } spreads;
+        struct {
+            int64_t from, to;
+            store_turns_cb *cb;
+        } turns;
     } of;
     void *arg; /* the callback's */
 };
@@ -101,6 +106,9 @@ enum store_result store_events(struct store_reader *rd, int limit,
 enum store_result store_spreads(struct store_reader *rd, enum store_kind kind,
                                 int64_t from, int64_t to, int64_t step,
                                 store_spread_cb *cb, void *arg);
+/* Whole hours, one row for each model and affinity, by the models' names. */
+enum store_result store_turns(struct store_reader *rd, int64_t from, int64_t to,
+                              store_turns_cb *cb, void *arg);
 enum store_result store_probe(struct store_reader *rd);
 
 #endif

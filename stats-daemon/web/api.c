@@ -3,6 +3,7 @@
 
 #include "../base/util.h"
 #include "../wire/key_names.h"
+#include "affinity.h"
 #include "fields.h"
 #include "health.h"
 #include "http_ask.h"
@@ -165,6 +166,7 @@ static void metrics(struct http_request *q) {
 void api_routes(struct http *h) {
     sums_routes(h);
     spreads_routes(h);
+    affinity_routes(h);
     queries_routes(h);
     health_routes(h);
     http_route(h, "/stats/events", stats_events);

@@ -2,6 +2,7 @@
 
 #include "../wire/key_names.h"
 
+#include "../../ngx_ollama_module/core/price.h"
 #include "../../ngx_ollama_module/core/record.h"
 
 #include <inttypes.h>
@@ -25,6 +26,16 @@ void field_maybe(struct json *j, const char *name, int64_t value) {
         json_int(j, value);
 }
 
+void field_money(struct json *j, const char *name, int64_t nano) {
+    char text[OLLAMA_PRICE_TEXT];
+
+    json_member(j, name);
+    if (nano < 0)
+        json_null(j);
+    else
+        json_number(j, text, ollama_price_text(text, (uint64_t)nano));
+}
+
 void field_key(struct json *j, uint32_t key, const char *name) {
     char hex[9];
 
@@ -39,6 +50,15 @@ const char *field_cause(unsigned cause) {
                                          "abandoned"};
 
     return cause < sizeof(causes) / sizeof(*causes) ? causes[cause] : "unknown";
+}
+
+const char *field_affinity(int affinity) {
+    switch (affinity) {
+    case OLLAMA_AFFINITY_NEW: return "new";
+    case OLLAMA_AFFINITY_KEPT: return "kept";
+    case OLLAMA_AFFINITY_MOVED: return "moved";
+    default: return NULL;
+    }
 }
 
 const char *field_end(unsigned end) {
@@ -73,5 +93,7 @@ void field_counts(struct json *j, const struct store_counts *n) {
     field_number(j, "completion_tokens", n->completion);
     field_number(j, "cached_tokens", n->cached);
     field_number(j, "estimated_tokens", n->estimated);
+    field_money(j, "cost_usd", n->cost);
+    field_number(j, "unpriced_tokens", store_unpriced(n));
     field_number(j, "errors", n->errors);
 }

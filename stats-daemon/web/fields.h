@@ -17,6 +17,9 @@ void field_number(struct json *j, const char *name, int64_t value);
 /* A negative one gives null. */
 void field_maybe(struct json *j, const char *name, int64_t value);
 
+/* Nano-dollars as dollars, exactly; negative ones give null. */
+void field_money(struct json *j, const char *name, int64_t nano);
+
 /* "key" and "key_fingerprint": a key without a name is called by its
  * fingerprint, 0 is none. */
 void field_key(struct json *j, uint32_t key, const char *name);
@@ -28,6 +31,9 @@ void field_attempt(struct json *j, uint32_t key, unsigned status, unsigned ms,
 const char *field_cause(unsigned cause);
 
 void field_counts(struct json *j, const struct store_counts *n);
+
+/* What became of a conversation: a word, NULL for none. */
+const char *field_affinity(int affinity);
 
 /* How a request ended, in a word. */
 const char *field_end(unsigned end);

@@ -3,7 +3,11 @@
 #include "../base/map.h"
 #include "../base/util.h"
 #include "../store/cause.h"
+#include "../store/counted.h"
+#include "fields.h"
 #include "metrics_histogram.h"
+
+#include "../../ngx_ollama_module/core/price.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -30,7 +34,7 @@ static const char *const certainties[] = {"none", "estimated", "partial",
                                           "exact"};
 
 struct sums {
-    uint64_t requests, prompt, completion, cached;
+    uint64_t requests, prompt, completion, cached, cost, unpriced;
 };
 
 /* Since the last page, by (fingerprint, model, outcome). */
@@ -58,6 +62,9 @@ struct name {
 struct timing {
     int model;
     struct histogram first, total, tokens;
+    struct turns {
+        uint64_t turns, prompt, cached;
+    } turns[OLLAMA_AFFINITY_MOVED + 1];
 };
 
 struct model {
@@ -80,8 +87,9 @@ static struct {
         uint32_t key, first, total;
         uint16_t status, attempts;
         uint8_t certainty, end, refused;
-        uint64_t prompt, completion, cached, in, out;
-        int model; /* -1: none was asked for */
+        uint64_t prompt, completion, cached, in, out, cost;
+        uint8_t priced, affinity; /* one that tells something */
+        int model;                /* -1: none was asked for */
     } * pending;
     size_t n, size;
 } m = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -165,6 +173,12 @@ void metrics_note(void *arg, const ollama_record_request_t *q) {
     s->cached = q->cached;
     s->in = q->bytes_in;
     s->out = q->bytes_out;
+    s->cost = (uint64_t)counted_money(q->cost);
+    s->priced = q->priced;
+
+    struct store_turns turn;
+    s->affinity =
+        counted_turn(q, &turn) ? q->affinity : (uint8_t)OLLAMA_AFFINITY_NONE;
 
     pthread_mutex_lock(&m.lock);
     init();
@@ -188,6 +202,8 @@ static void add(struct sums *to, const struct sums *n) {
     to->prompt += n->prompt;
     to->completion += n->completion;
     to->cached += n->cached;
+    to->cost += n->cost;
+    to->unpriced += n->unpriced;
 }
 
 static void count(const struct sample *s) {
@@ -195,7 +211,12 @@ static void count(const struct sample *s) {
         uint64_t key;
         int model, outcome;
     } id = {s->key, s->model, (int)outcome_of(s)};
-    const struct sums n = {1, s->prompt, s->completion, s->cached};
+    const struct sums n = {1,
+                           s->prompt,
+                           s->completion,
+                           s->cached,
+                           s->priced ? s->cost : 0,
+                           s->priced ? 0 : s->prompt + s->completion};
     int fresh;
 
     if (map_get(m.keys, &id.key, sizeof(id.key)) == NULL) {
@@ -225,6 +246,12 @@ static void count(const struct sample *s) {
     if (s->refused || s->model < 0) return;
     struct timing *t = map_put(m.timings, &s->model, sizeof(s->model), &fresh);
     t->model = s->model;
+    if (s->affinity) {
+        struct turns *turns = &t->turns[s->affinity];
+        turns->turns++;
+        turns->prompt += s->prompt;
+        turns->cached += s->cached;
+    }
     if (s->first != OLLAMA_RECORD_NO_TIME)
         histogram_add(&t->first, &buckets_request, s->first / 1000.0);
     if (s->total != OLLAMA_RECORD_NO_TIME)
@@ -373,12 +400,16 @@ static void leave(const struct state *state) {
 
 /* ---- lines ---- */
 
-static void line(struct json *j, const char *name, const struct series *s,
-                 int outcome, uint64_t value) {
+static void labels(struct json *j, const char *name, const struct series *s) {
     metrics_out(j, "%s{", name);
     metrics_label(j, "key", s->name->text);
     metrics_out(j, ",");
     metrics_label(j, "model", model_name(s->model));
+}
+
+static void line(struct json *j, const char *name, const struct series *s,
+                 int outcome, uint64_t value) {
+    labels(j, name, s);
     if (outcome) metrics_out(j, ",outcome=\"%s\"", outcomes[s->outcome]);
     metrics_out(j, "} %" PRIu64 "\n", value);
 }
@@ -400,20 +431,64 @@ static void tokens(struct json *j) {
         {"ollama_proxy_completion_tokens_total", "Tokens of answers."},
         {"ollama_proxy_cached_tokens_total",
          "Tokens of prompts that the cloud had cached."},
+        {"ollama_proxy_unpriced_tokens_total",
+         "Tokens of models that have no price."},
     };
     struct map *sums = map_new(sizeof(struct series));
 
     for (struct series *s = NULL; (s = map_next(m.series, s));)
         add(&series_put(sums, s->name, s->model, 0)->n, &s->n);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         metrics_head(j, kinds[i].name, "counter", kinds[i].help);
         for (struct series *s = NULL; (s = map_next(sums, s));)
             line(j, kinds[i].name, s, 0,
                  i == 0   ? s->n.prompt
                  : i == 1 ? s->n.completion
-                          : s->n.cached);
+                 : i == 2 ? s->n.cached
+                          : s->n.unpriced);
+    }
+    metrics_head(j, "ollama_proxy_cost_usd_total", "counter",
+                 "What tokens with a price have cost.");
+    for (struct series *s = NULL; (s = map_next(sums, s));) {
+        char text[OLLAMA_PRICE_TEXT];
+        size_t len = ollama_price_text(text, s->n.cost);
+
+        labels(j, "ollama_proxy_cost_usd_total", s);
+        metrics_out(j, "} %.*s\n", (int)len, text);
     }
     map_free(sums);
+}
+
+/* Of conversations, by what became of the turn. */
+static void turns(struct json *j) {
+    static const struct {
+        const char *name, *help;
+    } kinds[] = {
+        {"ollama_proxy_affinity_turns_total",
+         "Turns of conversations, by whether they stayed with their account."},
+        {"ollama_proxy_affinity_prompt_tokens_total",
+         "Tokens of their prompts."},
+        {"ollama_proxy_affinity_cached_tokens_total",
+         "Tokens of these that the cloud had cached."},
+    };
+
+    for (int i = 0; i < 3; i++) {
+        metrics_head(j, kinds[i].name, "counter", kinds[i].help);
+        for (struct timing *t = NULL; (t = map_next(m.timings, t));) {
+            for (int a = OLLAMA_AFFINITY_NEW; a <= OLLAMA_AFFINITY_MOVED; a++) {
+                const struct turns *n = &t->turns[a];
+
+                if (n->turns == 0) continue;
+                metrics_out(j, "%s{", kinds[i].name);
+                metrics_label(j, "model", model_name(t->model));
+                metrics_out(j, ",affinity=\"%s\"} %" PRIu64 "\n",
+                            field_affinity(a),
+                            i == 0   ? n->turns
+                            : i == 1 ? n->prompt
+                                     : n->cached);
+            }
+        }
+    }
 }
 
 static void whole(struct json *j) {
@@ -478,6 +553,7 @@ void metrics_counters(struct json *j, const struct state *state) {
     requests(j);
     tokens(j);
     whole(j);
+    turns(j);
     timings(j);
     ledger(j);
     pthread_mutex_unlock(&m.lock);

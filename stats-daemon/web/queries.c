@@ -69,6 +69,8 @@ void queries_row(struct json *j, const struct store_row *r) {
     field_number(j, "completion_tokens", r->completion);
     field_number(j, "cached_tokens", r->cached);
     field_number(j, "total_tokens", r->prompt + r->completion);
+    field_money(j, "cost_usd", r->cost);
+    field_text(j, "affinity", field_affinity(r->affinity));
     field_certainty(j, "certainty", r->certainty);
     field_certainty(j, "prompt_certainty", r->prompt_certainty);
     field_certainty(j, "completion_certainty", r->completion_certainty);

@@ -95,6 +95,9 @@ static void put(struct json *j, const struct state *s, const struct row *row) {
     field_maybe(j, "key_index", k ? k->index : -1);
     field_number(j, "prompt_tokens", (int64_t)r->prompt);
     field_number(j, "completion_tokens", (int64_t)r->completion);
+    field_money(j, "cost_usd",
+                r->priced && r->cost <= INT64_MAX ? (int64_t)r->cost : -1);
+    field_text(j, "affinity", field_affinity(r->affinity));
     json_member(j, "streamed");
     json_bool(j, r->streamed);
     field_maybe(j, "queue_ms", duration(r->queue));

@@ -192,6 +192,8 @@ static void put_minute(void *arg, const struct store_minute *row,
     field_number(j, "total_tokens", row->n.prompt + row->n.completion);
     field_number(j, "requests", row->n.requests);
     field_number(j, "errors", row->n.errors);
+    field_money(j, "cost_usd", row->n.cost);
+    field_number(j, "unpriced_tokens", store_unpriced(&row->n));
     json_end(j, '}');
 }
 

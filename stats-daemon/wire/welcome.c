@@ -5,15 +5,14 @@
 
 #include "../../ngx_ollama_module/core/record.h"
 
-static void on_usage(void *arg, uint32_t key, uint32_t minute,
-                     uint64_t tokens) {
+static void on_usage(void *arg, uint32_t key,
+                     const ollama_record_minute_t *minute) {
     int fresh;
     ollama_record_usage_t *u = map_put(arg, &key, sizeof(key), &fresh);
 
     u->key = key;
-    if (tokens == 0 || u->n == OLLAMA_RECORD_MINUTES) return;
-    u->minutes[u->n].minute = minute;
-    u->minutes[u->n++].tokens = tokens;
+    if (minute->tokens == 0 || u->n == OLLAMA_RECORD_MINUTES) return;
+    u->minutes[u->n++] = *minute;
 }
 
 static void put(struct json *j, const unsigned char *frame, size_t len) {

@@ -149,6 +149,11 @@ static void make(ollama_record_request_t *r, uint64_t id, int64_t time) {
     r->prompt = 20 + (d & 2047);
     r->completion = 10 + (d >> 11 & 511);
     r->cached = r->prompt / 3;
+    r->priced = 1;
+    r->cost = (r->prompt - r->cached) * 150 + r->cached * 14
+              + r->completion * 600;
+    r->cached_saves = 136;
+    r->affinity = (uint8_t)(OLLAMA_AFFINITY_NEW + (d >> 7) % 3);
     r->bytes_in = r->prompt * 4;
     r->bytes_out = r->completion * 90;
     r->key = 0xa0000000u + dice() % keys;

@@ -34,6 +34,11 @@ my %added = (
                           map { " ALTER TABLE $table DROP COLUMN used_$_;" }
                               qw/ from tokens requests / }
                         qw/ penalty key_event /),
+    6 => 'DROP TABLE turn; ALTER TABLE request DROP COLUMN cost;'
+         . ' ALTER TABLE request DROP COLUMN affinity;'
+         . join('', map { " ALTER TABLE $_ DROP COLUMN cost;"
+                          . " ALTER TABLE $_ DROP COLUMN priced;" }
+                        qw/ usage_minute usage_hour usage_sum total /),
 );
 
 

@@ -357,6 +357,7 @@ static ollama_record_request_t request_of(yajl_val v) {
         .cost = (uint64_t)num(v, "cost", 0),
         .priced = (uint8_t)num(v, "priced", get(v, "cost") != NULL),
         .affinity = (uint8_t)num(v, "affinity", OLLAMA_AFFINITY_NONE),
+        .cached_saves = (uint64_t)num(v, "cached_saves", 0),
     };
 
     if (YAJL_IS_ARRAY(attempts)) {
@@ -393,7 +394,7 @@ static void do_request(yajl_val v, int64_t end) {
         if (keys) r.key = (uint32_t)(0x10000000 + i % keys);
         unsigned char *frame = room(OLLAMA_RECORD_MAX);
         size_t len = ollama_record_request_encode(frame, OLLAMA_RECORD_MAX, &r);
-        if (num(v, "old", 0)) len = without(frame, len, 14);
+        if (num(v, "old", 0)) len = without(frame, len, 22);
         take(len, seq);
         seq++;
         r.id++;

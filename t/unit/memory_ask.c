@@ -338,11 +338,78 @@ ask_usage(struct memory *m, const struct store_question *q)
         struct store_hour  *h = &list[n]->hour;
 
         if (h->key) {
-            q->of.usage.cb(q->arg, h->key, (uint32_t) (h->time / 60000),
-                           (uint64_t) (h->n.prompt + h->n.completion));
+            q->of.usage.cb(q->arg, h->key, &(ollama_record_minute_t) {
+                .minute = (uint32_t) (h->time / 60000),
+                .tokens = (uint64_t) (h->n.prompt + h->n.completion),
+                .cost = (uint64_t) h->n.cost,
+                .unpriced = (uint64_t) store_unpriced(&h->n)
+            });
         }
     }
 
+    return STORE_OK;
+}
+
+
+static int
+by_model(const void *a, const void *b)
+{
+    const struct store_turns  *x = a, *y = b;
+    int                        rc = strcmp(x->model, y->model);
+
+    return rc ? rc : x->affinity - y->affinity;
+}
+
+
+static enum store_result
+ask_turns(struct memory *m, const struct store_question *q)
+{
+    size_t               n = 0;
+    int64_t              from = q->of.turns.from / 3600000 * 3600000;
+    int64_t              to = up(q->of.turns.to, 3600000);
+    struct store_turns  *all = xcalloc(m->kept.nrequests + 1, sizeof(*all));
+
+    for (size_t i = 0; i < m->kept.nrequests; i++) {
+        const struct request  *r = &m->kept.requests[i];
+        int64_t                hour = r->row.time / 3600000 * 3600000;
+        struct store_turns    *sum = NULL;
+
+        if (r->turn.turns == 0 || hour < from || hour >= to
+            || hour < m->turns_before / 3600000 * 3600000)
+        {
+            continue;
+        }
+
+        for (size_t k = 0; k < n; k++) {
+            if (strcmp(all[k].model, r->row.model) == 0
+                && all[k].affinity == r->turn.affinity)
+            {
+                sum = &all[k];
+            }
+        }
+
+        if (sum == NULL) {
+            sum = &all[n++];
+            sum->model = r->row.model;
+            sum->affinity = r->turn.affinity;
+        }
+
+        sum->turns += r->turn.turns;
+        sum->prompt += r->turn.prompt;
+        sum->cached += r->turn.cached;
+        sum->shares += r->turn.shares;
+        sum->squares += r->turn.squares;
+        sum->could += r->turn.could;
+        sum->saved += r->turn.saved;
+    }
+
+    qsort(all, n, sizeof(*all), by_model);
+
+    for (size_t k = 0; k < n; k++) {
+        q->of.turns.cb(q->arg, &all[k]);
+    }
+
+    free(all);
     return STORE_OK;
 }
 
@@ -393,6 +460,9 @@ memory_ask(struct store_reader *rd, const struct store_question *q)
                                 m->kept.events[i].is, -1, -1, -1 });
         }
         break;
+
+    case STORE_ASK_TURNS:
+        return ask_turns(m, q);
 
     case STORE_ASK_SPREADS:
     case STORE_ASK_NOTHING:

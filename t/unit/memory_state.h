@@ -10,6 +10,7 @@
 struct request {
     struct store_row     row;    /* its texts are its own */
     struct store_counts  n;
+    struct store_turns   turn;   /* turns 0: it is none */
     int                  kind;
     int                  gone;   /* the row was trimmed: it is in sums only */
 };
@@ -56,7 +57,8 @@ struct memory {
     struct store_reader  readers[STORE_READERS];
     int                  stopped[STORE_READERS];
     uint64_t             commits;
-    int64_t              behind, hours_before, minutes_before;
+    int64_t              behind, hours_before, minutes_before,
+                         turns_before;
     struct store_counts  total;
     enum store_result    fail;
 };

@@ -115,6 +115,10 @@ put_request(struct memory *m, struct state *st, uint64_t instance,
     r->n = counted(q);
     r->kind = counted_kind(q);
 
+    if (!counted_turn(q, &r->turn)) {
+        r->turn.turns = 0;
+    }
+
     row->id = (int64_t) st->nrequests;
     row->time = counted_time(q->time, m->behind);
     row->instance = instance;
@@ -140,6 +144,8 @@ put_request(struct memory *m, struct state *st, uint64_t instance,
     row->prompt = r->n.prompt;
     row->completion = r->n.completion;
     row->cached = r->n.cached;
+    row->cost = q->priced ? r->n.cost : -1;
+    row->affinity = q->affinity;
     row->bytes_in = counted_bounded(q->bytes_in);
     row->bytes_out = counted_bounded(q->bytes_out);
 
@@ -445,6 +451,7 @@ memory_trim(struct store *s, const struct store_limits *l, int n, int *left,
     m->kept.nevents = kept;
     m->minutes_before = l->minutes_before;
     m->hours_before = l->cube_before;
+    m->turns_before = l->hours_before;
 
     for (;;) {
         struct store_gone  g = { 0 };

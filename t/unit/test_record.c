@@ -43,6 +43,7 @@ fill(ollama_record_request_t *r)
         .prompt_certainty = OLLAMA_RECORD_ESTIMATED,
         .completion_certainty = OLLAMA_RECORD_EXACT,
         .cost = 123456789012, .priced = 1, .affinity = OLLAMA_AFFINITY_MOVED,
+        .cached_saves = 136,
         .end = OLLAMA_RECORD_STREAM_ERROR,
         .streamed = 1, .has_body = 1,
         .nattempts = OLLAMA_RECORD_ATTEMPTS,
@@ -572,7 +573,9 @@ payloads_of_other_sizes(void **state)
 
     for (f.len = 0; f.len < n; f.len++) {
 
-        if (f.len == n - 13 || (f.len > n - 10 && f.len < n - 2)) {
+        if (f.len == n - 21 || (f.len > n - 18 && f.len < n - 10)
+            || (f.len > n - 8 && f.len < n))
+        {
 
             /* half a field */
 
@@ -583,21 +586,23 @@ payloads_of_other_sizes(void **state)
         memcpy(copy, buf + OLLAMA_FRAME_HEADER, f.len);
         f.payload = copy;
         assert_int_equal(ollama_record_request_decode(&f, &r),
-                         f.len < n - 14 ? -1 : 0);
+                         f.len < n - 22 ? -1 : 0);
 
         /* of an older module, in which less follows the reason */
 
-        if (f.len >= n - 14) {
-            assert_int_equal(r.attempts_all, f.len < n - 12
+        if (f.len >= n - 22) {
+            assert_int_equal(r.attempts_all, f.len < n - 20
                                              ? OLLAMA_RECORD_ATTEMPTS : 30);
             assert_int_equal(r.prompt_certainty, OLLAMA_RECORD_ESTIMATED);
             assert_int_equal(r.completion_certainty,
-                             f.len < n - 10 ? OLLAMA_RECORD_ESTIMATED
+                             f.len < n - 18 ? OLLAMA_RECORD_ESTIMATED
                                             : OLLAMA_RECORD_EXACT);
-            assert_int_equal(r.cost, f.len < n - 2 ? 0 : 123456789012);
-            assert_int_equal(r.priced, f.len < n - 1 ? 0 : 1);
-            assert_int_equal(r.affinity, f.len < n ? OLLAMA_AFFINITY_NONE
-                                                   : OLLAMA_AFFINITY_MOVED);
+            assert_int_equal(r.cost, f.len < n - 10 ? 0 : 123456789012);
+            assert_int_equal(r.priced, f.len < n - 9 ? 0 : 1);
+            assert_int_equal(r.affinity,
+                             f.len < n - 8 ? OLLAMA_AFFINITY_NONE
+                                           : OLLAMA_AFFINITY_MOVED);
+            assert_int_equal(r.cached_saves, f.len < n ? 0 : 136);
         }
 
         free(copy);

@@ -254,10 +254,11 @@ static int     dump_n;
 #define line(...)  (assert_true(dump_n < 65536),                              \
                     dump_lines[dump_n++] = xasprintf(__VA_ARGS__))
 #define or(s)      ((s) ? (s) : "")
-#define COUNTS     "%lld %lld %lld %lld %lld %lld"
+#define COUNTS     "%lld %lld %lld %lld %lld %lld %lld %lld"
 #define counts(c)  (long long) (c).requests, (long long) (c).errors,          \
                    (long long) (c).prompt, (long long) (c).completion,        \
-                   (long long) (c).cached, (long long) (c).estimated
+                   (long long) (c).cached, (long long) (c).estimated,         \
+                   (long long) (c).cost, (long long) (c).priced
 
 
 static int
@@ -333,7 +334,7 @@ on_row(void *arg, const struct store_row *r)
     (void) arg;
     line("%lld %lld %llx %llu %s (%s) %s %s>%s %s %s [%s] %s %s %s %08x %d"
          " %d %d %d %d %d %d %d, %lld %lld %lld %lld %lld, %lld %lld %lld %lld,"
-         " %lld %lld %d %lld %lld %lld",
+         " %lld %lld %d %lld %lld %lld, %lld %d",
          (long long) r->id, (long long) r->time,
          (unsigned long long) r->instance, (unsigned long long) r->rid,
          r->client, or(r->client_name), or(r->key_name), r->model,
@@ -348,7 +349,7 @@ on_row(void *arg, const struct store_row *r)
          (long long) r->total, (long long) r->body_size,
          (long long) r->body_time, r->body_truncated,
          (long long) r->body.segment, (long long) r->body.offset,
-         (long long) r->body.len);
+         (long long) r->body.len, (long long) r->cost, r->affinity);
 }
 
 
@@ -364,10 +365,23 @@ on_key(void *arg, const struct store_key_name *k)
 
 
 static void
-on_usage(void *arg, uint32_t number, uint32_t minute, uint64_t tokens)
+on_usage(void *arg, uint32_t number, const ollama_record_minute_t *m)
 {
     (void) arg;
-    line("%08x %u %llu", number, minute, (unsigned long long) tokens);
+    line("%08x %u %llu %llu %llu", number, m->minute,
+         (unsigned long long) m->tokens, (unsigned long long) m->cost,
+         (unsigned long long) m->unpriced);
+}
+
+
+static void
+on_turns(void *arg, const struct store_turns *t)
+{
+    (void) arg;
+    line("%s %d %lld %lld %lld %lld %lld %lld %lld", t->model, t->affinity,
+         (long long) t->turns, (long long) t->prompt, (long long) t->cached,
+         (long long) t->shares, (long long) t->squares, (long long) t->could,
+         (long long) t->saved);
 }
 
 
@@ -489,6 +503,9 @@ dump(struct store *store, int64_t from)
     assert_int_equal(store_usage(rd, (uint32_t) (from / MINUTE), on_usage,
                                  NULL), STORE_OK);
     flush("usage", 1);
+    assert_int_equal(store_turns(rd, from, now + DAY, on_turns, NULL),
+                     STORE_OK);
+    flush("turns", 0);
     assert_int_equal(store_penalties(rd, now, on_penalty, NULL), STORE_OK);
     flush("penalties", 1);
     assert_int_equal(store_events(rd, 1000, on_event, NULL), STORE_OK);
@@ -897,7 +914,11 @@ some_requests(uint64_t instance, uint64_t *seq, uint32_t many)
         q->status = (uint16_t) statuses[dice(7)];
         q->prompt = dice(1000);
         q->completion = dice(4) ? dice(1000) : 0;
-        q->cached = dice(3) ? 0 : q->prompt / 2;
+        q->cached = dice(3) ? 0 : q->prompt / (1 + dice(4));
+        q->priced = (uint8_t) (dice(3) != 0);
+        q->cost = q->priced ? dice(1000000) * (uint64_t) 1001 : 0;
+        q->affinity = (uint8_t) dice(4);
+        q->cached_saves = q->priced ? dice(3000) : 0;
         q->prompt_certainty = (uint8_t) dice(4);
         q->completion_certainty = (uint8_t) dice(4);
         q->certainty = (uint8_t) dice(4);

@@ -99,6 +99,7 @@ static void forget(struct sqlite *s) {
     map_clear(s->allowed);
     s->keys_due = 1;
     map_clear(s->cells);
+    map_clear(s->turns);
     map_clear(s->instances);
     map_clear(s->numbers);
     sqlite_spread_clear(s);
@@ -246,6 +247,7 @@ struct sqlite *sqlite_open(const struct store_type *type, const char *path,
     s->profiles = map_new(sizeof(struct profile));
     s->allowed = map_new(sizeof(struct allowance));
     s->cells = map_new(sizeof(struct store_counts));
+    s->turns = map_new(sizeof(struct store_turns));
     s->instances = map_new(sizeof(int64_t));
     s->numbers = sqlite_numbers_new();
     s->segments = map_new(sizeof(struct segment_sum));
@@ -272,6 +274,7 @@ void sqlite_close(struct sqlite *s) {
     map_free(s->profiles);
     map_free(s->allowed);
     map_free(s->cells);
+    map_free(s->turns);
     map_free(s->instances);
     map_free(s->numbers);
     map_free(s->segments);
@@ -333,6 +336,7 @@ enum store_result sqlite_begin(struct sqlite *s) {
 
     sqlite_names_begin(s);
     map_clear(s->cells);
+    map_clear(s->turns);
     sqlite_spread_clear(s);
     sqlite_used_clear(s);
     memset(&s->batch_total, 0, sizeof(s->batch_total));

@@ -2,14 +2,16 @@
 #include "sqlite.h"
 
 #include "../../base/util.h"
+#include "turns.h"
 #include "type.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define COUNTS \
-    "u.requests, u.errors, u.prompt, u.completion, u.cached, u.estimated"
+#define COUNTS                                                             \
+    "u.requests, u.errors, u.prompt, u.completion, u.cached, u.estimated," \
+    " u.cost, u.priced"
 
 #define ROW                                                                         \
     "SELECT r.id, r.time, i.value, r.rid,"                                          \
@@ -23,7 +25,7 @@
     " b.truncated, r.attempts_all,"                                                 \
     " coalesce(r.prompt_certainty, r.certainty),"                                   \
     " coalesce(r.completion_certainty, r.certainty),"                               \
-    " b.segment, b.place, b.stored FROM request r"                                  \
+    " b.segment, b.place, b.stored, r.cost, r.affinity FROM request r"              \
     " CROSS JOIN combo o ON o.id = r.combo"                                         \
     " CROSS JOIN series s ON s.id = o.series"                                       \
     " CROSS JOIN model m ON m.id = s.model"                                         \
@@ -168,7 +170,8 @@ static const struct {
     [READ_KEYS] = {"keys", "SELECT fingerprint, position, name, account"
                            " FROM key ORDER BY id"},
     [READ_USAGE] = {"usage of keys",
-                    "SELECT k.fingerprint, u.minute, u.prompt + u.completion"
+                    "SELECT k.fingerprint, u.minute, u.prompt + u.completion,"
+                    " u.cost, u.priced"
                     " FROM usage_minute u CROSS JOIN key k ON k.id = u.ref"
                     " WHERE u.kind = 1 AND u.minute >= ?1"},
     [READ_PENALTIES] = {"penalties",
@@ -183,6 +186,7 @@ static const struct {
     [READ_TOTALS] = {"totals", "SELECT " COUNTS " FROM total u WHERE id = 1"},
     [READ_SPREADS] = {"spreads", STORE_SPREAD_ROWS},
     [READ_SPREAD_FIRST] = {"first spread", STORE_SPREAD_FIRST},
+    [READ_TURNS] = {"turns of conversations", STORE_TURNS_ROWS},
 };
 
 /* ---- the connection ---- */
@@ -331,8 +335,12 @@ static enum store_result read_usage(struct sqlite_reader *rd, uint32_t since,
     sqlite3_stmt *st = rd->st[READ_USAGE];
     sqlite3_bind_int64(st, 1, since);
     while ((code = sqlite3_step(st)) == SQLITE_ROW)
-        cb(arg, (uint32_t)number(st, 0), (uint32_t)number(st, 1),
-           (uint64_t)number(st, 2));
+        cb(arg, (uint32_t)number(st, 0),
+           &(ollama_record_minute_t){
+               .minute = (uint32_t)number(st, 1),
+               .tokens = (uint64_t)number(st, 2),
+               .cost = (uint64_t)number(st, 3),
+               .unpriced = (uint64_t)(number(st, 2) - number(st, 4))});
     return sqlite_read_done(rd, st, code);
 }
 
@@ -433,6 +441,9 @@ static enum store_result answer(struct sqlite_reader *rd,
         return sqlite_spreads(rd, q->of.spreads.kind, q->of.spreads.from,
                               q->of.spreads.to, q->of.spreads.step,
                               q->of.spreads.cb, q->arg);
+    case STORE_ASK_TURNS:
+        return sqlite_turns(rd, q->of.turns.from, q->of.turns.to,
+                            q->of.turns.cb, q->arg);
     case STORE_ASK_NOTHING: break;
     }
     return read_total(rd, &n); /* the smallest read there is */

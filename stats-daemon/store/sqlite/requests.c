@@ -45,6 +45,8 @@ static void give_row(sqlite3_stmt *st, store_row_cb *cb, void *arg) {
         .prompt_certainty = (int)number(st, 34),
         .completion_certainty = (int)number(st, 35),
         .body = {number(st, 36), number(st, 37), number(st, 38)},
+        .cost = or_minus(st, 39),
+        .affinity = (int)number(st, 40),
     };
     cb(arg, &row);
 }

@@ -36,49 +36,60 @@
 
 #define STORE_MARK 4 /* in usage_bound */
 
-#define STORE_COUNTS "requests, errors, prompt, completion, cached, estimated "
-#define STORE_ADD_COUNTS                                     \
+/* The columns that count, and how they are added up: of schema 5, which a
+ * migration needs, and of today's. */
+#define STORE_COUNTS_5 \
+    "requests, errors, prompt, completion, cached, estimated "
+#define STORE_ADD_COUNTS_5                                   \
     "DO UPDATE SET requests = requests + excluded.requests," \
     " errors = errors + excluded.errors,"                    \
     " prompt = prompt + excluded.prompt,"                    \
     " completion = completion + excluded.completion,"        \
     " cached = cached + excluded.cached,"                    \
     " estimated = estimated + excluded.estimated"
+#define STORE_COUNTS_6 \
+    "requests, errors, prompt, completion, cached, estimated, cost, priced "
+#define STORE_ADD_COUNTS_6                              \
+    STORE_ADD_COUNTS_5 ", cost = cost + excluded.cost," \
+                       " priced = priced + excluded.priced"
+#define STORE_COUNTS     STORE_COUNTS_6
+#define STORE_ADD_COUNTS STORE_ADD_COUNTS_6
 
-#define STORE_LEARN_KIND(kind, ref, which)                                \
-    "INSERT INTO usage_sum SELECT " kind ", hour, " ref ", " STORE_COUNTS \
-    "FROM usage_hour u CROSS JOIN series s"                               \
-    " ON s.id = u.series WHERE (" which ")"                               \
-    " ON CONFLICT(kind, time, ref) " STORE_ADD_COUNTS ";"
+#define STORE_LEARN_KIND(v, kind, ref, which)                                \
+    "INSERT INTO usage_sum SELECT " kind ", hour, " ref ", " STORE_COUNTS##v \
+        "FROM usage_hour u CROSS JOIN series s"                              \
+        " ON s.id = u.series WHERE (" which ")"                              \
+        " ON CONFLICT(kind, time, ref) " STORE_ADD_COUNTS##v ";"
 
 /* Of a ledger that has no such sums, or has lost some: what hours by series
  * know.  Kinds of days follow those of hours. */
-#define STORE_LEARN_HOURS(which)             \
-    STORE_LEARN_KIND("8", "0", which)        \
-    STORE_LEARN_KIND("9", "s.key", which)    \
-    STORE_LEARN_KIND("10", "s.model", which) \
-    STORE_LEARN_KIND("11", "s.client", which)
-#define STORE_LEARN_DAYS_OF(which)                                         \
-    "INSERT INTO usage_sum SELECT kind + 4, time / 24, ref, " STORE_COUNTS \
-    "FROM usage_sum WHERE kind BETWEEN 8 AND 11 AND (" which ")"           \
-    " ON CONFLICT(kind, time, ref) " STORE_ADD_COUNTS ";"
+#define STORE_LEARN_HOURS(v, which)             \
+    STORE_LEARN_KIND(v, "8", "0", which)        \
+    STORE_LEARN_KIND(v, "9", "s.key", which)    \
+    STORE_LEARN_KIND(v, "10", "s.model", which) \
+    STORE_LEARN_KIND(v, "11", "s.client", which)
+#define STORE_LEARN_DAYS_OF(v, which)                                         \
+    "INSERT INTO usage_sum SELECT kind + 4, time / 24, ref, " STORE_COUNTS##v \
+        "FROM usage_sum WHERE kind BETWEEN 8 AND 11 AND (" which ")"          \
+        " ON CONFLICT(kind, time, ref) " STORE_ADD_COUNTS##v ";"
 #define STORE_LEARN_MARK                 \
     "INSERT OR REPLACE INTO usage_bound" \
     " SELECT 4, 60 * (coalesce(max(hour), -1) + 1) FROM usage_hour;"
 /* Minutes that are as old as the hours have not been deleted yet. */
-#define STORE_LEARN_TENS                                                     \
-    "INSERT INTO usage_sum SELECT kind + 4, minute / 10, ref, " STORE_COUNTS \
-    "FROM usage_minute WHERE minute <"                                       \
-    " (SELECT minute FROM usage_bound WHERE id = 4)"                         \
-    " ON CONFLICT(kind, time, ref) " STORE_ADD_COUNTS ";"                    \
-    "INSERT OR REPLACE INTO usage_bound SELECT 0, CASE"                      \
-    " WHEN m IS NULL THEN (SELECT minute FROM usage_bound WHERE id = 4)"     \
-    " WHEN m / 60 <= h THEN 0 ELSE m END FROM"                               \
-    " (SELECT (SELECT min(minute) FROM usage_minute WHERE kind = 0) AS m,"   \
-    " (SELECT min(hour) FROM usage_hour) AS h);"                             \
-    "INSERT OR REPLACE INTO usage_bound SELECT 1, (minute + 9) / 10 * 10"    \
-    " FROM usage_bound WHERE id = 0;"                                        \
-    "INSERT OR IGNORE INTO usage_bound VALUES(2, 0), (3, 0);"
+#define STORE_LEARN_TENS(v)                                                     \
+    "INSERT INTO usage_sum SELECT kind + 4, minute / 10, ref, " STORE_COUNTS##v \
+        "FROM usage_minute WHERE minute <"                                      \
+        " (SELECT minute FROM usage_bound WHERE id = 4)"                        \
+        " ON CONFLICT(kind, time, ref) " STORE_ADD_COUNTS##v                    \
+        ";"                                                                     \
+        "INSERT OR REPLACE INTO usage_bound SELECT 0, CASE"                     \
+        " WHEN m IS NULL THEN (SELECT minute FROM usage_bound WHERE id = 4)"    \
+        " WHEN m / 60 <= h THEN 0 ELSE m END FROM"                              \
+        " (SELECT (SELECT min(minute) FROM usage_minute WHERE kind = 0) AS m,"  \
+        " (SELECT min(hour) FROM usage_hour) AS h);"                            \
+        "INSERT OR REPLACE INTO usage_bound SELECT 1, (minute + 9) / 10 * 10"   \
+        " FROM usage_bound WHERE id = 0;"                                       \
+        "INSERT OR IGNORE INTO usage_bound VALUES(2, 0), (3, 0);"
 
 #define STORE_ROLLUP_SCHEMA                                                  \
     "CREATE TABLE usage_sum("                                                \
@@ -95,8 +106,9 @@
     "CREATE INDEX usage_sum_ref ON usage_sum(kind, ref) WHERE kind >= 12;"   \
     "CREATE TABLE usage_bound("                                              \
     " id INTEGER PRIMARY KEY,"                                               \
-    " minute INTEGER NOT NULL);" STORE_LEARN_HOURS("true")                   \
-        STORE_LEARN_DAYS_OF("true") STORE_LEARN_MARK STORE_LEARN_TENS
+    " minute INTEGER NOT NULL);" STORE_LEARN_HOURS(_5, "true")               \
+        STORE_LEARN_DAYS_OF(_5, "true") STORE_LEARN_MARK                     \
+        STORE_LEARN_TENS(_5)
 
 /* What usage_bound says, from a statement that gives (id, minute); SQLite's
  * code of its last step. */

@@ -70,12 +70,12 @@ static const char *const after_hours[] = {
     "DELETE FROM usage_sum WHERE kind BETWEEN 8 AND 11"
     " AND time >= (SELECT hour FROM whole)",
     "DELETE FROM usage_sum WHERE kind >= 12 AND time >= (SELECT day FROM whole)",
-    STORE_LEARN_HOURS("u.hour >= (SELECT hour FROM whole)"),
-    STORE_LEARN_DAYS_OF("time / 24 >= (SELECT day FROM whole)"),
+    STORE_LEARN_HOURS(_6, "u.hour >= (SELECT hour FROM whole)"),
+    STORE_LEARN_DAYS_OF(_6, "time / 24 >= (SELECT day FROM whole)"),
     "DROP TABLE whole",
     STORE_LEARN_MARK,
     NULL};
-static const char *const after_minutes[] = {STORE_LEARN_TENS, NULL};
+static const char *const after_minutes[] = {STORE_LEARN_TENS(_6), NULL};
 static const char *const no_minutes[] = {
     "INSERT OR REPLACE INTO usage_bound SELECT 0, minute FROM usage_bound"
     " WHERE id = 4",
@@ -85,10 +85,11 @@ static const char *const no_minutes[] = {
 
 /* .. and, of the total, what the sums still know. */
 static const char *const after_sums[] = {
-    "UPDATE total SET (requests, errors, prompt, completion, cached, estimated)"
-    " = (SELECT coalesce(sum(requests), 0), coalesce(sum(errors), 0),"
+    "UPDATE total SET (requests, errors, prompt, completion, cached, estimated,"
+    " cost, priced) = (SELECT coalesce(sum(requests), 0), coalesce(sum(errors), 0),"
     "  coalesce(sum(prompt), 0), coalesce(sum(completion), 0),"
-    "  coalesce(sum(cached), 0), coalesce(sum(estimated), 0) FROM"
+    "  coalesce(sum(cached), 0), coalesce(sum(estimated), 0),"
+    "  coalesce(sum(cost), 0), coalesce(sum(priced), 0) FROM"
     "  (SELECT " STORE_COUNTS "FROM usage_sum WHERE kind = 12 UNION ALL"
     "   SELECT " STORE_COUNTS "FROM usage_minute WHERE kind = 0 AND minute >="
     "    (SELECT minute FROM usage_bound WHERE id = 4))) WHERE id = 1",

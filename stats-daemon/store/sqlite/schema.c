@@ -3,6 +3,7 @@
 #include "backup.h"
 #include "rollup.h"
 #include "spread.h"
+#include "turns.h"
 #include "used.h"
 
 #include <stdio.h>
@@ -225,6 +226,18 @@ static const char *const migrations[STORE_SCHEMA] = {
      "ALTER TABLE penalty ADD COLUMN instance INTEGER NOT NULL"
      " DEFAULT 0;" STORE_LEARN_DAYS STORE_ROLLUP_SCHEMA STORE_SPREAD_SCHEMA
          STORE_USED_SCHEMA),
+
+    /* what tokens cost; nothing that is here already has a price */
+    ("ALTER TABLE request ADD COLUMN cost INTEGER;"
+     "ALTER TABLE request ADD COLUMN affinity INTEGER;" /* NULL: none */
+     "ALTER TABLE usage_minute ADD COLUMN cost INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE usage_minute ADD COLUMN priced INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE usage_hour ADD COLUMN cost INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE usage_hour ADD COLUMN priced INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE usage_sum ADD COLUMN cost INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE usage_sum ADD COLUMN priced INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE total ADD COLUMN cost INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE total ADD COLUMN priced INTEGER NOT NULL DEFAULT 0;" STORE_TURNS_SCHEMA),
 };
 
 enum store_result sqlite_migrate(struct sqlite *s, char *err, size_t len) {

@@ -8,6 +8,7 @@
  *     names.c       names, and names_trim.c, how they go
  *     spread.c      how times are spread, and causes of errors; used.c, what
  *                   a window had used when a penalty came
+ *     turns.c       turns of conversations
  *     rollup.c      sums by more than a minute; levels.c, which of them answers
  *     trim.c        takes away what is too old or too much; size.c
  *     read.c        answers; sums.c, of sums; requests.c, what is asked of
@@ -25,6 +26,7 @@
  *                    when on each of these is whole
  *     usage_hour     sums by hour for each (client, key, model)
  *     usage_spread   how times are spread, and causes of errors, by all four
+ *     turn           turns of conversations, by hour and model
  *     body           where a request's body is; segment, where those of an hour
  *                    end
  *     penalty        what is held against a key now; key_event is its history
@@ -58,7 +60,7 @@
 #include <sqlite3.h>
 #include <stdatomic.h>
 
-#define STORE_SCHEMA 5
+#define STORE_SCHEMA 6
 
 enum read_statement {
     READ_HOURS,
@@ -94,6 +96,7 @@ enum read_statement {
     READ_TOTALS,
     READ_SPREADS,
     READ_SPREAD_FIRST,
+    READ_TURNS,
     READ_STATEMENTS
 };
 
@@ -183,6 +186,8 @@ enum write_statement {
     FIND_SPREAD_FIRST,
     WRITE_EVENT_USED,
     WRITE_PENALTY_USED,
+    WRITE_TURN,
+    TRIM_TURNS,
     WRITE_STATEMENTS
 };
 
@@ -242,6 +247,7 @@ struct sqlite {
     sqlite3_stmt *write[WRITE_STATEMENTS];
     struct map *profiles;  /* (client, key, model, status) -> struct profile */
     struct map *cells;     /* (minute, profile) -> counts, of this batch */
+    struct map *turns;     /* .. and of its turns of conversations: turns.h */
     struct map *instances; /* value -> small id */
     struct map *numbers;   /* instance -> its last ones, see batch.c */
     int64_t next_id;       /* of requests */
@@ -435,6 +441,8 @@ static inline void sqlite_counts_of(sqlite3_stmt *st, int n,
     c->completion = number(st, n + 3);
     c->cached = number(st, n + 4);
     c->estimated = number(st, n + 5);
+    c->cost = number(st, n + 6);
+    c->priced = number(st, n + 7);
 }
 
 static inline int64_t or_minus(sqlite3_stmt *st, int n) {

@@ -1,5 +1,6 @@
 #include "rollup.h"
 #include "spread.h"
+#include "turns.h"
 
 /* Not one that rows of a name that is gone still have. */
 #define NEXT_ID(table, kind)                                          \
@@ -10,7 +11,7 @@
 const char *const store_write_sql[WRITE_STATEMENTS] = {
     [WRITE_REQUEST] =
         "INSERT INTO request VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,"
-        "?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,NULL,NULL,?25,?26,?27)"
+        "?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,NULL,NULL,?25,?26,?27,?28,?29)"
         " ON CONFLICT(instance, rid) WHERE attempts_all IS NOT NULL DO NOTHING",
     [WRITE_OTHER] = "INSERT INTO other_name VALUES(?1,?2,?3,?4)",
     [WRITE_BODY] =
@@ -56,17 +57,21 @@ const char *const store_write_sql[WRITE_STATEMENTS] = {
         "INSERT INTO instance(value, last_seq, seen) VALUES(?1,?2,?3)"
         " ON CONFLICT(value) DO UPDATE SET last_seq = excluded.last_seq,"
         " seen = excluded.seen",
-    [WRITE_MINUTE] = "INSERT INTO usage_minute VALUES(?1,?2,?3,?4,?5,?6,?7,?8,"
-                     "?9) ON CONFLICT(kind, minute, ref) " STORE_ADD_COUNTS,
-    [WRITE_HOUR] = "INSERT INTO usage_hour VALUES(?1,?2,?3,?4,?5,?6,?7,?8)"
+    [WRITE_MINUTE] =
+        "INSERT INTO usage_minute VALUES(?1,?2,?3,?4,?5,?6,?7,?8,"
+        "?9,?10,?11) ON CONFLICT(kind, minute, ref) " STORE_ADD_COUNTS,
+    [WRITE_HOUR] = "INSERT INTO usage_hour VALUES(?1,?2,?3,?4,?5,?6,?7,?8,"
+                   "?9,?10)"
                    " ON CONFLICT(hour, series) " STORE_ADD_COUNTS,
-    [WRITE_SUM] = "INSERT INTO usage_sum VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)"
+    [WRITE_SUM] = "INSERT INTO usage_sum VALUES(?1,?2,?3,?4,?5,?6,?7,?8,"
+                  "?9,?10,?11)"
                   " ON CONFLICT(kind, time, ref) " STORE_ADD_COUNTS,
     [WRITE_BOUND] = "INSERT INTO usage_bound VALUES(?1, ?2)"
                     " ON CONFLICT(id) DO UPDATE SET minute = excluded.minute",
     [ROLL_MINUTES] =
         "INSERT INTO usage_sum SELECT ?3, ?4, ref, sum(requests), sum(errors),"
-        " sum(prompt), sum(completion), sum(cached), sum(estimated)"
+        " sum(prompt), sum(completion), sum(cached), sum(estimated),"
+        " sum(cost), sum(priced)"
         " FROM usage_minute WHERE kind = ?1 AND minute >= ?2"
         " AND minute < ?2 + 10 GROUP BY ref"
         " ON CONFLICT(kind, time, ref) " STORE_ADD_COUNTS,
@@ -80,7 +85,8 @@ const char *const store_write_sql[WRITE_STATEMENTS] = {
     [WRITE_TOTAL] =
         "UPDATE total SET requests = requests + ?1, errors = errors + ?2,"
         " prompt = prompt + ?3, completion = completion + ?4,"
-        " cached = cached + ?5, estimated = estimated + ?6 WHERE id = 1",
+        " cached = cached + ?5, estimated = estimated + ?6,"
+        " cost = cost + ?7, priced = priced + ?8 WHERE id = 1",
     [WRITE_COMBO_LAST] = "UPDATE combo SET last = ?2 WHERE id = ?1",
     [FIND_SEQ] = "SELECT last_seq FROM instance WHERE value = ?1",
     [FIND_INSTANCE] = "SELECT id FROM instance WHERE value = ?1",
@@ -239,4 +245,6 @@ const char *const store_write_sql[WRITE_STATEMENTS] = {
     [WRITE_PENALTY_USED] =
         "UPDATE penalty SET used_from = ?1, used_tokens = ?2,"
         " used_requests = ?3 WHERE key = ?4 AND model = ?5",
+    [WRITE_TURN] = STORE_TURNS_WRITE,
+    [TRIM_TURNS] = STORE_TURNS_TRIM,
 };

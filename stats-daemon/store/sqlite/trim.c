@@ -212,6 +212,8 @@ enum store_result sqlite_trim(struct sqlite *s, const struct store_limits *l,
     if (r == STORE_OK) r = sqlite_rollup(s, ROLL_PIECES, is_idle(s), left);
     if (r == STORE_OK) r = sqlite_levels_trim(s, l, n, left, &names);
     if (r == STORE_OK) r = sqlite_spread_trim(s, l, n, left);
+    if (r == STORE_OK)
+        r = trim(s, TRIM_TURNS, l->hours_before / 3600000, n, left);
     if (r == STORE_OK) r = trim_hours(s, l, n, left, &names);
     if (r == STORE_OK)
         r = trim_rows(s, &s->events, OLD_EVENTS, TRIM_EVENTS, l->rows_before, n,

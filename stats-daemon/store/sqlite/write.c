@@ -3,6 +3,7 @@
 #include "../counted.h"
 #include "rollup.h"
 #include "spread.h"
+#include "turns.h"
 #include "used.h"
 
 #include "../../base/util.h"
@@ -137,6 +138,14 @@ enum store_result sqlite_request(struct sqlite *s, uint64_t instance,
     sqlite3_bind_int(st, 25, q->attempts_all);
     sqlite3_bind_int(st, 26, q->prompt_certainty);
     sqlite3_bind_int(st, 27, q->completion_certainty);
+    if (q->priced)
+        sqlite3_bind_int64(st, 28, n.cost);
+    else
+        sqlite3_bind_null(st, 28);
+    if (q->affinity)
+        sqlite3_bind_int(st, 29, q->affinity);
+    else
+        sqlite3_bind_null(st, 29);
 
     r = sqlite_run(s, st);
     if (r != STORE_OK) return r;
@@ -154,6 +163,7 @@ enum store_result sqlite_request(struct sqlite *s, uint64_t instance,
     store_add(map_put(s->cells, &key, sizeof(key), &fresh), &n);
     store_add(&s->batch_total, &n);
     sqlite_spread_note(s, p, key.minute, q, cause, n.prompt + n.completion);
+    sqlite_turns_note(s, p, key.minute, q);
     return STORE_OK;
 }
 
@@ -294,6 +304,8 @@ static void bind_counts(sqlite3_stmt *st, int n, const struct store_counts *c) {
     sqlite3_bind_int64(st, n + 3, c->completion);
     sqlite3_bind_int64(st, n + 4, c->cached);
     sqlite3_bind_int64(st, n + 5, c->estimated);
+    sqlite3_bind_int64(st, n + 6, c->cost);
+    sqlite3_bind_int64(st, n + 7, c->priced);
 }
 
 static void sum_up(struct map *sums, int64_t time, int64_t kind, int64_t ref,
@@ -419,6 +431,7 @@ enum store_result sqlite_commit(struct sqlite *s) {
 
     if (r == STORE_OK) r = sqlite_spread_write(s);
     if (r == STORE_OK) r = sqlite_used_write(s);
+    if (r == STORE_OK) r = sqlite_turns_write(s);
     if (r == STORE_OK) r = sqlite_rollup(s, ROLL_PIECES, 0, &left);
     if (r == STORE_OK) r = write_combos(s);
     if (r == STORE_OK) r = sqlite_write_days(s);
@@ -435,6 +448,7 @@ enum store_result sqlite_commit(struct sqlite *s) {
     map_clear(s->cells);
     sqlite_spread_clear(s);
     sqlite_used_clear(s);
+    map_clear(s->turns);
     s->names_kept = s->names;
     s->last_id = s->next_id - 1;
     s->body_bytes += s->batch_body_bytes;
