@@ -319,7 +319,8 @@ is($s->json('/stats/24h?hours=48')->[-31]{total_tokens}, 30, '.. is in it');
 
 my $m = $s->json('/stats/minute?window=1440');
 is_deeply([ sort keys %{ $m->[0] } ],
-          [ qw/ errors minute model requests total_tokens / ],
+          [ qw/ cost_usd errors minute model requests total_tokens
+                unpriced_tokens / ],
           'a row of a minute');
 is_deeply([ map { $_->{minute} } @$m ], [ sort map { $_->{minute} } @$m ],
           'minutes, oldest first');
