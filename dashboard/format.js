@@ -8,6 +8,11 @@ const share = new Intl.NumberFormat(undefined, { style: "percent", maximumFracti
 const signed = new Intl.NumberFormat(undefined,
   { style: "percent", maximumFractionDigits: 0, signDisplay: "exceptZero" });
 const one = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1, useGrouping: "always" });
+const money = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD" });
+const cents = new Intl.NumberFormat("en-US",
+  { style: "currency", currency: "USD", maximumSignificantDigits: 2 });
+const nanos = new Intl.NumberFormat("en-US",
+  { style: "currency", currency: "USD", minimumFractionDigits: 2, maximumFractionDigits: 9 });
 const time = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 const minutes = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
@@ -19,6 +24,15 @@ export const compact = (n) => short.format(n);
 export const percent = (n) => share.format(n);
 export const change = (n) => signed.format(n);
 export const decimal = (n) => one.format(n);
+
+// Dollars: to the cent, but what is less than one with two digits that say
+// something.
+export const usd = (n) => (n > 0 && n < 0.1 ? cents : money).format(n);
+export const exactly = (n) => nanos.format(n);
+
+// What has a price, and beside it what has none.
+export const spent = (cost, unpriced) => (unpriced
+  ? `${usd(cost)} and ${compact(unpriced)} unpriced tokens` : usd(cost));
 
 export const full = (t) => whole.format(new Date(t));
 export const hm = (t) => minutes.format(new Date(t));

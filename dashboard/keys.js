@@ -2,7 +2,7 @@
 // figures that move (in flight, tokens) come with the stream in between.
 
 import { $, h, show, state, text, throttle, toast } from "./dom.js";
-import { at, clock, compact, num, percent, plural, span } from "./format.js";
+import { at, clock, compact, exactly, hour, num, percent, plural, span, usd } from "./format.js";
 import { live, unlessPaused } from "./live.js";
 import { get, post } from "./net.js";
 import { spark } from "./spark.js";
@@ -18,6 +18,7 @@ const panel = $("keys");
 const keys = new Map(); // "key_0" -> what is known of it
 const cards = new Map();
 const sparks = new Map(); // fingerprint -> list of sums
+const empties = new Map(); // fingerprint -> when its account will have nothing left
 const folds = new Map(); // group -> its element
 const open = new Set(matchMedia("(max-width: 700px)").matches ? ["trouble"] : ["trouble", "fine"]);
 let shown = SHOWN;
@@ -42,7 +43,27 @@ const troubled = (key) => !["healthy", "half_open", "disabled"].includes(key.sta
 const groupOf = (key) => key.state === "disabled" ? "off" : troubled(key) ? "trouble" : "fine";
 
 const byHand = (key) => key.state === "penalized";
-const load = (key) => (key.usage_2h + key.reserved) / key.weight;
+const load = (key) => (key.load ?? key.usage_2h + key.reserved) / key.weight;
+
+// "$72.50 of $100.00 left, $25.00 purchased; renews Dec 1, 12:00 AM"
+function balance(key) {
+  const b = key.balance;
+  const parts = [];
+
+  if (!b) return "";
+  if (b.included_usd !== undefined) {
+    parts.push([`${usd(b.included_usd)} of ${usd(b.allowance_usd)} left`,
+      b.purchased_usd && `${usd(b.purchased_usd)} purchased`].filter(Boolean).join(", "));
+    if (b.renews_at) parts.push(`renews ${hour(b.renews_at)}`);
+  } else {
+    if (b.session_left !== undefined) parts.push(`session: ${percent(b.session_left)} left`);
+    if (b.weekly_left !== undefined) parts.push(`week: ${percent(b.weekly_left)} left`);
+  }
+  const empty = empties.get(key.fingerprint);
+  if (empty) parts.push(`empty ${hour(empty)} at this rate`);
+  if (key.balance_trusted === false) parts.push(`told ${hour(b.seen_at)}, too long ago to go by`);
+  return parts.join("; ");
+}
 
 function sentence(key) {
   const words = key.status;
@@ -68,7 +89,9 @@ function make(key) {
   card.word = h("p", { class: "status" });
   card.reason = h("p", { class: "reason" });
   card.back = h("p", { class: "back" });
-  card.tokens = h("dd", {});
+  card.balance = h("p", { class: "balance" });
+  card.tokens = h("span", {});
+  card.cost = h("small", {});
   card.flight = h("dd", {});
   card.share = h("span", {});
   card.weight = h("small", {});
@@ -82,9 +105,9 @@ function make(key) {
   card.node = h("article", { class: "key", "data-key": key.id },
     h("header", {}, h("span", { class: "dot", "aria-hidden": "true" }), name,
       h("code", {}, key.fingerprint)),
-    card.word, card.reason, card.back,
+    card.word, card.reason, card.back, card.balance,
     h("dl", {},
-      h("div", {}, h("dt", {}, "Tokens, 2 h"), card.tokens),
+      h("div", {}, h("dt", {}, "Tokens, 2 h"), h("dd", {}, card.tokens, " ", card.cost)),
       h("div", {}, h("dt", {}, "In flight"), card.flight),
       h("div", { title: LOAD }, h("dt", {}, "Load share"), h("dd", {}, card.share, " ", card.weight))),
     h("div", { class: "bar", "aria-hidden": "true" }, card.bar),
@@ -144,9 +167,14 @@ function paint(card, sum, compactly) {
   show(card.back, Boolean(key.until));
   text(card.tokens, compact(key.usage_2h));
   card.tokens.title = num(key.usage_2h);
+  text(card.cost, key.cost_2h ? usd(key.cost_2h) : "");
+  card.cost.title = key.cost_2h ? exactly(key.cost_2h) : "";
+  text(card.balance, balance(key));
+  show(card.balance, Boolean(key.balance));
   text(card.flight, slots ? `${num(key.in_flight)} of ${num(slots)}` : num(key.in_flight));
   text(card.share, sum ? percent(share) : "–");
-  text(card.weight, key.weight === 1 ? "" : `weight ${num(key.weight)}`);
+  text(card.weight, [key.weight !== 1 && `weight ${num(key.weight)}`, key.tier && `tier ${num(key.tier)}`]
+    .filter(Boolean).join(", "));
   card.bar.style.width = `${share * 100}%`;
 
   const undo = byHand(key) ? "Resume" : "Reset";

@@ -2,7 +2,7 @@
 // new one as it comes.
 
 import { $, h, show, state, text, throttle } from "./dom.js";
-import { clock, full, ms, num, plural, TOLD, untold } from "./format.js";
+import { clock, exactly, full, ms, num, plural, TOLD, untold, usd } from "./format.js";
 import { all } from "./keys.js";
 import { live, unlessPaused } from "./live.js";
 import { get } from "./net.js";
@@ -102,6 +102,14 @@ function prompt(q) {
     about(q.prompt_tokens, q.prompt_certainty));
 }
 
+const priced = (q) => q.cost_usd !== null && q.cost_usd !== undefined;
+
+function cost(q) {
+  const due = q.prompt_tokens + q.completion_tokens > 0;
+  return h("td", { class: "q-cost n", title: priced(q) ? exactly(q.cost_usd) : due ? "the model has no price" : null },
+    priced(q) && due ? usd(q.cost_usd) : due ? "unpriced" : "–");
+}
+
 // One row is in the order of Tab; the arrows go on from there.
 function reach(button) {
   for (const other of body.querySelectorAll('.link[tabindex="0"]')) other.tabIndex = -1;
@@ -139,6 +147,7 @@ function row(q) {
       why && h("span", { class: "end" }, ` ${why}`)),
     prompt(q),
     completion(q),
+    cost(q),
     h("td", { class: "q-first n" }, ms(q.first_token_ms)),
     h("td", { class: "q-total n" }, ms(q.total_ms)));
 }

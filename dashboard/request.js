@@ -3,7 +3,7 @@
 
 import { $, h, text } from "./dom.js";
 import { bodyView, unmark } from "./body.js";
-import { bytes, decimal, ms, num, TOLD, untold } from "./format.js";
+import { bytes, decimal, exactly, ms, num, TOLD, untold } from "./format.js";
 
 const RATE_MS = 100; // what streams for less than this says nothing of a speed
 const dialog = $("request");
@@ -77,6 +77,14 @@ function counted(q) {
   return halves[0][1] === halves[1][1] ? halves[0][1]
     : halves.map(([half, words]) => `${half} ${words}`).join("; ");
 }
+
+function cost(q) {
+  if (q.cost_usd !== null && q.cost_usd !== undefined) return exactly(q.cost_usd);
+  return q.prompt_tokens + q.completion_tokens ? "unpriced: the model has no price" : "none";
+}
+
+const turns = { new: "new", kept: "kept on the account of its turn before",
+  moved: "moved to another account" };
 
 // "200, answered", "429, refused by the proxy itself"
 function outcome(q) {
@@ -163,6 +171,8 @@ function facts(q) {
     item("Status", outcome(q)),
     item("Tokens", `${num(q.prompt_tokens)} prompt (${num(q.cached_tokens)} cached), ${num(q.completion_tokens)} completion`),
     item("Counted", counted(q)),
+    item("Cost", cost(q)),
+    q.affinity ? item("Conversation", turns[q.affinity] ?? q.affinity) : null,
     item("Streamed", q.streamed ? "yes" : "no", rate && `, ${rate}`),
     item("Bytes", `${bytes(q.bytes_in)} in, ${bytes(q.bytes_out)} out`),
     q.user_agent ? wide("User-Agent", q.user_agent) : null,

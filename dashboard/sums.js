@@ -4,7 +4,7 @@
 // month at once; days that are over are not asked for again.
 
 import { $, h, remember, show, state, text, throttle } from "./dom.js";
-import { hm, hour, num, plural } from "./format.js";
+import { compact, exactly, hm, hour, num, plural, usd } from "./format.js";
 import { live, unlessPaused } from "./live.js";
 import { get } from "./net.js";
 
@@ -16,7 +16,9 @@ const SHOWN = 300;
 const TOTAL = ["total", "Total"];
 const COUNTS = [["requests", "Requests"], ["errors", "Errors"], ["prompt_tokens", "Prompt"],
   ["cached_tokens", "Cached"], ["completion_tokens", "Completion"]];
-const NUMBERS = [TOTAL, ...COUNTS];
+const COST = ["cost_usd", "Cost"];
+const UNPRICED = "unpriced_tokens";
+const NUMBERS = [TOTAL, COST, ...COUNTS];
 const NAMES = {
   hour: [["bucket", "Hour"]],
   day: [["day", "Day"]],
@@ -91,11 +93,15 @@ function put(names) {
     if (!group) {
       group = { ...one, more: new Set() };
       for (const [field] of NUMBERS) group[field] = 0;
+      group[UNPRICED] = group.nano = 0; // nano-dollars: whole numbers add up
       groups.set(id, group);
     }
     const behind = one[BEHIND[main]];
     if (behind && behind !== one[main]) group.more.add(behind);
     for (const [field] of COUNTS) group[field] += row[field];
+    group.nano += Math.round(row.cost_usd * 1e9);
+    group[COST[0]] = group.nano / 1e9;
+    group[UNPRICED] += row[UNPRICED];
     group.total += row.prompt_tokens + row.completion_tokens;
   }
   return [...groups.values()];
@@ -120,6 +126,13 @@ function nameCell(group, field) {
     class: field in WHEN ? "name when" : "name",
     title: group.more.size ? `${words} (${[...group.more].join(", ")})` : words,
   }, words);
+}
+
+// Money with what has no price beside it.
+function numberCell(group, field) {
+  if (field !== COST[0]) return h("td", { class: "n" }, num(group[field]));
+  return h("td", { class: "n", title: exactly(group[field]) },
+    usd(group[field]), group[UNPRICED] > 0 && h("small", {}, ` + ${compact(group[UNPRICED])} unpriced`));
 }
 
 function render() {
@@ -153,10 +166,13 @@ function render() {
     }, words)))));
   if (focused) table.tHead.querySelector(`[data-field="${CSS.escape(focused)}"]`)?.focus();
   table.tBodies[0].replaceChildren(...groups.slice(0, SHOWN).map((g) => h("tr", {}, columns.map(([field], i) =>
-    i >= names.length ? h("td", { class: "n" }, num(g[field])) : nameCell(g, field)))));
+    i >= names.length ? numberCell(g, field) : nameCell(g, field)))));
+  const whole = Object.fromEntries([...NUMBERS, [UNPRICED]].map(([field]) =>
+    [field, groups.reduce((n, g) => n + (field === COST[0] ? g.nano : g[field]), 0)]));
+  whole[COST[0]] /= 1e9;
   table.tFoot.replaceChildren(h("tr", {}, h("th", { scope: "row" }, "Total"),
     names.length > 1 && h("td", { colspan: String(names.length - 1) }),
-    NUMBERS.map(([field]) => h("td", { class: "n" }, num(groups.reduce((n, g) => n + g[field], 0))))));
+    NUMBERS.map(([field]) => numberCell(whole, field))));
   text($("sums-note"), plural(groups.length, "row")
     + (groups.length > SHOWN ? `, the first ${num(SHOWN)} shown; all are in the CSV` : "")
     + (cut ? `. Cut: only the ${shownBy === "all" ? "newest " : ""}${num(LIMIT)} rows`
@@ -172,7 +188,7 @@ function cell(value) {
 
 function csv() {
   const names = IN_FILE[shownBy];
-  const columns = [...names, ...COUNTS, TOTAL].map(([field]) => field);
+  const columns = [...names, ...COUNTS, TOTAL, COST, [UNPRICED]].map(([field]) => field);
   const lines = [columns, ...sort(put(names)).map((g) => columns.map((field) => g[field]))];
   // the mark at its beginning tells Excel that it is UTF-8
   const url = URL.createObjectURL(new Blob(["\ufeff", ...lines.map((l) => `${l.map(cell).join(",")}\r\n`)],

@@ -1,7 +1,7 @@
 // Tokens of the last 24 h, and whether that is more than the day before.
 
 import { $, h, state, table, text, throttle } from "./dom.js";
-import { change, compact, hour, num, percent } from "./format.js";
+import { change, compact, exactly, hour, num, percent, spent, usd } from "./format.js";
 import { live, unlessPaused } from "./live.js";
 import { get } from "./net.js";
 import { spark } from "./spark.js";
@@ -34,12 +34,15 @@ function render() {
   const requests = sum(now, "requests");
   const errors = sum(now, "errors");
   const estimated = sum(now, "estimated_tokens");
+  const cost = sum(now, "cost_usd");
   const passed = Date.now() % 3600000 / 3600000;
 
   // both days up to the same minute of their last hour
   trend(sum(before.slice(0, -1), "total_tokens") + before.at(-1).total_tokens * passed, total);
 
   text($("total"), num(total));
+  text($("cost"), total ? spent(cost, sum(now, "unpriced_tokens")) : "");
+  $("cost").title = exactly(cost);
   $("hourly").replaceChildren(spark(now.map((row) => row.total_tokens),
     `Tokens by hour, the last 24 hours; the most in one hour is ${num(Math.max(...now.map((r) => r.total_tokens)))}`,
     now.map((row) => `${hour(row.hour_bucket)}: ${num(row.total_tokens)}`)));
@@ -61,9 +64,10 @@ function render() {
 }
 
 function fillTable(node) {
-  node.replaceChildren(table(["Hour", "Prompt", "Cached", "Completion", "Total", "Requests"],
+  node.replaceChildren(table(["Hour", "Prompt", "Cached", "Completion", "Total", "Cost", "Requests"],
     rows.slice(24).reverse().map((row) => [hour(row.hour_bucket), num(row.prompt_tokens),
-      num(row.cached_tokens), num(row.completion_tokens), num(row.total_tokens), num(row.requests)]),
+      num(row.cached_tokens), num(row.completion_tokens), num(row.total_tokens), usd(row.cost_usd),
+      num(row.requests)]),
     "Tokens by hour"));
 }
 
