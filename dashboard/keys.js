@@ -10,8 +10,8 @@ import { spark } from "./spark.js";
 const GROUPED = 6;
 const SHOWN = 60;
 const HIDDEN_MS = 30000;
-const LOAD = "Tokens of the last 2 h and those reserved by running requests, divided by the key's weight: "
-  + "the next request goes to the key with the least";
+const LOAD = "What the last 2 h have cost and running requests probably will (tokens, where nothing has "
+  + "a price), divided by the key's weight: the next request goes to the key with the least";
 const PAUSES = [["5 min", 300], ["15 min", 900], ["1 h", 3600], ["6 h", 21600], ["24 h", 86400]];
 
 const panel = $("keys");
@@ -43,7 +43,7 @@ const troubled = (key) => !["healthy", "half_open", "disabled"].includes(key.sta
 const groupOf = (key) => key.state === "disabled" ? "off" : troubled(key) ? "trouble" : "fine";
 
 const byHand = (key) => key.state === "penalized";
-const load = (key) => (key.load ?? key.usage_2h + key.reserved) / key.weight;
+const load = (key) => key.load / key.weight;
 
 // "$72.50 of $100.00 left, $25.00 purchased; renews Dec 1, 12:00 AM"
 function balance(key) {
@@ -91,7 +91,7 @@ function make(key) {
   card.back = h("p", { class: "back" });
   card.balance = h("p", { class: "balance" });
   card.tokens = h("span", {});
-  card.cost = h("small", {});
+  card.cost = h("small", { class: "money" });
   card.flight = h("dd", {});
   card.share = h("span", {});
   card.weight = h("small", {});

@@ -131,8 +131,10 @@ function nameCell(group, field) {
 // Money with what has no price beside it.
 function numberCell(group, field) {
   if (field !== COST[0]) return h("td", { class: "n" }, num(group[field]));
+  const missing = group[UNPRICED] > 0 && `${compact(group[UNPRICED])} unpriced`;
   return h("td", { class: "n", title: exactly(group[field]) },
-    usd(group[field]), group[UNPRICED] > 0 && h("small", {}, ` + ${compact(group[UNPRICED])} unpriced`));
+    group[field] > 0 || !missing ? usd(group[field]) : null,
+    missing && h("small", {}, group[field] > 0 ? ` + ${missing}` : missing));
 }
 
 function render() {

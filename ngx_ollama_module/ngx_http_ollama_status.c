@@ -230,6 +230,8 @@ ngx_http_ollama_write_key(ngx_http_ollama_text_t *text,
     ollama_json_key(json, "reserved");
     ollama_json_uint(json, snap->reserved);
     ngx_http_ollama_write_usd(json, "reserved_cost", snap->reserved_cost);
+    ollama_json_key(json, "load");
+    ollama_json_uint(json, snap->load);
     ollama_json_key(json, "requests");
     ollama_json_uint(json, snap->requests);
 

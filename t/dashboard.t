@@ -45,6 +45,23 @@ my $t = proxy();
 
 $pages->run('panels', given($t), hup => sub { $t->{daemon}->signal('HUP') });
 
+# money: what is in the ledger, and who has no price
+
+$t = proxy();
+
+my $money = Pages::Feed->new($t, keys => [ { key => 'feedfeed', name => 'k' } ]);
+my @well = (key => 'feedfeed', attempts => [ { key => 'feedfeed', status => 200 } ],
+            prompt => 1000, completion => 10);
+
+$money->request(seq => 1, count => 40, model => 'good', cost => 30_000_000,
+                cached => 900, affinity => 2, cached_saves => 136_000, @well);
+$money->request(seq => 41, count => 40, model => 'good', cost => 1,
+                cached => 100, affinity => 3, cached_saves => 136_000, @well);
+$money->request(seq => 81, count => 3, model => 'plain', @well);
+ok($money->acked(83), 'requests with and without a price');
+
+$pages->run('money', given($t));
+
 # without the daemon
 
 $t = proxy();

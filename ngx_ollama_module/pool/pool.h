@@ -199,6 +199,8 @@ typedef struct {
     uint64_t                         cost;      /* nano-dollars, likewise */
     uint64_t                         reserved;
     uint64_t                         reserved_cost;     /* priced ones */
+    uint64_t                         load;      /* as selection has it, but
+                                                   for the weight */
     uint64_t                         requests;
     ngx_uint_t                       in_flight;
     ngx_uint_t                       slots;     /* of its account, 0: unknown */

@@ -152,6 +152,7 @@ ngx_http_ollama_snapshot(ngx_http_ollama_shared_t *sh,
     out->cost = ollama_costs_sum(&key->book->costs, now);
     out->reserved = key->reserved.tokens;
     out->reserved_cost = key->reserved.cost;
+    out->load = ngx_http_ollama_key_used(sh, key);
     out->requests = key->requests;
     out->in_flight = key->in_flight;
     out->slots = ngx_http_ollama_account_slots(key->account);

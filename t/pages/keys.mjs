@@ -62,7 +62,7 @@ async function few() {
 async function keys(page) {
   const shares = async () => {
     const all = Object.values(await health());
-    const loads = all.map((k) => (k.usage_2h + k.reserved) / k.weight);
+    const loads = all.map((k) => k.load / k.weight);
     const sum = loads.reduce((a, b) => a + b, 0);
     return loads.map((n) => `${Math.round(n / sum * 100)}%`);
   };

@@ -57,8 +57,8 @@ const csv = await (async () => {
   for await (const piece of await download.createReadStream()) pieces.push(piece);
   return Buffer.concat(pieces).toString();
 })();
-is(csv.split("\r\n")[0], "\ufeffclient_name,client_ip,requests,errors,prompt_tokens,cached_tokens,completion_tokens,total", "CSV has a head");
-like(csv, new RegExp(`^,127\\.0\\.0\\.1,13,0,.*,${sum(before.total)}\r\n$`, "m"), "and the sums");
+is(csv.split("\r\n")[0], "\ufeffclient_name,client_ip,requests,errors,prompt_tokens,cached_tokens,completion_tokens,total,cost_usd,unpriced_tokens", "CSV has a head");
+like(csv, new RegExp(`^,127\\.0\\.0\\.1,13,0,.*,${sum(before.total)},0,${sum(before.total)}\r\n$`, "m"), "and the sums");
 await page.locator("#sums-by").selectOption("model");
 
 // keys
@@ -66,7 +66,7 @@ await page.locator("#sums-by").selectOption("model");
 const names = ["key_0", "key_1", "key_2"];
 for (const [i, key] of given.keys.entries()) {
   const card = page.locator(`.key[data-key="${names[i]}"]`);
-  await becomes(async () => digits(await card.locator("dd").first().getAttribute("title")),
+  await becomes(async () => digits(await card.locator("dd span").first().getAttribute("title")),
     before.keys[key] ? sum(before.keys[key]) : 0, `${names[i]}: its tokens of 2 h`);
   like(await card.innerText(), /Healthy/, `${names[i]}: its state in words`);
 }

@@ -9,7 +9,7 @@ const choose = (id, value) => page.locator(id).selectOption(value);
 
 // an empty ledger says how to begin
 
-like(await words(page, "#queries .state"), /^No requests yet/, "no requests yet");
+await becomes(async () => /^No requests yet/.test(await words(page, "#queries .state")), true, "no requests yet");
 like(await words(page, "#first-steps"), new RegExp(`${given.url}[\\s\\S]*curl .*/api/chat`), "and how to make one");
 
 // the first one is of two hours ago
