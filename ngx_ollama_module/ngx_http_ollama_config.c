@@ -3,8 +3,14 @@
 #include "core/envfile.h"
 
 
+/* of a file that is read: it may be absent, it is nobody else's */
+
+#define NGX_HTTP_OLLAMA_OPTIONAL  1
+#define NGX_HTTP_OLLAMA_SECRET    2
+
+
 static ngx_int_t ngx_http_ollama_read_file(ngx_conf_t *cf, ngx_str_t *name,
-    size_t max, ngx_str_t *content, ngx_uint_t optional);
+    size_t max, ngx_str_t *content, ngx_uint_t flags);
 static void ngx_http_ollama_free_config(void *data);
 static ngx_int_t ngx_http_ollama_load_prices(ngx_conf_t *cf,
     ngx_http_ollama_main_conf_t *omcf);
@@ -54,7 +60,7 @@ ngx_http_ollama_load_config(ngx_conf_t *cf, ngx_http_ollama_main_conf_t *omcf)
     ngx_memzero(config, sizeof(ollama_config_t));
 
     if (ngx_http_ollama_read_file(cf, &omcf->config, OLLAMA_CONFIG_BYTES_MAX,
-                                  &content, 0)
+                                  &content, NGX_HTTP_OLLAMA_SECRET)
         != NGX_OK)
     {
         return NGX_CONF_ERROR;
@@ -162,7 +168,7 @@ ngx_http_ollama_free_prices(void *data)
 
 static ngx_int_t
 ngx_http_ollama_read_file(ngx_conf_t *cf, ngx_str_t *name, size_t max,
-    ngx_str_t *content, ngx_uint_t optional)
+    ngx_str_t *content, ngx_uint_t flags)
 {
     ssize_t          n;
     ngx_file_t       file;
@@ -177,7 +183,7 @@ ngx_http_ollama_read_file(ngx_conf_t *cf, ngx_str_t *name, size_t max,
 
     if (file.fd == NGX_INVALID_FILE) {
 
-        if (optional && ngx_errno == NGX_ENOENT) {
+        if ((flags & NGX_HTTP_OLLAMA_OPTIONAL) && ngx_errno == NGX_ENOENT) {
             return NGX_DECLINED;
         }
 
@@ -198,7 +204,7 @@ ngx_http_ollama_read_file(ngx_conf_t *cf, ngx_str_t *name, size_t max,
         goto failed;
     }
 
-    if (fi.st_mode & S_IROTH) {
+    if ((flags & NGX_HTTP_OLLAMA_SECRET) && (fi.st_mode & S_IROTH)) {
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                       "\"%V\" holds secrets and is readable by everybody, "
                       "use \"chmod 600\" on it", name);
@@ -262,7 +268,9 @@ ngx_http_ollama_load_env(ngx_conf_t *cf, ngx_http_ollama_main_conf_t *omcf,
     }
 
     n = ngx_http_ollama_read_file(cf, &omcf->env_file,
-                                  OLLAMA_ENVFILE_BYTES_MAX, &content, 1);
+                                  OLLAMA_ENVFILE_BYTES_MAX, &content,
+                                  NGX_HTTP_OLLAMA_OPTIONAL
+                                  |NGX_HTTP_OLLAMA_SECRET);
 
     if (n == NGX_DECLINED) {
         return NGX_OK;

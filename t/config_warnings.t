@@ -28,6 +28,7 @@ sub shipped {
         log => '',
         config => "ollama_config $dir/config.yaml;",
         env => "ollama_env_file $dir/.env;",
+        prices => "ollama_prices $Process::root/conf/prices.yaml;",
         records => "ollama_statsd unix:$dir/statsd.sock;",
         upstream => 'server 127.0.0.1:1 max_fails=0;',
         listen => "listen 127.0.0.1:$port;", listen6 => '',
