@@ -6,8 +6,7 @@
 #include <strings.h>
 
 
-#define OLLAMA_CONFIG_PRICE_MAX   1000000000u   /* a million dollars, in 1/1000 */
-#define OLLAMA_CONFIG_FACTOR_MAX  100000u       /* 100, likewise */
+#define OLLAMA_CONFIG_FACTOR_MAX  100000u       /* 100, in 1/1000 */
 
 
 /* a price while its fields are read */
@@ -150,6 +149,12 @@ ollama_config_factor(ollama_config_ctx_t *ctx, ollama_config_price_t *price,
 
     *to = from * price->factor / 1000;
 
+    if (*to > OLLAMA_PRICE_MAX) {
+        return ollama_config_fail(ctx, &price->mark, "a price times its "
+                                  "factor is more than %u",
+                                  OLLAMA_PRICE_MAX / 1000);
+    }
+
     return 0;
 }
 
@@ -162,7 +167,7 @@ ollama_config_price_input(ollama_config_ctx_t *ctx)
     price = ctx->item;
     price->has_input = 1;
 
-    return ollama_config_decimal(ctx, "input", OLLAMA_CONFIG_PRICE_MAX,
+    return ollama_config_decimal(ctx, "input", OLLAMA_PRICE_MAX,
                                  &price->period.price.input);
 }
 
@@ -175,7 +180,7 @@ ollama_config_price_cached(ollama_config_ctx_t *ctx)
     price = ctx->item;
     price->has_cached = 1;
 
-    return ollama_config_decimal(ctx, "cached", OLLAMA_CONFIG_PRICE_MAX,
+    return ollama_config_decimal(ctx, "cached", OLLAMA_PRICE_MAX,
                                  &price->period.price.cached);
 }
 
@@ -188,7 +193,7 @@ ollama_config_price_output(ollama_config_ctx_t *ctx)
     price = ctx->item;
     price->has_output = 1;
 
-    return ollama_config_decimal(ctx, "output", OLLAMA_CONFIG_PRICE_MAX,
+    return ollama_config_decimal(ctx, "output", OLLAMA_PRICE_MAX,
                                  &price->period.price.output);
 }
 

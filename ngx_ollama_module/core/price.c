@@ -252,6 +252,7 @@ ollama_prices_force(const ollama_prices_t *prices, const ollama_prices_t *but,
     size_t n)
 {
     size_t                        i;
+    ollama_price_t                own;
     const ollama_price_model_t   *m;
     const ollama_price_period_t  *period;
 
@@ -260,7 +261,7 @@ ollama_prices_force(const ollama_prices_t *prices, const ollama_prices_t *but,
         period = ollama_price_period(m, when);
 
         if (period == NULL
-            || (but && ollama_prices_model(but, m->name, m->len)))
+            || ollama_prices_one(but, m->name, m->len, when, &own))
         {
             continue;
         }

@@ -21,15 +21,18 @@
  *
  * and from "prices:" of config.yaml, which goes before it.  The one that says
  * most of a model holds: itself, its name without the tag (gemma4 for
- * gemma4:31b), or the longest "*"; "*" alone is all others.  A model that is not found has no price, which is
- * not a price of 0; nor has one whose first price is still to begin.
+ * gemma4:31b), or the longest "*"; "*" alone is all others.  A model that is not
+ * found has no price, which is not a price of 0; nor has one whose first price
+ * is still to begin.
  *
  * Cached tokens are a part of the prompt, and are priced apart; "cached" that is
  * not given is what "input" is.  In its peak, of hours on some days, a price is
  * multiplied by a factor: "hours" are hours or "HH:MM", from the first one on and
  * before the second one; if that is the smaller one, until the next day, and
  * "days" are those on which they begin (none: all).  A price with its factor is
- * a whole number of nano-dollars as well, or it is refused.
+ * a whole number of nano-dollars as well and no more than a price may be, or it
+ * is refused: OLLAMA_PRICE_MAX times the most tokens that an answer counts is far
+ * from what 63 bits hold.
  *
  * A file that is wrong is refused as config.yaml is: -1 or NULL, and one sentence
  * of constant words that starts with "line L, column C: " in err.
@@ -45,6 +48,7 @@
 #define OLLAMA_PRICE_DOLLAR     1000000000  /* nano-dollars */
 #define OLLAMA_PRICE_MODELS     10000       /* of a list, at most */
 #define OLLAMA_PRICE_PERIODS    100         /* of a model */
+#define OLLAMA_PRICE_MAX        1000000000u /* nano-dollars a token */
 #define OLLAMA_PRICE_BYTES_MAX  (4 * 1024 * 1024)       /* of a file */
 
 

@@ -266,6 +266,16 @@ usual_ones(void **state)
     assert_int_equal(u.output, 5500);                   /* 0 3 8 9 */
 
     ollama_prices_free(own);
+
+    /* one's own that is still to begin takes the place of none */
+
+    own = list_of("prices: {'*': {from: 2030-01-01, input: 50, output: 50}}");
+    ollama_prices_usual(own, p, MON, &u);
+    assert_int_equal(u.input, 2000);
+    assert_int_equal(u.cached, 200);
+    assert_int_equal(u.output, 8000);
+
+    ollama_prices_free(own);
     ollama_prices_free(p);
 }
 
@@ -344,6 +354,9 @@ static const struct {
     { "prices:\n  a: {input: 0.015, output: 1, peak: {factor: 1.5, "
       "hours: 1-2}}\n", "line 2, column 6: a price times its factor has more "
       "than three decimals" },
+    { "prices:\n  a: {input: 1, output: 1000000, peak: {factor: 1.001, "
+      "hours: 1-2}}\n", "line 2, column 6: a price times its factor is more "
+      "than 1000000" },
     { "prices: {a: {input: 1, output: 1}}\n---\nx\n",
       "line 2, column 1: a second document begins" },
     { "prices: {a: {input: 1, output: 1}\n", "line 2, column 1: bad YAML" },
