@@ -368,14 +368,16 @@ static ngx_int_t
 ngx_http_ollama_cost_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
-    size_t                     len;
-    u_char                    *p;
-    ngx_http_ollama_ctx_t     *ctx;
-    ngx_http_ollama_charge_t   charge;
+    size_t                        len;
+    u_char                       *p;
+    ngx_http_ollama_ctx_t        *ctx;
+    ngx_http_ollama_charge_t      charge;
+    const ollama_usage_result_t  *usage;
 
     ctx = ngx_http_ollama_get_ctx(r);
+    usage = ctx ? ngx_http_ollama_usage(ctx) : NULL;
 
-    if (ctx == NULL || !ctx->priced || !ctx->answer.settled) {
+    if (ctx == NULL || !ctx->priced || (usage && !ctx->answer.settled)) {
         v->not_found = 1;
         return NGX_OK;
     }
@@ -385,8 +387,9 @@ ngx_http_ollama_cost_variable(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    ngx_http_ollama_charge(ctx, ctx->answer.prompt,
-                           ngx_http_ollama_usage(ctx)->cached,
+    /* what has no usage, as an error, has no tokens */
+
+    ngx_http_ollama_charge(ctx, ctx->answer.prompt, usage ? usage->cached : 0,
                            ctx->answer.completion, &charge);
 
     len = ollama_price_text((char *) p, charge.cost);
