@@ -14,6 +14,12 @@ static const ollama_price_model_t *ollama_prices_model(
     const ollama_prices_t *prices, const char *model, size_t len);
 static const ollama_price_model_t *ollama_prices_whole(
     const ollama_prices_t *prices, const char *model, size_t len);
+static const ollama_price_model_t *ollama_prices_beginning(
+    const ollama_prices_t *prices, const char *model, size_t len);
+static size_t ollama_prices_after(const ollama_prices_t *prices, size_t low,
+    size_t high, const char *model, size_t len);
+static int ollama_price_begins(const ollama_price_model_t *m,
+    const char *model, size_t len);
 static const ollama_price_period_t *ollama_price_period(
     const ollama_price_model_t *model, int64_t when);
 static int ollama_price_peak(const ollama_price_period_t *period,
@@ -50,6 +56,9 @@ ollama_prices_free(ollama_prices_t *prices)
 void
 ollama_prices_sort(ollama_prices_t *prices)
 {
+    size_t                 i, shorter;
+    ollama_price_model_t  *m;
+
     if (prices->nmodels == 0) {
         return;
     }
@@ -63,6 +72,23 @@ ollama_prices_sort(ollama_prices_t *prices)
            && !prices->models[prices->nwhole].begins)
     {
         prices->nwhole++;
+    }
+
+    /* what begins a name is among the one before it and what begins that */
+
+    shorter = 0;
+
+    for (i = prices->nwhole; i < prices->nmodels; i++) {
+        m = &prices->models[i];
+
+        while (shorter && !ollama_price_begins(&prices->models[shorter - 1],
+                                               m->name, m->len))
+        {
+            shorter = prices->models[shorter - 1].shorter;
+        }
+
+        m->shorter = shorter;
+        shorter = i + 1;
     }
 }
 
@@ -105,9 +131,12 @@ static const ollama_price_model_t *
 ollama_prices_model(const ollama_prices_t *prices, const char *model,
     size_t len)
 {
-    size_t                       i;
     const char                  *tag;
     const ollama_price_model_t  *m;
+
+    if (len == 0) {
+        model = "";
+    }
 
     m = ollama_prices_whole(prices, model, len);
 
@@ -125,10 +154,49 @@ ollama_prices_model(const ollama_prices_t *prices, const char *model,
         }
     }
 
-    for (i = prices->nwhole; i < prices->nmodels; i++) {
-        m = &prices->models[i];
+    return ollama_prices_beginning(prices, model, len);
+}
 
-        if (m->len <= len && memcmp(m->name, model, m->len) == 0) {
+
+static const ollama_price_model_t *
+ollama_prices_whole(const ollama_prices_t *prices, const char *model,
+    size_t len)
+{
+    size_t                       i;
+    const ollama_price_model_t  *m;
+
+    i = ollama_prices_after(prices, 0, prices->nwhole, model, len);
+
+    if (i == 0) {
+        return NULL;
+    }
+
+    m = &prices->models[i - 1];
+
+    return (m->len == len && memcmp(m->name, model, len) == 0) ? m : NULL;
+}
+
+
+/* the longest: the last one that is not after the name, or what begins that */
+
+static const ollama_price_model_t *
+ollama_prices_beginning(const ollama_prices_t *prices, const char *model,
+    size_t len)
+{
+    size_t                       i;
+    const ollama_price_model_t  *m;
+
+    i = ollama_prices_after(prices, prices->nwhole, prices->nmodels, model,
+                            len);
+
+    if (i == prices->nwhole) {
+        return NULL;
+    }
+
+    for ( /* void */ ; i; i = m->shorter) {
+        m = &prices->models[i - 1];
+
+        if (ollama_price_begins(m, model, len)) {
             return m;
         }
     }
@@ -137,28 +205,20 @@ ollama_prices_model(const ollama_prices_t *prices, const char *model,
 }
 
 
-static const ollama_price_model_t *
-ollama_prices_whole(const ollama_prices_t *prices, const char *model,
-    size_t len)
-{
-    int                          rc;
-    size_t                       low, high, mid;
-    const ollama_price_model_t  *m;
+/* the first of some that comes after a name */
 
-    low = 0;
-    high = prices->nwhole;
+static size_t
+ollama_prices_after(const ollama_prices_t *prices, size_t low, size_t high,
+    const char *model, size_t len)
+{
+    size_t                       mid;
+    const ollama_price_model_t  *m;
 
     while (low < high) {
         mid = low + (high - low) / 2;
         m = &prices->models[mid];
 
-        rc = ollama_price_by_name(model, len, m->name, m->len);
-
-        if (rc == 0) {
-            return m;
-        }
-
-        if (rc < 0) {
+        if (ollama_price_by_name(model, len, m->name, m->len) < 0) {
             high = mid;
 
         } else {
@@ -166,7 +226,15 @@ ollama_prices_whole(const ollama_prices_t *prices, const char *model,
         }
     }
 
-    return NULL;
+    return low;
+}
+
+
+static int
+ollama_price_begins(const ollama_price_model_t *m, const char *model,
+    size_t len)
+{
+    return m->len <= len && memcmp(m->name, model, m->len) == 0;
 }
 
 
@@ -355,10 +423,6 @@ ollama_price_order(const void *one, const void *two)
 
     if (a->begins != b->begins) {
         return a->begins ? 1 : -1;
-    }
-
-    if (a->begins && a->len != b->len) {
-        return a->len < b->len ? 1 : -1;
     }
 
     return ollama_price_by_name(a->name, a->len, b->name, b->len);

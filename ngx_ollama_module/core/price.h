@@ -12,7 +12,7 @@
  *       gpt-oss:120b: {input: 0.15, cached: 0.014, output: 0.60}
  *       deepseek-v4-flash:
  *         - {input: 0.44, cached: 0.014, output: 1.32}
- *         - from: 2026-10-01            # 00:00 UTC; the last one that has begun
+ *         - from: 2026-10-01            # 00:00 UTC; the last begun holds
  *           input: 0.22
  *           cached: 0.007
  *           output: 0.66
@@ -21,21 +21,21 @@
  *
  * and from "prices:" of config.yaml, which goes before it.  The one that says
  * most of a model holds: itself, its name without the tag (gemma4 for
- * gemma4:31b), or the longest "*"; "*" alone is all others.  A model that is not
- * found has no price, which is not a price of 0; nor has one whose first price
- * is still to begin.
+ * gemma4:31b), or the longest "*"; "*" alone is all others.  A model that is
+ * not found has no price, which is not a price of 0; nor has one whose first
+ * price is still to begin.
  *
- * Cached tokens are a part of the prompt, and are priced apart; "cached" that is
- * not given is what "input" is.  In its peak, of hours on some days, a price is
- * multiplied by a factor: "hours" are hours or "HH:MM", from the first one on and
- * before the second one; if that is the smaller one, until the next day, and
- * "days" are those on which they begin (none: all).  A price with its factor is
- * a whole number of nano-dollars as well and no more than a price may be, or it
- * is refused: OLLAMA_PRICE_MAX times the most tokens that an answer counts is far
- * from what 63 bits hold.
+ * Cached tokens are a part of the prompt, and are priced apart; "cached" that
+ * is not given is what "input" is.  In its peak, of hours on some days, a price
+ * is multiplied by a factor: "hours" are hours or "HH:MM", from the first one
+ * on and before the second one; if that is the smaller one, until the next day,
+ * and "days" are those on which they begin (none: all).  A price with its
+ * factor is a whole number of nano-dollars as well and no more than a price may
+ * be, or it is refused: OLLAMA_PRICE_MAX times the most tokens that an answer
+ * counts is far from what 63 bits hold.
  *
- * A file that is wrong is refused as config.yaml is: -1 or NULL, and one sentence
- * of constant words that starts with "line L, column C: " in err.
+ * A file that is wrong is refused as config.yaml is: -1 or NULL, and one
+ * sentence of constant words that starts with "line L, column C: " in err.
  */
 
 #ifndef OLLAMA_PRICE_H_INCLUDED
@@ -77,12 +77,14 @@ typedef struct {
     char                        *name;      /* without the "*" */
     size_t                       len;
     unsigned                     begins:1;  /* with "*": all that begin so */
+    size_t                       shorter;   /* the longest "*" that it begins
+                                               with: its place + 1, or 0 */
     ollama_price_period_t       *periods;   /* the first one first */
     size_t                       nperiods;
 } ollama_price_model_t;
 
 
-/* models: whole names in their order, then beginnings, the longest first */
+/* models: whole names in their order, then beginnings in theirs */
 
 typedef struct {
     ollama_price_model_t        *models;
@@ -109,8 +111,8 @@ int ollama_prices_find(const ollama_prices_t *own, const ollama_prices_t *list,
     const char *model, size_t len, int64_t when, ollama_price_t *price);
 
 /*
- * What an unknown model may cost: the median, of each of the three, of the prices
- * in force, peaks left out; zeros if there are none or no memory.
+ * What an unknown model may cost: the median, of each of the three, of the
+ * prices in force, peaks left out; zeros if there are none or no memory.
  */
 
 void ollama_prices_usual(const ollama_prices_t *own,

@@ -105,6 +105,53 @@ models_are_found(void **state)
 }
 
 
+/* beginnings within beginnings: what is found is the longest that fits */
+
+static void
+beginnings_are_found(void **state)
+{
+    size_t            i;
+    ollama_prices_t  *p;
+
+    static const struct {
+        const char  *model;
+        const char  *price;
+    } table[] = {
+        { "a", "1000 1000 0" }, { "aa", "1000 1000 0" },
+        { "ab", "2000 2000 0" }, { "abb", "2000 2000 0" },
+        { "abc", "3000 3000 0" }, { "abcd", "3000 3000 0" },
+        { "abcde", "4000 4000 0" }, { "abcdz", "3000 3000 0" },
+        { "abd", "2000 2000 0" }, { "abe", "5000 5000 0" },
+        { "abf", "2000 2000 0" }, { "ac", "1000 1000 0" },
+        { "az", "6000 6000 0" }, { "azz:1b", "6000 6000 0" },
+        { "b", "none" }, { "", "none" }, { "A", "none" }, { "c", "none" },
+        { "ca", "7000 7000 0" }, { "cab", "7000 7000 0" }, { "cb", "none" },
+        { "z", "none" },
+    };
+
+    (void) state;
+
+    p = list_of("prices: {'ca*': {input: 7, output: 0},"
+                " 'abcde*': {input: 4, output: 0}, 'a*': {input: 1, output: 0},"
+                " 'abc*': {input: 3, output: 0}, 'az*': {input: 6, output: 0},"
+                " 'abe*': {input: 5, output: 0}, 'ab*': {input: 2, output: 0},"
+                " 'm': {input: 9, output: 0}}");
+
+    for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        is(NULL, p, table[i].model, 0, table[i].price);
+    }
+
+    ollama_prices_free(p);
+
+    p = list_of("prices: {'*': {input: 1, output: 0}, 'a*': {input: 2, "
+                "output: 0}}");
+    is(NULL, p, "", 0, "1000 1000 0");
+    is(NULL, p, "b", 0, "1000 1000 0");
+    is(NULL, p, "ab", 0, "2000 2000 0");
+    ollama_prices_free(p);
+}
+
+
 static void
 days_on_which_they_begin(void **state)
 {
@@ -450,6 +497,7 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(models_are_found),
+        cmocka_unit_test(beginnings_are_found),
         cmocka_unit_test(days_on_which_they_begin),
         cmocka_unit_test(hours_of_a_peak),
         cmocka_unit_test(costs_are_whole),
