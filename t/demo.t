@@ -48,6 +48,7 @@ my $keys = $Http::json->decode($output);
 is(join(' ', sort map { $_->{name} } values %$keys), 'team-a team-b team-c',
    'three sample keys');
 ok(scalar(grep { $_->{usage_2h} } values %$keys), 'show where it went');
+ok(scalar(grep { $_->{cost_2h} } values %$keys), 'and what it cost');
 
 # a little traffic, and this machine only
 

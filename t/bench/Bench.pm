@@ -6,7 +6,8 @@ package Bench;
 #   plain            proxy_pass with kept connections, nothing else
 #   params           the same with conf/ollama_params, that is, with the headers
 #                    that are to be set and taken away, but without the module
-#   keys             the shipped configuration: token, keys, tokens counted
+#   keys             the shipped configuration: token, keys, tokens counted and
+#                    priced
 #   records          the same with ollama-statsd, without request bodies
 #   records, bodies  and with them, as shipped
 #   10,000 keys      keys, but so many instead of 3
@@ -44,7 +45,9 @@ sub product {
     my ($name, $cloud, %more) = @_;
     my $connections = delete $more{connections};
     my %common = (cloud => $cloud, log => 'warn', zone => '32m',
-                  server => 'access_log off;', %more);
+                  server => 'access_log off;',
+                  http => "ollama_prices $Process::root/conf/prices.yaml;",
+                  %more);
 
     my %make = (
         'plain' => sub { without_module($cloud, '', %more) },
