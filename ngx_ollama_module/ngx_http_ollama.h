@@ -28,6 +28,7 @@
  *     _request.c        rewrite, precontent: states of a request, and its end
  *     _uri.c            server rewrite: the path is put right
  *     _pass.c             which headers go to the cloud
+ *     _private.c          or ask it for the daemon, on a socket of its own
  *     _body.c             its body: read, scanned, edited
  *     _unpack.c             unpacked
  *     _local.c            or answered at once, as a local daemon would
@@ -137,6 +138,14 @@ typedef struct {
 } ngx_http_ollama_rule_t;
 
 
+/* a key whose account has a name; sorted by number */
+
+typedef struct {
+    uint32_t                         number;
+    ngx_str_t                        account;
+} ngx_http_ollama_named_t;
+
+
 typedef struct {
     ngx_http_ollama_pool_t          *pool;
     ngx_str_t                        zone;          /* its name */
@@ -173,6 +182,14 @@ typedef struct {
     ngx_array_t                     *variables;     /* _pass.c: $http_.. */
     ngx_uint_t                       queues;        /* upstreams with keys */
 
+    ngx_array_t                     *accounts;      /* of .._named_t */
+    ngx_array_t                     *privates;      /* of ngx_http_conf_ctx_t */
+    ngx_str_t                        private;       /* its socket's path */
+    ngx_flag_t                       balance;
+    time_t                           balance_interval;  /* s; 0: off */
+    ngx_str_t                        balance_file;
+    ngx_uint_t                       balance_line;
+
     void                           (*end)(ngx_http_ollama_ctx_t *ctx);
 } ngx_http_ollama_main_conf_t;
 
@@ -196,6 +213,7 @@ typedef struct {
     ollama_allow_t                  *pass;          /*   and what is built in */
     ngx_array_t                     *paths;         /* of ollama_route_rule_t */
     ngx_uint_t                       refuse_unknown;
+    ngx_array_t                     *private;       /* of ngx_uid_t, or NULL */
 
     ngx_str_t                        enable_at;     /* file:line, for _check */
     ngx_str_t                        details_at;
@@ -357,6 +375,7 @@ struct ngx_http_ollama_ctx_s {
     unsigned                         basic:1;       /*   by ambient Basic */
     unsigned                         authorized:1;  /* $ollama_authorization
                                                        has been asked for */
+    unsigned                         private:1;     /* _private.c */
     unsigned                         listed:1;      /* _running.c */
     unsigned                         unlisted:1;    /*   but not as running */
     unsigned                         have_body:1;   /* _request.c */

@@ -37,6 +37,8 @@ static ngx_int_t ngx_http_ollama_init_peer(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t *us);
 static ngx_int_t ngx_http_ollama_check_request(ngx_http_request_t *r,
     ngx_http_ollama_ctx_t *ctx);
+static ngx_int_t ngx_http_ollama_check_authorized(ngx_http_request_t *r,
+    ngx_http_ollama_ctx_t *ctx);
 static ngx_int_t ngx_http_ollama_get_peer(ngx_peer_connection_t *pc,
     void *data);
 static void ngx_http_ollama_true_state(ngx_http_ollama_peer_data_t *pd);
@@ -45,6 +47,8 @@ static ngx_int_t ngx_http_ollama_get_server(ngx_peer_connection_t *pc,
 static ngx_int_t ngx_http_ollama_render(ngx_http_ollama_peer_data_t *pd);
 static ngx_int_t ngx_http_ollama_output_filter(void *data, ngx_chain_t *in);
 static void ngx_http_ollama_free_peer(ngx_peer_connection_t *pc, void *data,
+    ngx_uint_t state);
+static void ngx_http_ollama_free_private(ngx_peer_connection_t *pc, void *data,
     ngx_uint_t state);
 static void ngx_http_ollama_notify_peer(ngx_peer_connection_t *pc,
     void *data, ngx_uint_t type);
@@ -118,8 +122,15 @@ ngx_http_ollama_init_peer(ngx_http_request_t *r,
     pd->original_notify = u->peer.notify;
 
     u->peer.data = pd;
+
+    if (ctx->private) {
+        u->peer.free = ngx_http_ollama_free_private;
+
+    } else {
+        u->peer.free = ngx_http_ollama_free_peer;
+    }
+
     u->peer.get = ngx_http_ollama_get_peer;
-    u->peer.free = ngx_http_ollama_free_peer;
 
     if (u->peer.notify) {
         u->peer.notify = ngx_http_ollama_notify_peer;
@@ -134,6 +145,10 @@ ngx_http_ollama_init_peer(ngx_http_request_t *r,
         u->peer.save_session = ngx_http_ollama_save_session;
     }
 #endif
+
+    if (ctx->private) {
+        return NGX_OK;
+    }
 
     peers = u->peer.tries;
     u->peer.tries = 1;
@@ -158,6 +173,10 @@ ngx_http_ollama_check_request(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
+    if (ctx && ctx->private) {
+        return ngx_http_ollama_check_authorized(r, ctx);
+    }
+
     if (ctx == NULL || ctx->state != NGX_HTTP_OLLAMA_GRANTED) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "an upstream with \"ollama_keys\" was used by "
@@ -179,8 +198,16 @@ ngx_http_ollama_check_request(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    /* the request is rendered by now, and would carry the client's token */
+    return ngx_http_ollama_check_authorized(r, ctx);
+}
 
+
+/* the request is rendered by now, and would carry the client's token */
+
+static ngx_int_t
+ngx_http_ollama_check_authorized(ngx_http_request_t *r,
+    ngx_http_ollama_ctx_t *ctx)
+{
     if (!ctx->authorized) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "\"proxy_set_header Authorization "
@@ -207,6 +234,10 @@ ngx_http_ollama_get_peer(ngx_peer_connection_t *pc, void *data)
     ngx_http_ollama_ctx_t  *ctx;
 
     ctx = pd->ctx;
+
+    if (ctx->private) {
+        return pd->original_get_peer(pc, pd->data);
+    }
 
     if (pd->started) {
         ngx_http_ollama_true_state(pd);
@@ -459,6 +490,26 @@ ngx_http_ollama_free_peer(ngx_peer_connection_t *pc, void *data,
     }
 
     pc->tries = retry;
+}
+
+
+/* a question that may have arrived is not asked again: it is counted there */
+
+static void
+ngx_http_ollama_free_private(ngx_peer_connection_t *pc, void *data,
+    ngx_uint_t state)
+{
+    ngx_http_ollama_peer_data_t  *pd = data;
+
+    ngx_uint_t  sent;
+
+    sent = pd->request->upstream->request_sent && !pc->cached;
+
+    pd->original_free_peer(pc, pd->data, state);
+
+    if (sent) {
+        pc->tries = 0;
+    }
 }
 
 

@@ -1,6 +1,7 @@
 
 #include "ngx_http_ollama_config.h"
 #include "core/envfile.h"
+#include "core/fingerprint.h"
 
 
 /* of a file that is read: it may be absent, it is nobody else's */
@@ -11,6 +12,10 @@
 
 static ngx_int_t ngx_http_ollama_read_file(ngx_conf_t *cf, ngx_str_t *name,
     size_t max, ngx_str_t *content, ngx_uint_t flags);
+static ngx_int_t ngx_http_ollama_name_accounts(ngx_conf_t *cf,
+    ngx_http_ollama_main_conf_t *omcf, ollama_config_t *config);
+static int ngx_libc_cdecl ngx_http_ollama_named_cmp(const void *one,
+    const void *two);
 static void ngx_http_ollama_free_config(void *data);
 static ngx_int_t ngx_http_ollama_load_prices(ngx_conf_t *cf,
     ngx_http_ollama_main_conf_t *omcf);
@@ -81,6 +86,10 @@ ngx_http_ollama_load_config(ngx_conf_t *cf, ngx_http_ollama_main_conf_t *omcf)
 
     ngx_http_ollama_pool_set_list(omcf->pool, config);
 
+    if (ngx_http_ollama_name_accounts(cf, omcf, config) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     /* config lives as long as the cycle's pool */
 
     omcf->first_tokens = config->first_tokens;
@@ -106,6 +115,60 @@ ngx_http_ollama_load_config(ngx_conf_t *cf, ngx_http_ollama_main_conf_t *omcf)
     ollama_envfile_free(&env);
 
     return (rc == NGX_OK) ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+/* for the daemon, which sees keys as numbers */
+
+static ngx_int_t
+ngx_http_ollama_name_accounts(ngx_conf_t *cf,
+    ngx_http_ollama_main_conf_t *omcf, ollama_config_t *config)
+{
+    char                      print[OLLAMA_FINGERPRINT_LEN + 1];
+    size_t                    i;
+    ollama_config_key_t      *ck;
+    ngx_http_ollama_named_t  *named;
+
+    omcf->accounts = ngx_array_create(cf->pool, 4,
+                                      sizeof(ngx_http_ollama_named_t));
+    if (omcf->accounts == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < config->nkeys; i++) {
+        ck = &config->keys[i];
+
+        if (ck->account == NULL) {
+            continue;
+        }
+
+        named = ngx_array_push(omcf->accounts);
+        if (named == NULL) {
+            return NGX_ERROR;
+        }
+
+        ollama_fingerprint(ck->key, ck->key_len, print);
+
+        named->number = (uint32_t) ngx_hextoi((u_char *) print,
+                                              OLLAMA_FINGERPRINT_LEN);
+        named->account.data = (u_char *) ck->account;
+        named->account.len = ngx_strlen(ck->account);
+    }
+
+    ngx_qsort(omcf->accounts->elts, omcf->accounts->nelts,
+              sizeof(ngx_http_ollama_named_t), ngx_http_ollama_named_cmp);
+
+    return NGX_OK;
+}
+
+
+static int ngx_libc_cdecl
+ngx_http_ollama_named_cmp(const void *one, const void *two)
+{
+    const ngx_http_ollama_named_t  *first = one;
+    const ngx_http_ollama_named_t  *second = two;
+
+    return (first->number > second->number) - (first->number < second->number);
 }
 
 

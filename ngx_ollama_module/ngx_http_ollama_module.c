@@ -1,13 +1,12 @@
 
 #include "ngx_http_ollama_access.h"
-#include "ngx_http_ollama_board.h"
 #include "ngx_http_ollama_check.h"
 #include "ngx_http_ollama_config.h"
 #include "ngx_http_ollama_directives.h"
 #include "ngx_http_ollama_late.h"
 #include "ngx_http_ollama_lists.h"
-#include "ngx_http_ollama_outbox.h"
 #include "ngx_http_ollama_pass.h"
+#include "ngx_http_ollama_private.h"
 #include "ngx_http_ollama_request.h"
 #include "ngx_http_ollama_running.h"
 #include "ngx_http_ollama_sender.h"
@@ -20,8 +19,6 @@
 static ngx_int_t ngx_http_ollama_init(ngx_conf_t *cf);
 static void *ngx_http_ollama_create_main_conf(ngx_conf_t *cf);
 static char *ngx_http_ollama_init_main_conf(ngx_conf_t *cf, void *conf);
-static ngx_int_t ngx_http_ollama_add_outbox(ngx_conf_t *cf,
-    ngx_http_ollama_main_conf_t *omcf);
 static void *ngx_http_ollama_create_srv_conf(ngx_conf_t *cf);
 static char *ngx_http_ollama_merge_srv_conf(ngx_conf_t *cf, void *parent,
     void *child);
@@ -91,6 +88,13 @@ static ngx_command_t  ngx_http_ollama_commands[] = {
     { ngx_string("ollama_statsd"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE123,
       ngx_http_ollama_set_statsd,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ollama_balance"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
+      ngx_http_ollama_set_balance,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -242,6 +246,13 @@ static ngx_command_t  ngx_http_ollama_commands[] = {
       0,
       NULL },
 
+    { ngx_string("ollama_private"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_ANY,
+      ngx_http_ollama_set_private,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
       ngx_null_command
 };
 
@@ -288,6 +299,10 @@ ngx_http_ollama_init(ngx_conf_t *cf)
     }
 
     ngx_http_ollama_check_locations(cf);
+
+    if (ngx_http_ollama_check_private(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
@@ -351,13 +366,24 @@ ngx_http_ollama_create_main_conf(ngx_conf_t *cf)
      *     omcf->origins = NULL;
      *     omcf->nfirst_tokens = 0;
      *     omcf->queues = 0;
+     *     omcf->accounts = NULL;
+     *     omcf->private = { 0, NULL };
+     *     omcf->balance_interval = 0;
      */
+
+    omcf->balance = NGX_CONF_UNSET;
 
     omcf->end = ngx_http_ollama_request_end;
 
     omcf->locations = ngx_array_create(cf->pool, 4,
                                        sizeof(ngx_http_conf_ctx_t));
     if (omcf->locations == NULL) {
+        return NULL;
+    }
+
+    omcf->privates = ngx_array_create(cf->pool, 2,
+                                      sizeof(ngx_http_conf_ctx_t));
+    if (omcf->privates == NULL) {
         return NULL;
     }
 
@@ -419,45 +445,6 @@ ngx_http_ollama_init_main_conf(ngx_conf_t *cf, void *conf)
 }
 
 
-/* zones of its own, whose names are derived: none can be taken twice */
-
-static ngx_int_t
-ngx_http_ollama_add_outbox(ngx_conf_t *cf, ngx_http_ollama_main_conf_t *omcf)
-{
-    ngx_str_t  name;
-
-    name.data = ngx_pnalloc(cf->pool, omcf->zone.len + sizeof("_running"));
-    if (name.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    name.len = ngx_sprintf(name.data, "%V_outbox", &omcf->zone) - name.data;
-
-    omcf->outbox = ngx_http_ollama_outbox_create(cf, &name,
-                                                 omcf->outbox_size);
-    if (omcf->outbox == NULL) {
-        return NGX_ERROR;
-    }
-
-    name.data = ngx_pnalloc(cf->pool, omcf->zone.len + sizeof("_running"));
-    if (name.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    name.len = ngx_sprintf(name.data, "%V_running", &omcf->zone) - name.data;
-
-    omcf->running = ngx_http_ollama_board_create_zone(cf, &name);
-    if (omcf->running == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_http_ollama_pool_set_changed(omcf->pool,
-                                     ngx_http_ollama_outbox_penalty,
-                                     omcf->outbox);
-    return NGX_OK;
-}
-
-
 static void *
 ngx_http_ollama_create_srv_conf(ngx_conf_t *cf)
 {
@@ -510,6 +497,7 @@ ngx_http_ollama_create_loc_conf(ngx_conf_t *cf)
      *     conf->pass_lines = NULL;
      *     conf->pass = NULL;
      *     conf->paths = NULL;
+     *     conf->private = NULL;
      */
 
     conf->enable = NGX_CONF_UNSET;
@@ -564,12 +552,15 @@ ngx_http_ollama_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->target = prev->target ? prev->target : &omcf->target;
     }
 
-    if (conf->enable || conf->health || conf->status || conf->access) {
+    if (conf->enable || conf->health || conf->status || conf->access
+        || conf->private)
+    {
 
         if (omcf->pool == NULL) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "\"ollama\", \"ollama_access\", "
-                               "\"ollama_health\" and \"ollama_status\" "
+                               "\"ollama_health\", \"ollama_status\" and "
+                               "\"ollama_private\" "
                                "need \"ollama_zone\" and \"ollama_config\" "
                                "on the http level");
             return NGX_CONF_ERROR;
@@ -583,6 +574,15 @@ ngx_http_ollama_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         }
 
         /* cf->ctx is that of the location which is merged */
+
+        *ctx = *(ngx_http_conf_ctx_t *) cf->ctx;
+    }
+
+    if (conf->private) {
+        ctx = ngx_array_push(omcf->privates);
+        if (ctx == NULL) {
+            return NGX_CONF_ERROR;
+        }
 
         *ctx = *(ngx_http_conf_ctx_t *) cf->ctx;
     }

@@ -7,6 +7,8 @@
 #define NGX_HTTP_OLLAMA_SNAPSHOTS  32
 
 
+static void ngx_http_ollama_report_account(ngx_http_ollama_main_conf_t *conf,
+    uint32_t key, ollama_text_t *account);
 static ngx_int_t ngx_http_ollama_report_keystate(
     ngx_http_ollama_report_t *report, ngx_http_ollama_snapshot_t *snap);
 
@@ -85,6 +87,9 @@ ngx_http_ollama_report_hello(ngx_http_ollama_report_t *report,
     hello.server.len = sizeof(NGINX_VER) - 1;
     hello.proxy.data = conf->proxy.data;
     hello.proxy.len = conf->proxy.len;
+    hello.balance = (uint32_t) conf->balance_interval;
+    hello.private.data = conf->private.data;
+    hello.private.len = conf->private.len;
 
     report->len = 0;
 
@@ -124,6 +129,8 @@ ngx_http_ollama_report_hello(ngx_http_ollama_report_t *report,
             rk.name.data = snap[i].name;
             rk.name.len = snap[i].name_len;
 
+            ngx_http_ollama_report_account(conf, rk.key, &rk.account);
+
             report->len += ollama_record_key_encode(report->buf + report->len,
                                                     report->size - report->len,
                                                     &rk);
@@ -140,6 +147,37 @@ ngx_http_ollama_report_hello(ngx_http_ollama_report_t *report,
     report->len += ollama_record_ready_encode(report->buf + report->len,
                                               report->size - report->len);
     return NGX_OK;
+}
+
+
+static void
+ngx_http_ollama_report_account(ngx_http_ollama_main_conf_t *conf, uint32_t key,
+    ollama_text_t *account)
+{
+    ngx_uint_t                low, high, i;
+    ngx_http_ollama_named_t  *named;
+
+    named = conf->accounts->elts;
+
+    low = 0;
+    high = conf->accounts->nelts;
+
+    while (low < high) {
+        i = (low + high) / 2;
+
+        if (named[i].number == key) {
+            account->data = named[i].account.data;
+            account->len = named[i].account.len;
+            return;
+        }
+
+        if (named[i].number < key) {
+            low = i + 1;
+
+        } else {
+            high = i;
+        }
+    }
 }
 
 

@@ -7,6 +7,7 @@
 #include "ngx_http_ollama_keepalive.h"
 #include "ngx_http_ollama_local.h"
 #include "ngx_http_ollama_pass.h"
+#include "ngx_http_ollama_private.h"
 #include "ngx_http_ollama_record.h"
 #include "ngx_http_ollama_respond.h"
 #include "ngx_http_ollama_running.h"
@@ -88,6 +89,10 @@ ngx_http_ollama_request_handler(ngx_http_request_t *r)
         /* whatever has been refused, somebody else has let it in */
 
         ngx_http_ollama_forget(ctx);
+    }
+
+    if (olcf->private) {
+        return ngx_http_ollama_private_handler(r);
     }
 
     if (!olcf->enable) {

@@ -160,7 +160,10 @@ ngx_http_ollama_authorization_variable(ngx_http_request_t *r,
 
     /* what a fallback inherits is not meant for its server */
 
-    if (ctx == NULL || !olcf->enable || olcf->target->keys == NULL) {
+    if (ctx == NULL
+        || !(olcf->enable || (olcf->private && ctx->private))
+        || olcf->target->keys == NULL)
+    {
         v->not_found = 1;
         return NGX_OK;
     }

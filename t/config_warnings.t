@@ -37,9 +37,13 @@ sub shipped {
         locations => "include $dir/include/ollama_locations;",
         temp => $t->temp_paths, statsd => "proxy_pass http://unix:$dir/http.sock;",
         verify => 'proxy_ssl_verify off;', ca => '', nofile => '',
+        private_server => "include $dir/include/ollama_private;",
+        private_listen => "listen unix:$dir/private/nginx.sock;",
+        private => 'ollama_private;',
     );
 
-    for my $name (qw/ nginx.conf ollama_params ollama_locations /) {
+    for my $name (qw/ nginx.conf ollama_params ollama_locations
+                         ollama_private /) {
         my $text = Process::slurp("$Process::root/conf/$name");
 
         $text =~ s/^( *)\S.*# run: (\w+).*$/"$1" . ($run{$2} \/\/ die "run: $2\n")/gme;

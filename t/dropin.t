@@ -120,6 +120,13 @@ Process::run([ 'cp', $t->dir . "/$_", "$etc/ollama/$_" ])
     for 'config.yaml', '.env';
 
 edit("$etc/ollama_locations", sub { s!/run/ollama-statsd!$sockets!g });
+edit("$etc/ollama_private", sub {
+    s!/run/ollama-proxy!$root/run/ollama-proxy!;
+    s!/etc/nginx/!!;
+    s!ollama_upstream https://!ollama_upstream http://!;
+    s! allow_user=ollama-statsd!!;
+});
+mkdir "$root/run/ollama-proxy", 0750;
 
 my $daemon = Process->start([ "$root/usr/sbin/ollama-statsd",
                               '--data', "$root/var/lib/ollama-statsd",

@@ -11,7 +11,8 @@ use lib "$FindBin::Bin/lib";
 use Proxy;
 use Test::More;
 
-my $t = Proxy->new(server => 'ollama_version 0.99.7;')->run;
+my $t = Proxy->new(server => 'ollama_version 0.99.7;',
+                   allow => qr/ollama-statsd\/http\.sock/)->run;
 my $r;
 
 
@@ -140,13 +141,14 @@ for my $route ('POST /api/push', 'POST /api/create', 'POST /api/copy',
     like($r->json->{error}, qr/\w/, 'in words') unless $route =~ /HEAD/;
 }
 
-# what a local daemon tells of the one account that it is signed in to
+# what a local daemon tells of the one account that it is signed in to: here it
+# is ollama-statsd that knows
 
 for my $uri (qw! /api/balance /api/usage /api/usage?range=7d !) {
     $r = $t->get($uri);
 
-    is($r->status, 501, "$uri is no account's");
-    like($r->json->{error}, qr!/stats!, 'and says where to look');
+    is($r->status, 503, "$uri without ollama-statsd");
+    like($r->json->{error}, qr!ollama-statsd.*not running!, 'says so');
 }
 
 # what agents send to their own makers, wherever they are told their API is

@@ -209,6 +209,46 @@ done:
 }
 
 
+ngx_int_t
+ngx_http_ollama_lease_certain(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_lease_t *lease, uint32_t number)
+{
+    ngx_int_t                rc;
+    ngx_http_ollama_key_t   *key;
+    ngx_http_ollama_node_t  *node;
+
+    ngx_http_ollama_pool_lock(pool);
+
+    key = ngx_http_ollama_key_by_number(pool->sh, number);
+
+    if (key == NULL || !ngx_http_ollama_listed(pool->sh, key)) {
+        rc = NGX_DECLINED;
+        goto done;
+    }
+
+    node = ngx_http_ollama_lease_node(pool, lease);
+
+    if (node == NULL) {
+        rc = NGX_ERROR;
+        goto done;
+    }
+
+    node->key = key;
+    node->pinned = 1;
+    key->pins++;
+
+    ngx_http_ollama_lease_grant(lease, key);
+
+    rc = NGX_OK;
+
+done:
+
+    ngx_http_ollama_pool_unlock(pool);
+
+    return rc;
+}
+
+
 void
 ngx_http_ollama_lease_skip(ngx_http_ollama_lease_t *lease)
 {

@@ -306,6 +306,15 @@ ngx_int_t ngx_http_ollama_lease_wait(ngx_http_ollama_pool_t *pool,
 void ngx_http_ollama_lease_any(ngx_http_ollama_pool_t *pool,
     ngx_http_ollama_lease_t *lease);
 
+/*
+ * That key and no other, whatever its state, without a slot: nothing of what
+ * comes of it is booked or held against it.  NGX_DECLINED: there is no such
+ * key; NGX_ERROR: no memory.
+ */
+
+ngx_int_t ngx_http_ollama_lease_certain(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_lease_t *lease, uint32_t number);
+
 /* its key will not be taken again for this request */
 
 void ngx_http_ollama_lease_skip(ngx_http_ollama_lease_t *lease);

@@ -106,6 +106,9 @@ sub secrets {
 # include   folder of include files other than the shipped ones
 # conf      nginx.conf as a whole, instead of everything above
 # daemon    start ollama-statsd, too, and reach it
+# private   the shipped ollama_private, too, its socket in DIR/private; or the
+#           arguments of ollama_private
+# statsd    environment of the daemon
 # allow     pattern of alerts that the test causes on purpose
 
 sub new {
@@ -133,7 +136,8 @@ sub new {
 
     secret($self->{token}) if defined $self->{token};
 
-    mkdir "$self->{dir}/$_" for qw/ temp include /;
+    mkdir "$self->{dir}/$_" for qw/ temp include private /;
+    chmod 0750, "$self->{dir}/private";
 
     $self->write_config;
     $self->write_env;
@@ -204,7 +208,8 @@ sub start_daemon {
 
     $self->{daemon} = Process->start([ Process::build('ollama-statsd'),
         '--data', "$self->{dir}/data", '--sockets', $self->{dir},
-        map { ('--page', $_) } @pages ], name => 'statsd', dir => $self->{dir});
+        map { ('--page', $_) } @pages ], name => 'statsd', dir => $self->{dir},
+        env => $self->{statsd});
 
     poll {
         IO::Socket::UNIX->new(Peer => "$self->{dir}/http.sock")
@@ -438,6 +443,26 @@ sub include {
 }
 
 
+# the shipped one, with this run's paths
+
+sub private {
+    my ($self, $upstream) = @_;
+
+    return '' unless defined $self->{private};
+
+    my $text = Process::slurp("$Process::root/conf/ollama_private");
+    my $allow = $self->{private} eq '1' ? '' : " $self->{private}";
+    my %line = (private_listen => "listen unix:$self->{dir}/private/nginx.sock;",
+                private => "ollama_private$allow;",
+                cloud => "ollama_upstream $upstream;",
+                params => "include $Process::root/conf/ollama_params;");
+
+    $text =~ s/^( *)\S.*# run: (\w+)$/$1$line{$2}/mg;
+
+    return $text;
+}
+
+
 sub write_conf {
     my ($self) = @_;
 
@@ -512,6 +537,7 @@ http {
     ollama_config config.yaml;
     ollama_env_file .env;
     $text{http}
+    ${\ $self->private($upstream) }
 
     upstream ollama_cloud {
         $servers
