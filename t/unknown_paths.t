@@ -188,7 +188,7 @@ is(seen(), '', 'the cloud has heard of none of it');
 
 my $own = Proxy->new(cloud => $cloud, keys => [ $k1 ],
     http => 'ollama_path * /api/new* local; ollama_path * /api/oauth/* pass;',
-    server => 'ollama_path GET /api/new/one pass; ollama_path * /api/ps pass;'
+    server => 'ollama_path GET /api/new/one pass; ollama_path * /api/status pass;'
               . 'ollama_path POST /v1/messages/count_tokens local;'
               . 'ollama_path * /api/chat pass; ollama_path POST /api/web_search local;',
     locations => <<'EOT')->run;
@@ -214,7 +214,7 @@ is($own->request('POST', '/v1/messages/count_tokens')->json->{type}, 'error',
    'of the API that was asked');
 is(seen(), '', 'the cloud is not asked');
 
-my @pass = ('GET /api/new/one', 'GET /api/ps', 'POST /api/oauth/token',
+my @pass = ('GET /api/new/one', 'GET /api/status', 'POST /api/oauth/token',
             'GET /api/new/three', 'POST /v1/audio/speech');
 
 $own->request(split / /) for @pass;
