@@ -21,11 +21,12 @@ STATSD_SAN   := $(if $(SANITIZE),$(if $(filter thread,$(SANITIZE)), \
 
 STATSD_CFLAGS = -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror $(CFLAGS) \
     $(STATSD_SAN) -MMD -MP
-STATSD_LIBS   = -levent_core -levent_extra -lsqlite3 -lpcre2-8 -lz -lpthread -lm
+STATSD_LIBS   = -levent_core -levent_extra -lsqlite3 -lyajl -lpcre2-8 -lz -lpthread -lm
 
 STATSD_OBJ := $(BUILD)/obj/statsd
 STATSD_CORE := $(patsubst %,$(STATSD_OBJ)/core_%.o, \
-    record record_request frame crc32 words error json price)
+    record record_request frame crc32 words error json price \
+    json_reader retry_after)
 STATSD_PARTS := $(patsubst $(STATSD_DIR)/%.c,$(STATSD_OBJ)/%.o, \
     $(filter-out %/main.c,$(wildcard $(addprefix $(STATSD_DIR)/,*/*.c */*/*.c))))
 

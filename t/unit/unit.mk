@@ -50,6 +50,12 @@ $(BUILD)/unit/test_redact: stats-daemon/bodies/redact.c \
 $(BUILD)/unit/test_clock: UNIT_MORE = stats-daemon/base/clock.c
 $(BUILD)/unit/test_clock: stats-daemon/base/clock.c stats-daemon/base/clock.h
 
+$(BUILD)/unit/test_balance: UNIT_MORE = stats-daemon/balance/money.c \
+                                        stats-daemon/balance/told.c \
+                                        stats-daemon/base/util.c \
+                                        $(BUILD)/unit/core.a
+$(BUILD)/unit/test_balance: $(wildcard stats-daemon/balance/*.[ch])
+
 $(BUILD)/unit/test_levels: UNIT_MORE = stats-daemon/store/sqlite/levels.c
 $(BUILD)/unit/test_levels: stats-daemon/store/sqlite/levels.c \
                            stats-daemon/store/sqlite/levels.h
