@@ -6,9 +6,11 @@
  *
  *     ingest -> writer (thread) -> store, bodies      frames of the module
  *     http -> api, metrics, page, live -> store       questions
+ *     asker -> nginx -> the cloud -> ingest           balances
  *     syslog -> log                                   nginx's error log
  */
 
+#include "balance/asker.h"
 #include "base/descriptors.h"
 #include "base/log.h"
 #include "base/log_watch.h"
@@ -73,6 +75,7 @@ static struct {
     struct segments *bodies;
     struct writer *writer;
     struct ingest *ingest;
+    struct asker *asker;
     struct http *http_server;
     struct api api;
 } d = {.uid = (uid_t)-1, .gid = (gid_t)-1, .lock = -1};
@@ -370,9 +373,10 @@ static void start(void) {
     store_on_read(d.store, metrics_read, NULL);
     d.ask = ask_start(d.base, d.store);
     ingest_set_writer(d.ingest, d.writer, d.ask);
+    d.asker = asker_start(d.base, &d.state, d.ingest, d.ask);
 
-    d.api = (struct api){&d.state, d.store, d.ask,  d.writer,
-                         d.bodies, d.data,  &d.keep};
+    d.api = (struct api){&d.state, d.store, d.ask,   d.writer,
+                         d.bodies, d.data,  &d.keep, d.asker};
     d.http_server = http_start(d.base, sockets[SOCKET_HTTP], &d.api, fds.http,
                                fds.refusals);
     if (d.http_server == NULL) die("the HTTP server does not start");
@@ -400,6 +404,7 @@ static int end_without_disk(void) {
 }
 
 static int stop(void) {
+    asker_stop(d.asker);
     ingest_stop(d.ingest);
     if (writer_stop(d.writer, STOP_MS) != 0) return end_without_disk();
     store_watch_stop();
@@ -407,6 +412,7 @@ static int stop(void) {
     live_stop();
     http_free(d.http_server);
     if (ask_stop(d.ask) != 0) return end_without_disk();
+    asker_free(d.asker);
     writer_free(d.writer);
     redact_unref(d.keep.redact);
     segments_close(d.bodies);

@@ -20,7 +20,8 @@ my $root = "$Process::root/stats-daemon";
 # from the bottom up; '' is main.c; what the ledger is made of is known to its
 # store
 
-my @folders = ('base', 'bodies', 'types', 'store', 'ledger', 'wire', 'web', '');
+my @folders = ('base', 'bodies', 'types', 'store', 'ledger', 'wire', 'balance',
+               'web', '');
 my %level = map { $folders[$_] => $_ } 0 .. $#folders;
 
 my %text;

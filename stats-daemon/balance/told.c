@@ -139,8 +139,7 @@ void told_balance(const char *body, size_t len, ollama_record_balance_t *b) {
 
     memset(b, 0, sizeof(*b));
     b->session = b->week = OLLAMA_BALANCE_NO_SHARE;
-    if (read_document(&d, body, len) != 0)
-        in.money = in.windows = 0;
+    if (read_document(&d, body, len) != 0) in.money = in.windows = 0;
     b->kind = in.windows ? OLLAMA_BALANCE_WINDOWS
               : in.money ? OLLAMA_BALANCE_MONEY
                          : OLLAMA_BALANCE_UNKNOWN;
@@ -189,8 +188,7 @@ static void on_usage_end(struct document *d) {
 
 int told_usage(const char *body, size_t len, struct told_day days[TOLD_DAYS]) {
     struct usage_in in = {.days = days};
-    struct document d = {
-        .value = on_usage, .end = on_usage_end, .arg = &in};
+    struct document d = {.value = on_usage, .end = on_usage_end, .arg = &in};
 
     if (read_document(&d, body, len) != 0 || in.n == 0) return -1;
     return in.n;

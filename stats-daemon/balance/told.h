@@ -1,9 +1,9 @@
 /*
  * What the cloud answers, read: GET /api/balance and GET /api/usage?range=7d.
  *
- * Both shapes of a balance are known; of any other, and of one that is not JSON,
- * the kind is OLLAMA_BALANCE_UNKNOWN.  Members that are not known are passed
- * over, those that are missing are 0.
+ * Both shapes of a balance are known; of any other, and of one that is not
+ * JSON, the kind is OLLAMA_BALANCE_UNKNOWN.  Members that are not known are
+ * passed over, those that are missing are 0.
  */
 
 #ifndef STATSD_TOLD_H

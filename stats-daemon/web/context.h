@@ -5,6 +5,7 @@
 #ifndef STATSD_CONTEXT_H
 #define STATSD_CONTEXT_H
 
+#include "../balance/asker.h"
 #include "../bodies/segments.h"
 
 #include "../ledger/ask.h"
@@ -21,6 +22,7 @@ struct api {
     const struct segments *bodies;
     const char *dir; /* the data folder */
     const struct retention *keep;
+    const struct asker *asker;
 };
 
 #endif

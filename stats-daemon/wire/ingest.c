@@ -10,7 +10,6 @@
 #include "welcome.h"
 
 #include <errno.h>
-#include <event2/buffer.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +42,8 @@ struct ingest {
     struct ask *ask;
     struct writer *writer;
     struct conn *conns;
+    ingest_greeting *greeting;
+    void *greeting_arg;
     int paused, stopped;
 };
 
@@ -95,6 +96,20 @@ static void on_welcome(void *arg, const struct answer *a) {
     c->asking = NULL;
     const void *frames = welcome_frames(a, &len);
     conn_send(c, frames, len);
+    if (c->in->greeting) c->in->greeting(c->in->greeting_arg, c->out);
+}
+
+void ingest_greet(struct ingest *in, ingest_greeting *greeting, void *arg) {
+    in->greeting = greeting;
+    in->greeting_arg = arg;
+}
+
+void ingest_tell(struct ingest *in, struct evbuffer *frames) {
+    size_t len = evbuffer_get_length(frames);
+    const unsigned char *data = evbuffer_pullup(frames, -1);
+
+    for (struct conn *c = in->conns; data && c; c = c->next)
+        if (c->introduced && c->asking == NULL) conn_send(c, data, len);
 }
 
 static void conn_welcome(struct conn *c) {
@@ -136,6 +151,8 @@ static const char *got_hello(struct conn *c, const ollama_frame_t *f) {
     p->pid = h.pid;
     state_copy(p->version, sizeof(p->version), &h.version);
     state_copy(p->server, sizeof(p->server), &h.server);
+    p->balance = h.balance;
+    state_copy(p->private, sizeof(p->private), &h.private);
     log_msg(LOG_INFO, "proxy %016" PRIx64 " (%s, pid %u) is connected",
             h.instance, p->server, p->pid);
     if (h.frames < OLLAMA_FRAME_VERSION && p->frames_told != h.frames) {

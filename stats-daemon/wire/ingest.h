@@ -27,6 +27,7 @@
 #include "../store/question.h"
 #include "state.h"
 
+#include <event2/buffer.h>
 #include <event2/event.h>
 
 #define INGEST_CONNECTIONS 256
@@ -40,6 +41,12 @@ struct ingest *ingest_start(struct event_base *base, int fd,
                             struct state *state, struct store *store, int max);
 void ingest_set_writer(struct ingest *in, struct writer *writer,
                        struct ask *ask);
+
+/* Frames for every proxy that has said who it is; and for each that comes
+ * later, behind READY. */
+typedef void ingest_greeting(void *arg, struct evbuffer *out);
+void ingest_tell(struct ingest *in, struct evbuffer *frames);
+void ingest_greet(struct ingest *in, ingest_greeting *greeting, void *arg);
 
 /* To be called by the writer's on_commit. */
 void ingest_committed(struct ingest *in, uint64_t instance, uint64_t seq);

@@ -29,6 +29,8 @@ struct state_proxy {
     int64_t started;
     uint32_t pid;
     char version[65], server[65];
+    uint32_t balance;   /* s between two questions of balances, 0: none */
+    char private[109];  /* the socket where they are asked */
     int frames_told;    /* the version of frames that was said to be old */
     uint64_t accepted;  /* last number put into the queue */
     uint64_t committed; /* last number committed */
@@ -49,6 +51,8 @@ struct state_key {
     int64_t until;
     uint8_t state, eligible, enabled;
     char status[65], reason[257];
+    ollama_record_balance_t balance; /* of its account, time 0: not known */
+    int64_t empty;                   /* when it will be, 0: nobody knows */
 };
 
 struct state {
