@@ -303,15 +303,15 @@ static void on_answer(void *arg, const struct fetched *f) {
             got_usage(k, a, f);
         else
             got_balance(k, a, f);
-        a->regular = 1;
+        if (!a->is_usage) a->regular = 1;
         return;
     case 401: got_401(k, a, now, interval); return;
     case 403:
-        if (!a->is_usage)
-            known(k, a,
-                  &(ollama_record_balance_t){.kind = OLLAMA_BALANCE_SUSPENDED,
-                                             .session = OLLAMA_BALANCE_NO_SHARE,
-                                             .week = OLLAMA_BALANCE_NO_SHARE});
+        if (a->is_usage) return;
+        known(k, a,
+              &(ollama_record_balance_t){.kind = OLLAMA_BALANCE_SUSPENDED,
+                                         .session = OLLAMA_BALANCE_NO_SHARE,
+                                         .week = OLLAMA_BALANCE_NO_SHARE});
         a->regular = 1;
         return;
     case 429: too_many(a, f, now, interval); return;

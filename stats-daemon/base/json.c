@@ -34,6 +34,7 @@ static void put(struct json *j, char c) {
 
 static void value(struct json *j) {
     if (j->comma) put(j, ',');
+    j->comma = 1;
 }
 
 void json_begin(struct json *j, char bracket) {
@@ -44,6 +45,7 @@ void json_begin(struct json *j, char bracket) {
 
 void json_end(struct json *j, char bracket) {
     put(j, bracket);
+    j->comma = 1;
 }
 
 void json_newline(struct json *j) {

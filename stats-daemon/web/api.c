@@ -4,6 +4,7 @@
 #include "../base/util.h"
 #include "../wire/key_names.h"
 #include "affinity.h"
+#include "balances.h"
 #include "fields.h"
 #include "health.h"
 #include "http_ask.h"
@@ -90,6 +91,7 @@ void api_key(struct json *j, const struct state_key *k) {
     field_number(j, "slots", k->slots);
     json_member(j, "seen");
     json_time(j, k->seen, 0);
+    field_balance(j, k);
     json_end(j, '}');
 }
 
@@ -175,4 +177,5 @@ void api_routes(struct http *h) {
     http_route(h, "/logs", logs);
     http_route(h, "/metrics", metrics);
     problems_routes(h);
+    balances_routes(h);
 }

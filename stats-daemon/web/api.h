@@ -33,6 +33,8 @@
  *     /stats/keys       what the module has last said of its keys
  *     /stats/running    requests that run now, see running.h: limit 1..1000
  *                         (100)
+ *     /api/balance, /api/usage, /stats/reconcile
+ *                       see balances.h
  *     /health           what works and what does not
  *     /metrics, /events see metrics.h, live.h
  *
