@@ -212,6 +212,10 @@ ngx_http_ollama_check_private(ngx_conf_t *cf)
         omcf->balance_interval = NGX_HTTP_OLLAMA_INTERVAL;
     }
 
+    if (omcf->pool) {
+        ngx_http_ollama_pool_set_interval(omcf->pool, omcf->balance_interval);
+    }
+
     return NGX_OK;
 }
 

@@ -112,11 +112,11 @@ for my $account (sort keys %keys) {
 # what they told
 
 eventually { balance(2) && balance(4) } 'what is told is known', 20;
-is_deeply({ map { $_ => balance(2)->{$_} } qw/ kind session_percent week_percent
-            session_resets_at week_resets_at included_usd renews_at / },
-          { kind => 'windows', session_percent => 75, week_percent => 40,
+is_deeply({ map { $_ => balance(2)->{$_} } qw/ kind session_left weekly_left
+            session_resets_at weekly_resets_at included_usd renews_at / },
+          { kind => 'windows', session_left => 0.75, weekly_left => 0.4,
             session_resets_at => '2026-11-27T15:00:00Z', included_usd => undef,
-            week_resets_at => '2026-11-30T00:00:00Z', renews_at => undef },
+            weekly_resets_at => '2026-11-30T00:00:00Z', renews_at => undef },
           'a legacy plan: windows');
 is(balance(4)->{kind}, 'suspended', '403: the account is suspended');
 

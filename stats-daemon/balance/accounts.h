@@ -37,6 +37,7 @@ struct account {
     int is_usage;        /* .. which one */
 
     ollama_record_balance_t balance; /* time 0: not known */
+    int64_t spent;                   /* in a day, nano-dollars */
     struct reconcile days;
 };
 

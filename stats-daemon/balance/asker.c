@@ -8,6 +8,7 @@
 #include "accounts.h"
 #include "fetch.h"
 #include "ours.h"
+#include "spent.h"
 
 #include "../../ngx_ollama_module/core/retry_after.h"
 
@@ -24,6 +25,7 @@ struct asker {
     struct ingest *in;
     struct accounts accounts;
     struct ours *ours;
+    struct spent *spent;
     int64_t began; /* monotonic */
     int running;
 };
@@ -109,12 +111,23 @@ static void frames(const struct asker *k, const struct account *a,
             frame(out, &a->balance, k->state->keys[i].key);
 }
 
+static int64_t empty(const struct account *a) {
+    const ollama_record_balance_t *b = &a->balance;
+
+    if (b->kind != OLLAMA_BALANCE_MONEY) return 0;
+    return spent_empty((int64_t)b->time, (int64_t)(b->included + b->purchased),
+                       a->spent, (int64_t)b->until);
+}
+
 static void tell(struct asker *k, struct account *a) {
     struct evbuffer *out = evbuffer_new();
+    int64_t end = empty(a);
 
-    for (int i = 0; i < k->accounts.nkeys; i++)
-        if (k->accounts.keys[i].account == a)
-            k->state->keys[i].balance = a->balance;
+    for (int i = 0; i < k->accounts.nkeys; i++) {
+        if (k->accounts.keys[i].account != a) continue;
+        k->state->keys[i].balance = a->balance;
+        k->state->keys[i].empty = end;
+    }
     frames(k, a, out);
     ingest_tell(k->in, out);
     evbuffer_free(out);
@@ -128,6 +141,21 @@ static void tell_invalid(struct asker *k, uint32_t key) {
     frame(out, &b, key);
     ingest_tell(k->in, out);
     evbuffer_free(out);
+}
+
+/* The ledger's costs are here. */
+static void on_spent(void *arg) {
+    struct asker *k = arg;
+
+    for (struct account *a = NULL; (a = map_next(k->accounts.map, a));)
+        a->spent = 0;
+    for (int i = 0; i < k->accounts.nkeys; i++)
+        if (k->accounts.keys[i].account)
+            k->accounts.keys[i].account->spent +=
+                spent_of(k->spent, k->state->keys[i].key);
+    for (int i = 0; i < k->accounts.nkeys; i++)
+        if (k->accounts.keys[i].account)
+            k->state->keys[i].empty = empty(k->accounts.keys[i].account);
 }
 
 static void on_greet(void *arg, struct evbuffer *out) {
@@ -386,6 +414,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg) {
     if (interval == 0) return;
     accounts_look(&k->accounts, k->state);
     spread(k, now, interval);
+    spent_look(k->spent, now);
 
     for (struct account *a = NULL;
          k->running < ASKER_AT_ONCE && (a = map_next(k->accounts.map, a));) {
@@ -409,6 +438,7 @@ struct asker *asker_start(struct event_base *base, struct state *state,
     k->in = in;
     k->began = mono_ms();
     k->ours = ours_start(ask);
+    k->spent = spent_start(ask, on_spent, k);
     accounts_start(&k->accounts);
     k->tick = event_new(base, -1, EV_PERSIST, on_tick, k);
     event_add(k->tick, &second);
@@ -423,11 +453,13 @@ void asker_stop(struct asker *k) {
         a->fetch = NULL;
     }
     ours_stop(k->ours);
+    spent_stop(k->spent);
 }
 
 void asker_free(struct asker *k) {
     event_free(k->tick);
     ours_free(k->ours);
+    spent_free(k->spent);
     accounts_free(&k->accounts);
     free(k);
 }

@@ -1,7 +1,8 @@
 #include "money.h"
 
-#define DIGITS 24 /* that count; a number with more of them is out of bounds \
-                   */
+#define DIGITS                                                    \
+    24 /* that count; a number with more of them is out of bounds \
+        */
 
 static int is_digit(char c) {
     return c >= '0' && c <= '9';

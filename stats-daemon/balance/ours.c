@@ -51,7 +51,7 @@ void ours_free(struct ours *o) {
 
 static void on_row(void *arg, const struct store_minute *m) {
     struct row row = {.of = {.day = m->time, .key = m->key},
-                      .sum = {m->n.requests, m->n.errors, -1}};
+                      .sum = {m->n.requests, m->n.errors, m->n.cost}};
 
     if (m->key) json_raw(arg, (const char *)&row, sizeof(row));
 }

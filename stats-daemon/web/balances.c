@@ -19,12 +19,12 @@ static void time_member(struct json *j, const char *name, uint64_t ms) {
     json_time(j, (int64_t)ms, 0);
 }
 
-static void percent(struct json *j, const char *name, uint16_t share) {
+static void put_share(struct json *j, const char *name, uint16_t share) {
     json_member(j, name);
     if (share == OLLAMA_BALANCE_NO_SHARE)
         json_null(j);
     else
-        json_double(j, share / 10.0);
+        json_double(j, share / 1000.0);
 }
 
 void field_balance(struct json *j, const struct state_key *k) {
@@ -46,10 +46,10 @@ void field_balance(struct json *j, const struct state_key *k) {
                                                    : -1);
     time_member(j, "renews_at", b->until);
     if (windows) {
-        percent(j, "session_percent", b->session);
+        put_share(j, "session_left", b->session);
         time_member(j, "session_resets_at", b->session_resets);
-        percent(j, "week_percent", b->week);
-        time_member(j, "week_resets_at", b->week_resets);
+        put_share(j, "weekly_left", b->week);
+        time_member(j, "weekly_resets_at", b->week_resets);
     }
     time_member(j, "seen_at", b->time);
     time_member(j, "empty_at", (uint64_t)k->empty);

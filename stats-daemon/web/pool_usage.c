@@ -68,6 +68,7 @@ static void on_bucket(void *arg, const struct store_minute *m) {
 
 static void counts(struct json *j, const struct store_counts *n) {
     field_number(j, "request_count", n->requests);
+    field_money(j, "usage_usd", n->cost);
     field_number(j, "input_tokens", n->prompt);
     field_number(j, "cached_input_tokens", n->cached);
     field_number(j, "output_tokens", n->completion);
