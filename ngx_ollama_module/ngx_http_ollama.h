@@ -11,6 +11,7 @@
  *     _lists.c            lines that change a list
  *     _check.c            what only the whole configuration shows
  *     _config.c           config.yaml and .env
+ *     _zones.c            what else is in shared memory
  *     _variables.c      for include files, log_format and map
  *     _health.c         content: the keys, and what can be done with them
  *     _status.c         content: the pool as JSON

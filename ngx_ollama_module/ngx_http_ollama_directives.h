@@ -39,10 +39,4 @@ char *ngx_http_ollama_set_status(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_ollama_set_health(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
-/* what "ollama_statsd" needs in shared memory */
-
-ngx_int_t ngx_http_ollama_add_outbox(ngx_conf_t *cf,
-    ngx_http_ollama_main_conf_t *omcf);
-
-
 #endif /* _NGX_HTTP_OLLAMA_DIRECTIVES_H_INCLUDED_ */

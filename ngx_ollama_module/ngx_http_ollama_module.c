@@ -14,6 +14,7 @@
 #include "ngx_http_ollama_uri.h"
 #include "ngx_http_ollama_variables.h"
 #include "ngx_http_ollama_wait.h"
+#include "ngx_http_ollama_zones.h"
 
 
 static ngx_int_t ngx_http_ollama_init(ngx_conf_t *cf);
@@ -432,7 +433,7 @@ ngx_http_ollama_init_main_conf(ngx_conf_t *cf, void *conf)
     }
 
     if (omcf->statsd.sockaddr
-        && ngx_http_ollama_add_outbox(cf, omcf) != NGX_OK)
+        && ngx_http_ollama_zones_add(cf, omcf) != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
