@@ -39,4 +39,5 @@ char *ngx_http_ollama_set_status(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_ollama_set_health(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
+
 #endif /* _NGX_HTTP_OLLAMA_DIRECTIVES_H_INCLUDED_ */
