@@ -469,3 +469,14 @@ void asker_days(const struct asker *k, asker_day_cb *cb, void *arg) {
         for (int i = 0; a->listed && i < a->days.n; i++)
             cb(arg, account_name(a, k->state), &a->days.days[i]);
 }
+
+void asker_count(const struct asker *k, struct asker_count *n) {
+    memset(n, 0, sizeof(*n));
+    for (struct account *a = NULL; (a = map_next(k->accounts.map, a));) {
+        if (a->listed == 0) continue;
+        n->accounts++;
+        n->known += a->balance.time != 0;
+        n->failing += a->failures > 0;
+    }
+    n->asking = k->running;
+}

@@ -44,6 +44,11 @@ struct asker *asker_start(struct event_base *base, struct state *state,
 void asker_stop(struct asker *k);
 void asker_free(struct asker *k);
 
+struct asker_count {
+    int accounts, known, failing, asking;
+};
+void asker_count(const struct asker *k, struct asker_count *n);
+
 /* Days that were compared, account by account, the newest first. */
 typedef void asker_day_cb(void *arg, const char *account,
                           const struct reconciled *day);

@@ -147,6 +147,19 @@ static void health_ingest(struct json *j, const struct state *s) {
     json_end(j, '}');
 }
 
+static void health_balances(struct json *j, const struct api *api) {
+    struct asker_count n;
+
+    asker_count(api->asker, &n);
+    json_member(j, "balances");
+    json_begin(j, '{');
+    field_number(j, "accounts", n.accounts);
+    field_number(j, "known", n.known);
+    field_number(j, "failing", n.failing);
+    field_number(j, "asking", n.asking);
+    json_end(j, '}');
+}
+
 static void health_readers(struct json *j) {
     struct http_conns_count count;
 
@@ -248,6 +261,7 @@ static void put_health(struct json *j, const struct api *api,
     health_proxies(j, api->state, now);
     health_ingest(j, api->state);
     health_readers(j);
+    health_balances(j, api);
 
     json_member(j, "disk");
     json_begin(j, '{');
