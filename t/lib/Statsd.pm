@@ -222,7 +222,7 @@ sub health { $_[0]->json('/health') }
 
 
 # a connection of the module; hello is said unless hello => 0; tool => is the
-# command that plays it
+# command that plays it; balance => seconds and private => a socket are of HELLO
 
 sub frames {
     my ($self, %how) = @_;
@@ -233,7 +233,9 @@ sub frames {
                            $self->path('statsd'));
     $frames->{hello} = { instance => $how{instance} // '1',
                          keys => $how{keys} // [],
-                         proxy => $how{proxy} // '' };
+                         proxy => $how{proxy} // '',
+                         map { exists $how{$_} ? ($_ => $how{$_}) : () }
+                             qw/ balance private / };
     $frames->{greets} = $how{hello} // 1;
     $frames->connect;
 
