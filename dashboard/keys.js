@@ -414,6 +414,7 @@ export function start() {
       const key = known.get(news.key_fingerprint);
       if (!key || key.eligible !== news.eligible || key.status !== news.status
           || (key.reason ?? "") !== (news.reason ?? "")) soon();
+      empties.set(news.key_fingerprint, news.balance?.empty_at ?? null);
       if (!key || !news.seen) continue;
       key.in_flight = news.in_flight;
       key.usage_2h = news.usage_2h;
