@@ -136,6 +136,14 @@ is_deeply(balance(0), balance(1), 'of all keys of the account');
 is(balance($_), undef, "nothing is known of $names[$_]") for 5 .. 8;
 is(balance(3)->{kind}, 'unknown', 'a shape that nobody knows');
 
+# nginx has heard of it
+
+eventually { $t->health(1)->{balance} } 'in /health/keys as well';
+is($t->health(0)->{balance}{included_usd}, 72.5, 'of each key');
+is($t->health(2)->{balance}{session_left}, 0.75, 'windows, too');
+is($t->health(4)->{state}, 'suspended', 'a suspended account');
+is($t->health(3)->{balance}, undef, 'an unknown shape says nothing');
+
 # it is asked on, but not sooner than it may
 
 my ($emil, $fred, $carl) = (asked('emil'), asked('fred'), asked('carl'));
@@ -149,6 +157,12 @@ for (1 .. 5) {
     elapse(40, 5);
 }
 
+$t->{nginx}->stop;
+$t->{nginx} = $t->start_nginx;
+eventually { $t->listening && $t->health(1)->{balance} }
+           'a new nginx is told again';
+elapse(30, 5);
+
 eventually { asked('carl') > $carl } 'what was not understood is asked on', 20;
 is(asked('emil'), $emil, '429: Retry-After is obeyed');
 is(asked('fred'), $fred, '404: not for a day');
@@ -156,7 +170,7 @@ is(asked('fred'), $fred, '404: not for a day');
 for my $account (sort keys %keys) {
     cmp_ok(asked($account), '<=', 1 + int($time / 60 + 0.5),
            "$account: " . asked($account) . " questions in $time s, with 200 of "
-           . 'clients and 5 reloads');
+           . 'clients, 5 reloads and a restart');
 }
 
 cmp_ok(asked('bob'), '<=', 1 + ($time - 60) / 120 + 1, 'bob: once an interval');
