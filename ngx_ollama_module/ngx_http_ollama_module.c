@@ -580,6 +580,11 @@ ngx_http_ollama_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     }
 
     if (conf->private) {
+
+        /* who may ask is known by the socket, and has no token */
+
+        conf->access = NGX_HTTP_OLLAMA_ACCESS_OFF;
+
         ctx = ngx_array_push(omcf->privates);
         if (ctx == NULL) {
             return NGX_CONF_ERROR;

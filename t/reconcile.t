@@ -55,7 +55,7 @@ sub serve {
         open my $log, '>>', "$dir/asked";
         print $log "$page $key\n";
         close $log;
-        print $c "HTTP/1.1 200 OK\r\nX-Ollama-Private: asked\r\n\r\n$body";
+        print $c 'HTTP/1.1 ', Process::slurp("$dir/head"), "\r\n\r\n$body";
         close $c;
     }
     POSIX::_exit(0);
@@ -81,6 +81,8 @@ answer_with(balance => sprintf '{"included":{"balance_usd":46,"allowance_usd":60
     iso($today - 10 * $day), iso($today + 20 * $day));
 answer_with(usage => usage([ -4, 100, 1 ], [ -3, 20, 0.2 ], [ -2, 24, 0.25 ],
                            [ -1, 60, 3 ]));
+
+answer_with(head => "200 OK\r\nX-Ollama-Private: asked");
 
 my $server = serve();
 my $s = Statsd->start(env => $clocks->env);
@@ -188,7 +190,7 @@ pass_until { ($key) = @{ $s->json('/stats/keys') };
 like($key->{balance}{empty_at}, qr/^\Q@{[ date(3) ]}\E/,
      '$48 at $24 a day: in two days');
 
-my $g = $s->frames(instance => 2, keys => [ { key => 'b2b2b2b2', name => 'b' } ]);
+my $g = $s->frames(instance => '2', keys => [ { key => 'b2b2b2b2', name => 'b' } ]);
 
 $g->request(seq => 1, id => 1, prompt => 1);
 $g->acked(1);
@@ -196,6 +198,14 @@ is_deeply([ sort map { "$_->{key} $_->{kind} $_->{included} $_->{purchased}" }
             $g->seen('balance') ],
           [ map { "$_ 1 46000000000 2000000000" } qw/ a1a1a1a1 b2b2b2b2 / ],
           'a proxy that comes later is told');
+
+# nginx's own word is not the cloud's
+
+answer_with(head => '403 Forbidden');
+pass_until { "@{ $s->health->{problems} }" =~ /nginx does not let this daemon ask/ }
+           'a daemon that may not ask says so';
+is($s->json('/stats/keys')->[0]{balance}{kind}, 'money',
+   'and takes it for no suspended account');
 
 $s->stop;
 kill 'TERM', $server;
