@@ -32,7 +32,7 @@
 #define ASKER_DAY_MS     86400000
 #define ASKER_BACKOFF_MS 3600000
 #define ASKER_REFUSED_MS 3600000 /* a key is not asked with after a 401 */
-#define ASKER_AT_ONCE    32
+#define ASKER_AT_ONCE    64
 #define ASKER_SPREAD_MS  10000   /* at most, between two accounts */
 #define ASKER_LATE_MS    7200000 /* after midnight: figures of the day lag */
 
