@@ -37,7 +37,6 @@ sub shipped {
         locations => "include $dir/include/ollama_locations;",
         temp => $t->temp_paths, statsd => "proxy_pass http://unix:$dir/http.sock;",
         verify => 'proxy_ssl_verify off;', ca => '', nofile => '',
-        prices => "ollama_prices $Process::root/conf/prices.yaml;",
         private_server => "include $dir/include/ollama_private;",
         private_listen => "listen unix:$dir/private/nginx.sock;",
         private => 'ollama_private;',
