@@ -34,6 +34,7 @@
  *     _unpack.c             unpacked
  *     _local.c            or answered at once, as a local daemon would
  *     _wait.c             or kept waiting for a slot
+ *     _hold.c             or for a key that returns
  *     _shed.c           a long body goes as soon as nobody needs it
  *     _tail.c           an answer that broke off is told so
  *     _keepalive.c      pings, as long as nothing else is sent
@@ -112,6 +113,9 @@ typedef struct {
     ngx_msec_t                       tries_time;
     ngx_uint_t                       queue;         /* which may wait */
     ngx_msec_t                       queue_timeout;
+    time_t                           hold;          /* 0: none: _hold.c */
+    ngx_uint_t                       hold_max;
+    ngx_uint_t                       hold_header;   /* whoever asks for it */
     ngx_uint_t                       index;         /* of the queue */
     ngx_flag_t                       dry_run;
 
@@ -364,7 +368,8 @@ struct ngx_http_ollama_ctx_s {
 
     ngx_http_ollama_wake_pt          wake;          /* _wait.c, not NULL */
     ngx_queue_t                      wait;          /*   while it waits, */
-    ngx_msec_t                       wait_end;      /*   until */
+    ngx_msec_t                       wait_end;      /*   until, */
+    ngx_msec_t                       wait_more;     /*   and once more */
 
     ngx_queue_t                      running;       /* _running.c, if listed */
     uint32_t                         board;         /* place on it, + 1 */

@@ -563,7 +563,7 @@ ngx_http_ollama_judge(ngx_http_ollama_ctx_t *ctx, ollama_answer_t *answer)
 
     rc = ngx_http_ollama_next_key(ctx, answer);
 
-    if (rc == NGX_AGAIN
+    if ((rc == NGX_AGAIN || (rc == NGX_DECLINED && ctx->lease.hold))
         && answer->status
         && verdict.request == OLLAMA_REQUEST_NEXT_KEY
         && !j->conf->dry_run)

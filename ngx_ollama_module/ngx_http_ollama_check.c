@@ -46,6 +46,8 @@ ngx_http_ollama_check_upstreams(ngx_conf_t *cf)
 
         ngx_conf_init_uint_value(oscf->queue, 512);
         ngx_conf_init_msec_value(oscf->queue_timeout, 60000);
+        ngx_conf_init_value(oscf->hold, 0);
+        ngx_conf_init_uint_value(oscf->hold_max, 512);
         ngx_conf_init_value(oscf->dry_run, 0);
 
         oscf->index = omcf->queues++ % NGX_HTTP_OLLAMA_QUEUES;

@@ -3,6 +3,7 @@
 #include "ngx_http_ollama_check.h"
 #include "ngx_http_ollama_config.h"
 #include "ngx_http_ollama_directives.h"
+#include "ngx_http_ollama_hold.h"
 #include "ngx_http_ollama_late.h"
 #include "ngx_http_ollama_lists.h"
 #include "ngx_http_ollama_pass.h"
@@ -117,6 +118,13 @@ static ngx_command_t  ngx_http_ollama_commands[] = {
     { ngx_string("ollama_queue"),
       NGX_HTTP_UPS_CONF|NGX_CONF_TAKE12,
       ngx_http_ollama_set_queue,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ollama_hold"),
+      NGX_HTTP_UPS_CONF|NGX_CONF_TAKE123,
+      ngx_http_ollama_set_hold,
       NGX_HTTP_SRV_CONF_OFFSET,
       0,
       NULL },
@@ -459,6 +467,8 @@ ngx_http_ollama_create_srv_conf(ngx_conf_t *cf)
     conf->normalize_uri = NGX_CONF_UNSET;
     conf->queue = NGX_CONF_UNSET_UINT;
     conf->queue_timeout = NGX_CONF_UNSET_MSEC;
+    conf->hold = NGX_CONF_UNSET;
+    conf->hold_max = NGX_CONF_UNSET_UINT;
     conf->dry_run = NGX_CONF_UNSET;
 
     return conf;

@@ -3,6 +3,7 @@
 #include "ngx_http_ollama_access.h"
 #include "ngx_http_ollama_body.h"
 #include "ngx_http_ollama_cost.h"
+#include "ngx_http_ollama_hold.h"
 #include "ngx_http_ollama_cut.h"
 #include "ngx_http_ollama_keepalive.h"
 #include "ngx_http_ollama_local.h"
@@ -373,9 +374,11 @@ ngx_http_ollama_take(ngx_http_ollama_ctx_t *ctx,
 
     lease->dry = conf->dry_run;
 
+    ngx_http_ollama_hold(ctx, conf);
+
     rc = ngx_http_ollama_lease_take(pool, lease);
 
-    if (rc == NGX_AGAIN) {
+    if (rc == NGX_AGAIN || (rc == NGX_DECLINED && lease->hold)) {
         rc = ngx_http_ollama_wait(ctx, conf, ngx_http_ollama_wake);
     }
 

@@ -58,6 +58,16 @@ ngx_http_ollama_wait(ngx_http_ollama_ctx_t *ctx,
 
     ctx->wake = wake;
     ctx->wait_end = ctx->trace.wait_started + conf->queue_timeout;
+    ctx->wait_more = 0;
+
+    if (ctx->lease.hold) {
+
+        /* it is let go with the others, in its turn, once a key is back */
+
+        ctx->wait_more = conf->queue_timeout;
+        ctx->wait_end = ngx_max(ctx->wait_end, ngx_current_msec
+                                + (ctx->lease.hold - ngx_time() + 1) * 1000);
+    }
 
     ngx_queue_insert_tail(&ngx_http_ollama_waiting, &ctx->wait);
 
@@ -124,9 +134,20 @@ ngx_http_ollama_wait_handler(ngx_event_t *ev)
         next = ngx_queue_next(q);
         ctx = ngx_queue_data(q, ngx_http_ollama_ctx_t, wait);
 
-        if ((ngx_msec_int_t) (ngx_current_msec - ctx->wait_end) >= 0) {
-            ngx_http_ollama_wait_wake(ctx, NGX_BUSY);
+        if ((ngx_msec_int_t) (ngx_current_msec - ctx->wait_end) < 0) {
+            continue;
         }
+
+        if (ctx->wait_more
+            && ngx_http_ollama_lease_hopes(ngx_http_ollama_wait_pool,
+                                           &ctx->lease))
+        {
+            ctx->wait_end += ctx->wait_more;
+            ctx->wait_more = 0;
+            continue;
+        }
+
+        ngx_http_ollama_wait_wake(ctx, NGX_BUSY);
     }
 
     if (!ngx_queue_empty(&ngx_http_ollama_waiting)

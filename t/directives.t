@@ -76,6 +76,17 @@ refused('a timeout of x', qr/invalid time/,
         balancer => 'ollama_keys; ollama_queue 4 timeout=x;');
 refused('ollama_queue twice', qr/duplicate/,
         balancer => 'ollama_keys; ollama_queue 4; ollama_queue 5;');
+
+refused("ollama_hold $_->[0]", $_->[1],
+        balancer => "ollama_keys; ollama_hold $_->[0];")
+    for [ 'soon', qr/invalid time "soon", expected such as "10m"/ ],
+        [ '0', qr/invalid time "0"/ ], [ '-1s', qr/invalid time "-1s"/ ],
+        [ '1m max=0', qr/invalid number in "max=0", expected 1 to/ ],
+        [ '1m max=x', qr/invalid number in "max=x"/ ],
+        [ '1m headers', qr/invalid parameter "headers", expected "header"/ ],
+        [ 'off header', qr/invalid time "off"/ ];
+refused('ollama_hold twice', qr/duplicate/,
+        balancer => 'ollama_keys; ollama_hold 1m; ollama_hold 2m;');
 refused('an upstream without scheme', qr/invalid URL/, upstream => 'ollama_cloud');
 refused('an upstream with a path', qr/must end with the name/,
         upstream => 'http://ollama_cloud/api');

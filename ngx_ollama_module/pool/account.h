@@ -36,10 +36,19 @@ typedef struct {
     uint32_t                         floor_percent;
     uint64_t                         rate;              /* of "included" */
 
+    uint16_t                         ramp;      /* at once, 0: any: ramp.c */
+    uint16_t                         ramped;    /* in flight since then */
+    uint16_t                         proven;    /* answered well */
+    uint16_t                         ramp_id;
+
     unsigned                         full:1;
     unsigned                         low:1;
     unsigned                         class:3;
 } ngx_http_ollama_account_t;
+
+
+#define ngx_http_ollama_ramp_full(account)                                    \
+    ((account)->ramp && (account)->ramped >= (account)->ramp)
 
 
 /* what its keys are chosen for, in this order */

@@ -98,7 +98,7 @@ ngx_http_ollama_is_news(ngx_http_ollama_pool_t *pool,
 {
     return !key->worked
            || key->half_open || key->level || key->behind || key->refused
-           || key->unpaid || key->nover
+           || key->unpaid || key->nover || key->account->ramp
            || lease->forced || pool->sh->doubted;
 }
 
@@ -134,6 +134,8 @@ ngx_http_ollama_success(ngx_http_ollama_pool_t *pool,
     } else if (ngx_http_ollama_proves(lease, key, node)) {
         ngx_http_ollama_key_forgive(pool, key);
     }
+
+    ngx_http_ollama_ramp_proven(pool->sh, key->account, node);
 
     if (lease->forced || key->nover) {
         ngx_http_ollama_account_allow(pool, key->account, lease->hash);
@@ -397,6 +399,7 @@ ngx_http_ollama_pool_reset(ngx_http_ollama_pool_t *pool, uint32_t number)
         ngx_http_ollama_account_forgive(pool, key->account);
     }
 
+    ngx_http_ollama_ramp_end(pool->sh, key->account);
     ngx_http_ollama_key_forgive(pool, key);
 
     ngx_http_ollama_pool_unlock(pool);

@@ -69,7 +69,8 @@
  * may simply choose.
  *
  * Half-open.  When a penalty ends, the key gets one request; the others follow
- * when that one has been answered.  After a 401 that may have been a mistake
+ * when that one has been answered, of an account that was used up 2, 4, 8 .. at
+ * once (ramp.c).  After a 401 that may have been a mistake
  * the key is only behind the others until then.
  *
  * Doubt.  What was said may be a hiccup of the cloud, in which no key is any
@@ -249,6 +250,10 @@ struct ngx_http_ollama_node_s {
     uint32_t                         hash;      /* of the model's name */
     uint32_t                         tried[NGX_HTTP_OLLAMA_MAX_TRIES];
 
+    time_t                           hold;      /* waits without hope, 0 */
+
+    uint16_t                         ramp_id;   /* its account's, 0: none */
+    uint16_t                         held_max;
     uint8_t                          ntried;
     uint8_t                          model;
     uint8_t                          line;      /* one of .._QUEUES */
@@ -257,6 +262,8 @@ struct ngx_http_ollama_node_s {
     unsigned                         aside:1;
     unsigned                         handed:1;
     unsigned                         pinned:1;  /* a key without a slot */
+    unsigned                         proven:1;  /* by its answer: ramp.c */
+    unsigned                         held:1;    /* it waits without hope */
 };
 
 
@@ -312,6 +319,7 @@ typedef struct {
     ngx_uint_t                       in_flight;
     ngx_uint_t                       nwaiting;
     uint32_t                         waiting[NGX_HTTP_OLLAMA_QUEUES];
+    uint32_t                         held[NGX_HTTP_OLLAMA_QUEUES];
     uint64_t                         arrivals;
 
     ngx_uint_t                       version;   /* grows when hope is lost */
@@ -449,6 +457,20 @@ void ngx_http_ollama_account_allow(ngx_http_ollama_pool_t *pool,
     ngx_http_ollama_account_t *account, uint32_t hash);
 void ngx_http_ollama_model_allow(ngx_http_ollama_pool_t *pool, uint32_t hash);
 void ngx_http_ollama_hold_set_back(ngx_http_ollama_shared_t *sh, time_t now);
+
+
+/* ramp.c */
+
+void ngx_http_ollama_ramp_begin(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_key_t *key);
+void ngx_http_ollama_ramp_end(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_account_t *account);
+void ngx_http_ollama_ramp_proven(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_account_t *account, ngx_http_ollama_node_t *node);
+void ngx_http_ollama_ramp_take(ngx_http_ollama_account_t *account,
+    ngx_http_ollama_node_t *node);
+void ngx_http_ollama_ramp_give_back(ngx_http_ollama_account_t *account,
+    ngx_http_ollama_node_t *node);
 
 
 /* process.c */

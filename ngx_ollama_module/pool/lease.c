@@ -105,6 +105,7 @@ ngx_http_ollama_lease_wait(ngx_http_ollama_pool_t *pool,
     ngx_http_ollama_lease_t *lease, ngx_uint_t line, ngx_uint_t max)
 {
     ngx_int_t                  rc;
+    ngx_uint_t                 held;
     ngx_http_ollama_node_t    *node;
     ngx_http_ollama_shared_t  *sh;
 
@@ -117,12 +118,19 @@ ngx_http_ollama_lease_wait(ngx_http_ollama_pool_t *pool,
     ngx_http_ollama_pool_lock(pool);
 
     rc = ngx_http_ollama_lease_try(pool, lease);
+    held = 0;
 
-    if (rc != NGX_AGAIN) {
+    if (rc == NGX_DECLINED && lease->hold && lease->retry
+        && lease->retry <= lease->hold && lease->status != 401
+        && sh->held[line] < lease->held_max)
+    {
+        held = 1;
+
+    } else if (rc != NGX_AGAIN) {
         goto done;
     }
 
-    if (sh->waiting[line] >= max) {
+    if (!held && sh->waiting[line] - sh->held[line] >= max) {
         rc = NGX_BUSY;
         goto done;
     }
@@ -145,6 +153,15 @@ ngx_http_ollama_lease_wait(ngx_http_ollama_pool_t *pool,
     node->ntried = (uint8_t) lease->ntried;
     ngx_memcpy(node->tried, lease->tried, sizeof(node->tried));
 
+    node->hold = lease->hold;
+    node->held_max = (uint16_t) ngx_min(lease->held_max, 0xffff);
+
+    if (held) {
+        node->held = 1;
+        sh->held[line]++;
+        rc = NGX_AGAIN;
+    }
+
     node->hash = lease->hash;
     node->line = (uint8_t) line;
     node->model = (uint8_t) ngx_http_ollama_model_get(sh, lease->hash,
@@ -157,6 +174,24 @@ done:
     ngx_http_ollama_pool_unlock(pool);
 
     return rc;
+}
+
+
+ngx_uint_t
+ngx_http_ollama_lease_hopes(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_lease_t *lease)
+{
+    ngx_uint_t              hopes;
+    ngx_http_ollama_want_t  want;
+
+    ngx_http_ollama_pool_lock(pool);
+
+    ngx_http_ollama_want(pool->sh, lease, &want);
+    hopes = ngx_http_ollama_hope(pool->sh, &want);
+
+    ngx_http_ollama_pool_unlock(pool);
+
+    return hopes;
 }
 
 

@@ -102,6 +102,7 @@ ngx_http_ollama_node_take(ngx_http_ollama_shared_t *sh,
     key->reserved.guess += node->charge.guess;
     key->last_used = ngx_time();
     key->account->in_flight++;
+    ngx_http_ollama_ramp_take(key->account, node);
     key->account->reserved += node->charge.cost + node->charge.guess;
 
     sh->in_flight++;
@@ -147,6 +148,7 @@ ngx_http_ollama_node_give_back(ngx_http_ollama_shared_t *sh,
     key->reserved.cost -= node->charge.cost;
     key->reserved.guess -= node->charge.guess;
     key->account->in_flight--;
+    ngx_http_ollama_ramp_give_back(key->account, node);
     key->account->reserved -= node->charge.cost + node->charge.guess;
 
     sh->in_flight--;

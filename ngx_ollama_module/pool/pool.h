@@ -96,6 +96,9 @@ typedef struct {
     uint32_t                         hash;      /* of the model's name */
     uint64_t                         session;   /* of its conversation, or 0 */
     ngx_http_ollama_charge_t         charge;    /* to reserve */
+    time_t                           hold;      /* may wait until then for a
+                                                   key that returns; 0: no */
+    ngx_uint_t                       held_max;  /* if no more do so */
     unsigned                         dry:1;     /* never refuse, never wait */
     unsigned                         used:1;    /* a try was made with it */
 
@@ -295,11 +298,17 @@ ngx_int_t ngx_http_ollama_lease_take(ngx_http_ollama_pool_t *pool,
 /*
  * NGX_OK and NGX_DECLINED as above; NGX_AGAIN: it waits now, and holds nothing;
  * NGX_BUSY: max waiters are there, of this queue (0 to NGX_HTTP_OLLAMA_QUEUES
- * - 1).
+ * - 1).  With "hold" one that would be declined is held, too: it waits for a key
+ * that returns by then, and is declined when it has become clear that none does.
  */
 
 ngx_int_t ngx_http_ollama_lease_wait(ngx_http_ollama_pool_t *pool,
     ngx_http_ollama_lease_t *lease, ngx_uint_t queue, ngx_uint_t max);
+
+/* of one that waits: is there a key that may serve it, if it is free? */
+
+ngx_uint_t ngx_http_ollama_lease_hopes(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_lease_t *lease);
 
 /* any key, slots or not, for what costs nothing; none if there is none */
 

@@ -27,6 +27,8 @@ static void ngx_http_ollama_queue_serve(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_node_t *node, ngx_http_ollama_key_t *key);
 static void ngx_http_ollama_queue_want(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_node_t *node, ngx_http_ollama_want_t *want);
+static ngx_uint_t ngx_http_ollama_queue_holds(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_node_t *node);
 
 
 /* a node that holds nothing: it waits from now on, behind the others */
@@ -78,6 +80,11 @@ ngx_http_ollama_queue_leave(ngx_http_ollama_shared_t *sh,
 
         sh->nwaiting--;
         sh->waiting[node->line]--;
+
+        if (node->held) {
+            node->held = 0;
+            sh->held[node->line]--;
+        }
 
         ngx_http_ollama_queue_remove(sh, node);
 
@@ -567,11 +574,14 @@ ngx_http_ollama_queue_hopeless(ngx_http_ollama_pool_t *pool, ngx_int_t *rc)
             }
 
             if (!soft || !ngx_http_ollama_soft_hope(sh)) {
-                ngx_http_ollama_queue_leave(sh, node);
                 (void) ngx_http_ollama_select_refuse(sh, &want, node->lease);
 
-                *rc = NGX_DECLINED;
-                return node->lease;
+                if (!ngx_http_ollama_queue_holds(sh, node)) {
+                    ngx_http_ollama_queue_leave(sh, node);
+
+                    *rc = NGX_DECLINED;
+                    return node->lease;
+                }
             }
         }
 
@@ -586,4 +596,30 @@ ngx_http_ollama_queue_hopeless(ngx_http_ollama_pool_t *pool, ngx_int_t *rc)
     }
 
     return NULL;
+}
+
+
+/* refused just now: may it wait nevertheless? */
+
+static ngx_uint_t
+ngx_http_ollama_queue_holds(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_node_t *node)
+{
+    if (node->lease->retry == 0 || node->lease->retry > node->hold
+        || node->lease->status == 401)
+    {
+        return 0;
+    }
+
+    if (!node->held) {
+
+        if (sh->held[node->line] >= node->held_max) {
+            return 0;
+        }
+
+        node->held = 1;
+        sh->held[node->line]++;
+    }
+
+    return 1;
 }

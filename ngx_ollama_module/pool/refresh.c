@@ -101,6 +101,8 @@ ngx_http_ollama_refresh_deadlines(ngx_http_ollama_shared_t *sh, time_t now)
             key->half_open = 1;
             key->probed = NULL;
 
+            ngx_http_ollama_ramp_begin(sh, key);
+
         } else {
             key->behind_until = 0;
         }

@@ -131,7 +131,8 @@ ngx_http_ollama_account_place(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_key_t  *key;
 
     slots = ngx_http_ollama_account_slots(account);
-    full = slots && account->in_flight >= slots;
+    full = (slots && account->in_flight >= slots)
+           || ngx_http_ollama_ramp_full(account);
 
     changed = ngx_http_ollama_account_weigh(sh, account);
 

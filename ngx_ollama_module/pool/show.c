@@ -8,6 +8,8 @@
 
 static void ngx_http_ollama_snapshot(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_key_t *key, time_t now, ngx_http_ollama_snapshot_t *out);
+static const char *ngx_http_ollama_ramp_words(
+    ngx_http_ollama_account_t *account);
 static const char *ngx_http_ollama_status(ngx_http_ollama_key_t *key);
 static ngx_int_t ngx_http_ollama_find_number(ngx_str_t *text,
     uint32_t *number);
@@ -175,6 +177,29 @@ ngx_http_ollama_snapshot(ngx_http_ollama_shared_t *sh,
 
 
 static const char *
+ngx_http_ollama_ramp_words(ngx_http_ollama_account_t *account)
+{
+    ngx_uint_t  n, i;
+
+    static const char *const  words[] = {
+        "back from a pause, one request tries it out",
+        "back from a pause, 2 requests at once",
+        "back from a pause, 4 requests at once",
+        "back from a pause, 8 requests at once",
+        "back from a pause, 16 requests at once",
+        "back from a pause, 32 requests at once",
+        "back from a pause, 64 requests at once"
+    };
+
+    for (i = 0, n = account->ramp; n > 1; n /= 2) {
+        i++;
+    }
+
+    return words[ngx_min(i, sizeof(words) / sizeof(words[0]) - 1)];
+}
+
+
+static const char *
 ngx_http_ollama_status(ngx_http_ollama_key_t *key)
 {
     if (!key->enabled) {
@@ -187,6 +212,10 @@ ngx_http_ollama_status(ngx_http_ollama_key_t *key)
             return (key->state == NGX_HTTP_OLLAMA_KEY_INVALID)
                    ? "the cloud does not accept it, one request tries it again"
                    : "back from a pause, one request tries it out";
+        }
+
+        if (key->account->ramp) {
+            return ngx_http_ollama_ramp_words(key->account);
         }
 
         return key->account->full ? "busy, all slots are taken" : "healthy";

@@ -309,7 +309,7 @@ t_check_keys(world_t *w)
         }
 
         slots = ngx_http_ollama_account_slots(account);
-        full = slots && sum >= slots;
+        full = (slots && sum >= slots) || ngx_http_ollama_ramp_full(account);
 
         if (full != account->full) {
             return t_wrong("full", key);

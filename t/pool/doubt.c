@@ -422,8 +422,10 @@ t_money(void)
     t_right(&w, "two models");
 
     t_time(901, 0);
-    t_ok(t_with(p, t_key(&w, 1), "x", 200, "", &v)
-         && t_key(&w, 0)->half_open == 0 && t_key(&w, 0)->level == 0,
+    t_ok((t_with(p, t_key(&w, 1), "x", 200, "", &v)
+          || t_with(p, t_key(&w, 0), "x", 200, "", &v))
+         && t_key(&w, 0)->half_open == 0 && t_key(&w, 0)->level == 0
+         && t_key(&w, 1)->half_open == 0 && t_key(&w, 1)->level == 0,
          "one success is for all of them");
 
     (void) t_with(p, t_key(&w, 0), "m", 402, PAY, &v);

@@ -128,6 +128,7 @@ void t_cases(void);
 void t_doubt(void);
 void t_costs(void);
 void t_balances(void);
+void t_ramps(void);
 void t_random(void);
 void t_crowd(void);
 void t_bench(void);

@@ -1,0 +1,152 @@
+
+/*
+ * An account that comes back: after the request that tries it out 2, 4, 8 ..
+ * at once, up to its slots.  Each step needs as many good answers as it allows
+ * requests, so a quota that is used up again costs few of them.
+ *
+ * Only what was taken since it came back counts: streams from before may run
+ * for hours.  Those of an earlier ramp are told by its number.
+ */
+
+#include "key.h"
+
+
+#define NGX_HTTP_OLLAMA_RAMP_MAX  64    /* then it is over, slots or not */
+
+
+static ngx_uint_t ngx_http_ollama_ramp_due(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_key_t *key);
+
+
+/* what was held against the key is over, and it has to be tried out */
+
+void
+ngx_http_ollama_ramp_begin(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_key_t *key)
+{
+    ngx_http_ollama_account_t  *account;
+
+    account = key->account;
+
+    if (account->ramp || !ngx_http_ollama_ramp_due(sh, key)) {
+        return;
+    }
+
+    account->ramp = 1;
+    account->ramped = 0;
+    account->proven = 0;
+
+    if (++account->ramp_id == 0) {
+        account->ramp_id = 1;
+    }
+
+    ngx_http_ollama_account_place(sh, account);
+}
+
+
+/* not if another key of the account serves meanwhile */
+
+static ngx_uint_t
+ngx_http_ollama_ramp_due(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_key_t *key)
+{
+    ngx_queue_t                *q;
+    ngx_http_ollama_key_t      *k;
+    ngx_http_ollama_account_t  *account;
+
+    if (key->state != NGX_HTTP_OLLAMA_KEY_EXHAUSTED
+        && (key->state != NGX_HTTP_OLLAMA_KEY_PAUSED
+            || ngx_http_ollama_doubtful(key)))
+    {
+        return 0;
+    }
+
+    account = key->account;
+
+    for (q = ngx_queue_head(&account->keys);
+         q != ngx_queue_sentinel(&account->keys);
+         q = ngx_queue_next(q))
+    {
+        k = ngx_queue_data(q, ngx_http_ollama_key_t, siblings);
+
+        if (k->until == 0 && !k->half_open && k->enabled
+            && ngx_http_ollama_listed(sh, k))
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+void
+ngx_http_ollama_ramp_end(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_account_t *account)
+{
+    if (account->ramp) {
+        account->ramp = 0;
+        ngx_http_ollama_account_place(sh, account);
+    }
+}
+
+
+/* a good answer; each lease counts once */
+
+void
+ngx_http_ollama_ramp_proven(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_account_t *account, ngx_http_ollama_node_t *node)
+{
+    uint32_t  slots;
+
+    if (account->ramp == 0 || node == NULL || node->proven
+        || node->ramp_id != account->ramp_id)
+    {
+        return;
+    }
+
+    node->proven = 1;
+
+    if (++account->proven < account->ramp) {
+        return;
+    }
+
+    slots = ngx_http_ollama_account_slots(account);
+
+    account->proven = 0;
+    account->ramp *= 2;
+
+    if (account->ramp > NGX_HTTP_OLLAMA_RAMP_MAX
+        || (slots && account->ramp >= slots))
+    {
+        account->ramp = 0;
+    }
+
+    ngx_http_ollama_account_place(sh, account);
+}
+
+
+void
+ngx_http_ollama_ramp_take(ngx_http_ollama_account_t *account,
+    ngx_http_ollama_node_t *node)
+{
+    node->proven = 0;
+    node->ramp_id = 0;
+
+    if (account->ramp) {
+        node->ramp_id = account->ramp_id;
+        account->ramped++;
+    }
+}
+
+
+void
+ngx_http_ollama_ramp_give_back(ngx_http_ollama_account_t *account,
+    ngx_http_ollama_node_t *node)
+{
+    if (node->ramp_id && node->ramp_id == account->ramp_id) {
+        account->ramped--;
+    }
+
+    node->ramp_id = 0;
+}
