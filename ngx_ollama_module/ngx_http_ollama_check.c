@@ -14,6 +14,56 @@ static ngx_module_t *ngx_http_ollama_find_module(ngx_cycle_t *cycle,
     const char *name);
 
 
+char *
+ngx_http_ollama_check_location(ngx_conf_t *cf,
+    ngx_http_ollama_main_conf_t *omcf, ngx_http_ollama_loc_conf_t *conf)
+{
+    ngx_http_conf_ctx_t  *ctx;
+
+    if (conf->enable || conf->health || conf->status || conf->access
+        || conf->private)
+    {
+
+        if (omcf->pool == NULL) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"ollama\", \"ollama_access\", "
+                               "\"ollama_health\", \"ollama_status\" and "
+                               "\"ollama_private\" "
+                               "need \"ollama_zone\" and \"ollama_config\" "
+                               "on the http level");
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if (conf->enable || conf->details.len) {
+        ctx = ngx_array_push(omcf->locations);
+        if (ctx == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        /* cf->ctx is that of the location which is merged */
+
+        *ctx = *(ngx_http_conf_ctx_t *) cf->ctx;
+    }
+
+    if (conf->private) {
+
+        /* who may ask is known by the socket, and has no token */
+
+        conf->access = NGX_HTTP_OLLAMA_ACCESS_OFF;
+
+        ctx = ngx_array_push(omcf->privates);
+        if (ctx == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        *ctx = *(ngx_http_conf_ctx_t *) cf->ctx;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
 ngx_int_t
 ngx_http_ollama_check_upstreams(ngx_conf_t *cf)
 {

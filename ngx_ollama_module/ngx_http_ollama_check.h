@@ -20,7 +20,12 @@
 
 ngx_int_t ngx_http_ollama_check_upstreams(ngx_conf_t *cf);
 
-/* when all is merged: the locations that _module.c has noted */
+/* as one is merged: it needs a pool, and is noted for what is told below */
+
+char *ngx_http_ollama_check_location(ngx_conf_t *cf,
+    ngx_http_ollama_main_conf_t *omcf, ngx_http_ollama_loc_conf_t *conf);
+
+/* when all is merged: the locations that were noted */
 
 void ngx_http_ollama_check_locations(ngx_conf_t *cf);
 

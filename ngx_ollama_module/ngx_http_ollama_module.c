@@ -532,7 +532,6 @@ ngx_http_ollama_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_ollama_loc_conf_t  *prev = parent;
     ngx_http_ollama_loc_conf_t  *conf = child;
 
-    ngx_http_conf_ctx_t          *ctx;
     ngx_http_ollama_main_conf_t  *omcf;
 
     if (conf->enable == NGX_CONF_UNSET) {
@@ -563,47 +562,7 @@ ngx_http_ollama_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->target = prev->target ? prev->target : &omcf->target;
     }
 
-    if (conf->enable || conf->health || conf->status || conf->access
-        || conf->private)
-    {
-
-        if (omcf->pool == NULL) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"ollama\", \"ollama_access\", "
-                               "\"ollama_health\", \"ollama_status\" and "
-                               "\"ollama_private\" "
-                               "need \"ollama_zone\" and \"ollama_config\" "
-                               "on the http level");
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    if (conf->enable || conf->details.len) {
-        ctx = ngx_array_push(omcf->locations);
-        if (ctx == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        /* cf->ctx is that of the location which is merged */
-
-        *ctx = *(ngx_http_conf_ctx_t *) cf->ctx;
-    }
-
-    if (conf->private) {
-
-        /* who may ask is known by the socket, and has no token */
-
-        conf->access = NGX_HTTP_OLLAMA_ACCESS_OFF;
-
-        ctx = ngx_array_push(omcf->privates);
-        if (ctx == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        *ctx = *(ngx_http_conf_ctx_t *) cf->ctx;
-    }
-
-    return NGX_CONF_OK;
+    return ngx_http_ollama_check_location(cf, omcf, conf);
 }
 
 
