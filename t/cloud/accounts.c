@@ -102,6 +102,7 @@ static bool load_account(struct accounts *s, yajl_val v,
         "queue_limit", "queue_timeout_ms",
         "quota",       "denied_models",
         "suspended",   "revoked_keys",
+        "balance",     "windows",
         NULL,
     };
     const char *name = tree_string(v, "name", ""),
@@ -141,6 +142,9 @@ static bool load_account(struct accounts *s, yajl_val v,
         buf_lit(complaint, "quota: null, hourly, session, weekly or monthly");
         return false;
     }
+
+    if (!purse_load(&a->given, v, complaint)) return false;
+    a->purse = a->given;
 
     return load_keys(a, s, v, complaint) && load_denied(a, v, complaint);
 }
@@ -191,24 +195,27 @@ enum standing accounts_find(const char *key, size_t len,
 
     *account = a;
     if (a == NULL) return all.any_key && len ? KEY_GOOD : KEY_UNKNOWN;
-    return a->suspended || table_get(&a->keys, key, len) ? KEY_DEAD : KEY_GOOD;
+    if (table_get(&a->keys, key, len)) return KEY_DEAD;
+    return a->suspended ? KEY_SUSPENDED : KEY_GOOD;
 }
 
 int account_denies(const struct account *a, const char *model, size_t len) {
     return (int)(intptr_t)table_get(&a->denied, model, len);
 }
 
-bool account_may_ask(struct account *a) {
-    int64_t now = clock_ms();
+int account_may_ask(struct account *a) {
+    int64_t now = clock_now_ms(), gone;
 
-    if (a == NULL) return true;
-    if (a->asked_usage == 0 || now - a->asked_usage_since >= 60000) {
+    if (a == NULL) return 0;
+    gone = now - a->asked_usage_since;
+    if (a->asked_usage == 0 || gone >= 60000 || gone < 0) {
         a->asked_usage_since = now;
         a->asked_usage = 0;
+        gone = 0;
     }
-    if (a->asked_usage == ASKS_A_MINUTE) return false;
+    if (a->asked_usage == ASKS_A_MINUTE) return (60000 - gone + 999) / 1000;
     a->asked_usage++;
-    return true;
+    return 0;
 }
 
 void accounts_enter(struct ticket *t, struct account *a) {
@@ -263,6 +270,21 @@ const struct table *accounts_models(void) {
     return all.models.n ? &all.models : NULL;
 }
 
+void accounts_write(struct buf *b) {
+    struct account *a;
+    size_t i;
+
+    buf_char(b, '{');
+    for (i = 0; i < all.by_name.n; i++) {
+        a = all.by_name.entries[i].value;
+        if (i) buf_char(b, ',');
+        buf_json_str(b, a->name);
+        buf_char(b, ':');
+        a->purse.kind ? purse_write(&a->purse, b) : buf_lit(b, "null");
+    }
+    buf_char(b, '}');
+}
+
 void accounts_reset(void) {
     struct account *a;
     size_t i;
@@ -270,6 +292,7 @@ void accounts_reset(void) {
     for (i = 0; i < all.by_name.n; i++) {
         a = all.by_name.entries[i].value;
         a->asked_usage = 0;
+        a->purse = a->given;
     }
 }
 

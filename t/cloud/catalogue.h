@@ -1,6 +1,6 @@
 /*
- * Pages that are no answers of a model: lists of models, the account, its usage
- * and balance, web search. Each fills the reply; exchange.c has checked the key
+ * Pages that are no answers of a model: lists of models, the account, web
+ * search; its usage and balance are in usage.c. Each fills the reply; exchange.c has checked the key
  * where one is needed.
  */
 

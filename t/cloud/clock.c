@@ -1,5 +1,7 @@
 #include "clock.h"
 
+static int64_t moved;
+
 int64_t clock_ms(void) {
     struct timespec ts;
 
@@ -7,10 +9,29 @@ int64_t clock_ms(void) {
     return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
+int64_t clock_now_ms(void) {
+    struct timespec ts;
+
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000 + moved;
+}
+
+time_t clock_now(void) {
+    return clock_now_ms() / 1000;
+}
+
+void clock_move(int64_t ms) {
+    moved = ms;
+}
+
+int64_t clock_moved(void) {
+    return moved;
+}
+
 const char *clock_http(void) {
     static char text[64];
     static time_t when;
-    time_t now = time(NULL);
+    time_t now = clock_now();
     struct tm tm;
 
     if (now != when) {

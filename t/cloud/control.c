@@ -1,8 +1,13 @@
 #include "control.h"
 
 #include "accounts.h"
+#include "asked.h"
+#include "bill.h"
+#include "cache.h"
+#include "clock.h"
 #include "knobs.h"
 #include "ledger.h"
+#include "prices.h"
 #include "reqlog.h"
 #include "rules.h"
 #include "tree.h"
@@ -31,6 +36,23 @@ static bool reset(yajl_val document, struct buf *complaint) {
     return true;
 }
 
+static bool move_clock(yajl_val document, struct buf *complaint) {
+    yajl_val pass = tree_get(document, "pass"), at = tree_get(document, "at");
+
+    if ((pass && !YAJL_IS_INTEGER(pass)) || (at && !YAJL_IS_INTEGER(at))) {
+        buf_lit(complaint, "wanted is {\"pass\": seconds} or {\"at\": seconds}");
+        return false;
+    }
+    if (pass)
+        clock_move(clock_moved() + YAJL_GET_INTEGER(pass) * 1000);
+    else if (at)
+        clock_move(clock_moved() + YAJL_GET_INTEGER(at) * 1000 -
+                   clock_now_ms());
+    else
+        clock_move(0);
+    return true;
+}
+
 static const struct {
     const char *page;
     loader into;
@@ -39,6 +61,8 @@ static const struct {
     {"accounts", accounts_load},
     {"rules", rules_load},
     {"knobs", knobs_load},
+    {"prices", prices_load},
+    {"clock", move_clock},
 };
 
 void control_reset(void) {
@@ -46,6 +70,9 @@ void control_reset(void) {
     reqlog_reset();
     rules_reset();
     accounts_reset();
+    bill_reset();
+    asked_reset();
+    cache_reset();
 }
 
 bool control_owns(struct slice path) {
@@ -88,6 +115,15 @@ static void get(struct conn *c, const char *page, size_t len) {
 
     if (slice_is(name, "ledger")) {
         ledger_write(&c->reply.body);
+    } else if (slice_is(name, "bill")) {
+        bill_write(&c->reply.body);
+    } else if (slice_is(name, "balances")) {
+        accounts_write(&c->reply.body);
+    } else if (slice_is(name, "asked")) {
+        asked_write(&c->reply.body);
+    } else if (slice_is(name, "clock")) {
+        buf_printf(&c->reply.body, "{\"now\":%lld}",
+                   (long long)clock_now_ms());
     } else if (slice_is(name, "requests")) {
         reqlog_write(&c->reply.body,
                      last.len ? strtoul(last.p, NULL, 10) : (size_t)-1);

@@ -2,12 +2,19 @@
  * The pages under /_sim/, by which a test steers the simulator and reads what
  * happened. No key is asked for, nothing here is recorded.
  *
- *   POST /_sim/reset       ledger, requests and rules are emptied, usage of the
- *                          accounts too; accounts and knobs stay
+ *   POST /_sim/reset       ledger, bill, requests, prompt cache and rules are
+ *                          emptied, usage of the accounts too, balances are as
+ *                          they were given; accounts, knobs, prices and the
+ *                          clock stay
  *   POST /_sim/accounts    accounts.h
  *   POST /_sim/rules       rules.h
  *   POST /_sim/knobs       knobs.h
+ *   POST /_sim/prices      prices.h
+ *   POST /_sim/clock       clock.h; GET as well
  *   GET  /_sim/ledger      ledger.h
+ *   GET  /_sim/bill        bill.h
+ *   GET  /_sim/balances    accounts.h
+ *   GET  /_sim/asked       asked.h
  *   GET  /_sim/requests    reqlog.h; ?last=N
  *
  * A document that is wrong changes nothing: 400 and {"error": "why"}. One that

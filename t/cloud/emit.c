@@ -38,7 +38,8 @@ const char emit_fake_usage[] =
     "\"response\":{\"usage\":{\"input_tokens\":999999,\"output_tokens\":999999}},"
     "\"message\":{\"usage\":{\"input_tokens\":999999,\"output_tokens\":999999}},\"done\":true}";
 
-void emit_begin(struct answer *a, const struct question *q, struct reply *r) {
+void emit_begin(struct answer *a, const struct question *q, struct reply *r,
+                int64_t cached) {
     struct tokens *t = &a->tokens;
 
     a->q = q;
@@ -48,8 +49,9 @@ void emit_begin(struct answer *a, const struct question *q, struct reply *r) {
     memset(t, 0, sizeof(*t));
     t->prompt = question_prompt_tokens(q);
     t->completion = a->k->words + a->k->thinking;
-    t->cached = a->k->cached ? t->prompt / 2 : 0;
+    t->cached = a->k->cached ? t->prompt / 2 : cached;
     clock_gettime(CLOCK_REALTIME, &a->now);
+    a->now.tv_sec += clock_moved() / 1000;
     r->status = 200;
 }
 
@@ -133,8 +135,9 @@ void emit_words(struct answer *a, int64_t from, int64_t to) {
 
 struct counts emit_counts(const struct answer *a) {
     const struct tokens *t = &a->tokens;
+    bool caches = a->k->cached || a->k->prompt_cache;
     struct counts c = {.has_cached = a->k->cached_fields == 1 ||
-                                     (a->k->cached_fields && a->k->cached)};
+                                     (a->k->cached_fields && caches)};
 
     if (a->k->zero_usage == 1) return c;
     if (a->k->zero_usage != 2) {

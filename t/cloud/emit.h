@@ -36,8 +36,10 @@ void emit_v1_embeddings(struct answer *a);
 void emit_responses(struct answer *a); /* emit_responses.c */
 void emit_messages(struct answer *a);  /* emit_anthropic.c */
 
-/* Sets tokens and status; emitters find complete set. */
-void emit_begin(struct answer *a, const struct question *q, struct reply *r);
+/* Sets tokens and status; emitters find complete set. cached: tokens that the
+ * prompt cache knew. */
+void emit_begin(struct answer *a, const struct question *q, struct reply *r,
+                int64_t cached);
 
 /* After an emitter: knobs that concern the body as bytes. */
 void emit_finish(struct answer *a);

@@ -36,6 +36,12 @@ static const struct {
     [PRESET_MODEL_403] =
         {"model_403", 403, NULL,
          "this model requires a subscription, upgrade for access: " UPGRADE},
+    [PRESET_BALANCE_402] =
+        {"balance_402", 402, NULL,
+         "extra usage balance is empty, add extra usage at " SETTINGS
+         " (ref: %r)"},
+    [PRESET_SUSPENDED_403] = {"suspended_403", 403, NULL,
+                              "this account is suspended"},
     [PRESET_OVERLOADED_503] =
         {"overloaded_503", 503, NULL,
          "Server overloaded, please retry shortly (ref: %r)"},

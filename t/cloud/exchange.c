@@ -1,6 +1,10 @@
 #include "exchange.h"
 
+#include "asked.h"
+#include "bill.h"
+#include "cache.h"
 #include "catalogue.h"
+#include "clock.h"
 #include "control.h"
 #include "reqlog.h"
 #include "routes.h"
@@ -74,11 +78,14 @@ static void run(struct conn *c) {
     const struct knobs *k = &ex->question.knobs;
     struct answer *a = &ex->answer;
     struct reply *r = &c->reply;
+    int64_t cached = 0;
 
     ex->running = true;
     ledger_run(ex->entry.key);
 
-    emit_begin(a, &ex->question, r);
+    if (k->prompt_cache && !ex->route->embeds)
+        cached = cache_use(&ex->question, ex->about.account);
+    emit_begin(a, &ex->question, r, cached);
     ex->route->emit(a);
     if (a->k->error_after >= 0 && !r->stream) {
         error_preset(r, &ex->about, PRESET_INTERNAL_500);
@@ -151,17 +158,27 @@ static bool body_is_wrong(struct exchange *ex) {
     return wrong != NULL;
 }
 
+static bool is_money(struct slice path) {
+    return slice_is(path, "/api/usage") || slice_is(path, "/api/balance");
+}
+
 static bool key_is_wrong(struct exchange *ex) {
+    enum standing standing;
+
     if (ex->many_keys) {
         exchange_error(ex, 400, "more than one Authorization header");
         return true;
     }
-    if (accounts_find(ex->key.p, ex->key.len, &ex->account) == KEY_GOOD) {
+    standing = accounts_find(ex->key.p, ex->key.len, &ex->account);
+    if (standing == KEY_GOOD) {
         if (ex->account) ex->about.account = ex->account->name;
         return false;
     }
-    if (slice_is(ex->c->request.path, "/api/usage")) {
-        exchange_error(ex, 401, "invalid credentials");
+    if (is_money(ex->c->request.path)) {
+        if (standing == KEY_SUSPENDED)
+            exchange_preset(ex, PRESET_SUSPENDED_403);
+        else
+            exchange_error(ex, 401, "invalid credentials");
     } else {
         exchange_preset(ex, PRESET_UNAUTHORIZED);
     }
@@ -176,7 +193,8 @@ static void ask_model(struct exchange *ex) {
         [QUOTA_MONTHLY] = PRESET_QUOTA_MONTHLY,
     };
     const struct question *q = &ex->question;
-    const struct account *a;
+    struct account *a;
+    enum preset empty;
     char text[128];
     int denied;
 
@@ -196,11 +214,14 @@ static void ask_model(struct exchange *ex) {
 
     a = ex->account;
     denied = a ? account_denies(a, q->model.p, q->model.len) : 0;
+    empty = a ? purse_refusal(&a->purse) : PRESET_NONE;
     if (denied) {
         exchange_preset(ex,
                         denied == 402 ? PRESET_MODEL_402 : PRESET_MODEL_403);
     } else if (a && a->quota) {
         exchange_preset(ex, quotas[a->quota]);
+    } else if (empty) {
+        exchange_preset(ex, empty);
     } else {
         enter(ex);
     }
@@ -240,7 +261,7 @@ static void serve(struct conn *c) {
         c->reply.status = 200;
         c->reply.type = "application/json";
         route->page(ex);
-        exchange_send(ex);
+        if (!ex->hangs) exchange_send(ex);
     }
 }
 
@@ -291,6 +312,7 @@ static void clear(struct exchange *ex, struct conn *c) {
     ex->ticket.state = TICKET_NONE;
     ex->counted = false;
     ex->running = false;
+    ex->hangs = false;
     ex->record = 0;
     ex->answer.complete = false;
     memset(&ex->about, 0, sizeof(ex->about));
@@ -337,6 +359,11 @@ void server_request(struct conn *c) {
     if (ex->route && ex->route->kind == ROUTE_MODEL) {
         ledger_request(&ex->entry, ex->key, ex->about.model, q->path);
         ex->counted = true;
+        ex->at = clock_now();
+        ex->priced = prices_find(ex->about.model, ex->at, &ex->price);
+    } else if (ex->route && ex->route->kind == ROUTE_KEYED) {
+        accounts_find(ex->key.p, ex->key.len, &ex->account);
+        asked(ex->account ? ex->account->name : NULL, q->path);
     }
     if (knobs_global.log_requests)
         ex->record = reqlog_add(c, ex->key, ex->about.model);
@@ -351,12 +378,27 @@ void server_request(struct conn *c) {
     }
 }
 
+/* The account is that which gave the slot, whatever it has become. */
+static void charge(struct exchange *ex) {
+    struct account *a = ex->ticket.account;
+    struct tokens *t = &ex->answer.tokens;
+
+    if (ex->priced)
+        t->nano_usd = price_of(&ex->price, t);
+    else
+        t->unpriced = t->prompt + t->completion;
+
+    if (!ledger_ok(&ex->entry, t)) return;
+    bill_add(a ? a->name : NULL, ex->about.model, ex->at, t,
+             ex->priced ? t->nano_usd : -1);
+    if (a) purse_spend(&a->purse, t->nano_usd);
+}
+
 void server_done(struct conn *c, bool sent) {
     struct exchange *ex = c->app;
 
     if (ex->running) ledger_rest(ex->entry.key);
-    if (ex->running && sent && ex->answer.complete)
-        ledger_ok(&ex->entry, &ex->answer.tokens);
+    if (ex->running && sent && ex->answer.complete) charge(ex);
     accounts_leave(&ex->ticket);
     if (ex->rule) rule_unref(ex->rule);
     ex->rule = NULL;

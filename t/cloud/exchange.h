@@ -12,6 +12,7 @@
 
 #include "accounts.h"
 #include "emit.h"
+#include "prices.h"
 #include "rules.h"
 
 struct exchange {
@@ -27,6 +28,10 @@ struct exchange {
     struct ticket ticket;
     struct entry entry;
     bool counted, running; /* entry is good; it holds a slot */
+    bool hangs;            /* there will be no answer */
+    time_t at;             /* when it came in, and the price of then */
+    struct price price;
+    bool priced;
     struct answer answer;
     uint64_t record; /* in the request log, 0 is none */
 };

@@ -42,6 +42,11 @@ static const struct knob {
     KNOB(plain_string_on_v1, 0, 1),
     KNOB(usage_api, 1, 2),
     KNOB(log_requests, 0, 1),
+    KNOB(group_by, 0, 1),
+    KNOB(balance_wrong, 0, 5),
+    KNOB(usage_wrong, 0, 5),
+    KNOB(prompt_cache, 0, 2),
+    KNOB(prompt_cache_ttl, 0, 1 << 30),
 #undef KNOB
 };
 
@@ -49,7 +54,8 @@ static const struct knob {
     {                                                           \
         .words = 8, .cached_fields = -1, .error_after = -1,     \
         .reset_after_bytes = -1, .close_after_bytes = -1,       \
-        .content_length = -1, .usage_api = 2, .log_requests = 1 \
+        .content_length = -1, .usage_api = 2, .log_requests = 1, \
+        .group_by = 1, .prompt_cache_ttl = 3600                 \
     }
 
 struct knobs knobs_global = DEFAULTS;

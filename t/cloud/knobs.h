@@ -51,6 +51,15 @@
  *                       served as by a local daemon (the cloud has none)
  * plain_string_on_v1 0  errors on /v1 are {"error":"text"}
  * usage_api          2  shape of GET /api/usage, 1 or 2
+ * group_by           1  GET /api/usage takes group_by=model; 0: 400
+ * balance_wrong      0  GET /api/balance 1 hangs, 2 is no JSON, 3 tells less
+ *                       than nothing, 4 is of another shape, 5 is gone (404)
+ * usage_wrong        0  the same for GET /api/usage
+ *
+ * prompt_cache       0  1: what an account has sent before is cached, 2: what
+ *                       anybody has (cache.h; a global one)
+ * prompt_cache_ttl 3600 seconds for which it is
+ *
  * log_requests       1  requests are recorded for /_sim/requests (a global one)
  */
 
@@ -71,6 +80,8 @@ struct knobs {
         reset_after_bytes, close_after_bytes, no_done, no_final_newline, crlf,
         content_length, http10_close, gzip, type;
     int64_t embeddings, plain_string_on_v1, usage_api, log_requests;
+    int64_t group_by, balance_wrong, usage_wrong, prompt_cache,
+        prompt_cache_ttl;
 };
 
 /* What holds for requests that say nothing. */

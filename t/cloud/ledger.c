@@ -38,15 +38,18 @@ static void add(struct tally *to, const struct tokens *t) {
     to->tokens.reported_prompt += t->reported_prompt;
     to->tokens.reported_completion += t->reported_completion;
     to->tokens.reported_cached += t->reported_cached;
+    to->tokens.nano_usd += t->nano_usd;
+    to->tokens.unpriced += t->unpriced;
 }
 
-void ledger_ok(const struct entry *e, const struct tokens *t) {
-    if (e->epoch != epoch) return;
+bool ledger_ok(const struct entry *e, const struct tokens *t) {
+    if (e->epoch != epoch) return false;
 
     add(&total, t);
     add(&e->key->tally, t);
     add(e->model, t);
     add(e->endpoint, t);
+    return true;
 }
 
 void ledger_run(struct ledger_key *key) {
@@ -88,11 +91,13 @@ static void write_tally(struct buf *b, const struct tally *t) {
     buf_printf(
         b,
         "\"requests\":%lld,\"ok\":%lld,\"prompt\":%lld,\"completion\":%lld,\"cached\":%lld,"
-        "\"reported_prompt\":%lld,\"reported_completion\":%lld,\"reported_cached\":%lld",
+        "\"reported_prompt\":%lld,\"reported_completion\":%lld,\"reported_cached\":%lld,"
+        "\"nano_usd\":%lld,\"unpriced\":%lld",
         (long long)t->requests, (long long)t->ok, (long long)k->prompt,
         (long long)k->completion, (long long)k->cached,
         (long long)k->reported_prompt, (long long)k->reported_completion,
-        (long long)k->reported_cached);
+        (long long)k->reported_cached, (long long)k->nano_usd,
+        (long long)k->unpriced);
 }
 
 static void write_name(struct buf *b, const struct table_entry *e) {

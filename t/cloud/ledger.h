@@ -10,6 +10,9 @@
  *   reported_prompt, ...          those among them which the answers named on
  *                                 the wire (a stream without include_usage
  *                                 names none; zero_usage names 0)
+ *   nano_usd                      what they cost, by the price of the moment
+ *                                 in which the request came in
+ *   unpriced                      those among them that have no price
  *
  * Kept in total, by endpoint, by key and by key and model. A request without a
  * key is under "(none)", one without a model too.
@@ -26,9 +29,12 @@
 
 #include "buf.h"
 
+#include <stdbool.h>
+
 struct tokens {
     int64_t prompt, completion, cached;
     int64_t reported_prompt, reported_completion, reported_cached;
+    int64_t nano_usd, unpriced; /* what all of them cost, prices.h */
 };
 
 struct tally {
@@ -51,7 +57,8 @@ struct entry {
 
 void ledger_request(struct entry *e, struct slice key, struct slice model,
                     struct slice endpoint);
-void ledger_ok(const struct entry *e, const struct tokens *t);
+/* false: it was before a reset, and does not count. */
+bool ledger_ok(const struct entry *e, const struct tokens *t);
 
 /* The same key's running count and its peak. */
 void ledger_run(struct ledger_key *key);

@@ -12,11 +12,16 @@
  *   routes      which path is what
  *   emit*       what a model answers, a file for each family
  *   catalogue   what is answered without a model
+ *   usage       an account's usage and balance
  *   error       errors, shaped and worded
  *   knobs rules accounts ledger reqlog control
  *               what tests turn, order, own, count, look at; and how they ask
+ *   prices purse bill asked
+ *               what answers cost, what accounts have left and used, and how
+ *               often that was asked
+ *   cache       prompts that were seen before
  *   question    reading a request's body
- *   buf table tree clock
+ *   buf table tree clock money
  *               tools
  */
 
@@ -24,6 +29,7 @@
 #include "control.h"
 #include "http.h"
 #include "ledger.h"
+#include "prices.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -134,5 +140,6 @@ int main(int argc, char **argv) {
     control_reset();
     accounts_free();
     ledger_free();
+    prices_free();
     return 0;
 }

@@ -19,6 +19,7 @@ enum member {
     INSTRUCTIONS,
     TOOLS,
     METADATA,
+    SYSTEM,
     MAX_TOKENS,
     MAX_OUTPUT_TOKENS,
     SIM
@@ -37,6 +38,7 @@ static const struct {
     {"messages", MESSAGES},
     {"instructions", INSTRUCTIONS},
     {"tools", TOOLS},
+    {"system", SYSTEM},
     {"metadata", METADATA},
     {"max_tokens", MAX_TOKENS},
     {"max_output_tokens", MAX_OUTPUT_TOKENS},
@@ -55,12 +57,40 @@ struct reader {
     bool include_usage_key; /* the last key at depth 2 was that */
     bool named;             /* the model's name came as `name` */
     size_t start;           /* where tools or metadata begin */
+    size_t element;         /* where a message does */
     char knob[32];
     size_t knob_len;
 };
 
 static bool same(const unsigned char *s, size_t len, const char *name) {
     return strlen(name) == len && strncasecmp((const char *)s, name, len) == 0;
+}
+
+uint64_t question_hash(uint64_t h, const void *data, size_t len) {
+    const unsigned char *p = data;
+    size_t i;
+
+    for (i = 0; i < len; i++) h = (h ^ p[i]) * 1099511628211u;
+    return h ^ h >> 29;
+}
+
+/* In whatever order the members of the body come. */
+static void note_head(struct reader *r, const void *data, size_t len) {
+    if (knobs_global.prompt_cache)
+        r->q->head += question_hash(r->member, data, len);
+}
+
+static void note_message(struct reader *r, const void *data, size_t len) {
+    struct question *q = r->q;
+
+    if (!knobs_global.prompt_cache) return;
+    if (q->nmessages == q->messages_cap) {
+        q->messages_cap = q->messages_cap ? q->messages_cap * 2 : 16;
+        q->messages = must(realloc(q->messages,
+                                   q->messages_cap * sizeof(*q->messages)));
+    }
+    q->messages[q->nmessages].hash = question_hash(0, data, len);
+    q->messages[q->nmessages++].end = q->prompt_bytes;
 }
 
 static int on_key(void *ctx, const unsigned char *s, size_t len) {
@@ -130,6 +160,10 @@ static int on_string(void *ctx, const unsigned char *s, size_t len) {
         if (r->depth != 1) break;
         q->instructions.len = 0;
         buf_add(&q->instructions, s, len);
+        note_head(r, s, len);
+        break;
+    case SYSTEM:
+        if (r->depth == 1) note_head(r, s, len);
         break;
     case PROMPT:
     case INPUT:
@@ -137,6 +171,7 @@ static int on_string(void *ctx, const unsigned char *s, size_t len) {
         if (direct && r->member != MESSAGES) {
             q->inputs++;
             q->prompt_bytes += len;
+            note_message(r, s, len);
         } else if (!direct && r->is_text) {
             q->prompt_bytes += len;
         }
@@ -180,18 +215,27 @@ static int on_open(struct reader *r, bool is_array) {
         r->in_array = is_array;
         r->start = yajl_get_bytes_consumed(r->yajl) - 1;
     }
+    if (r->depth == 3) r->element = yajl_get_bytes_consumed(r->yajl) - 1;
     return 1;
 }
 
 static int on_close(struct reader *r, bool is_array) {
     struct question *q = r->q;
+    bool messages = r->member == MESSAGES || r->member == INPUT ||
+                    r->member == PROMPT;
     struct slice whole;
 
-    if (--r->depth == 1) {
+    if (--r->depth == 2 && r->in_array && messages)
+        note_message(r, r->body + r->element,
+                     yajl_get_bytes_consumed(r->yajl) - r->element);
+
+    if (r->depth == 1) {
         whole.p = r->body + r->start;
         whole.len = yajl_get_bytes_consumed(r->yajl) - r->start;
         if (r->member == TOOLS && is_array) q->tools = whole;
         if (r->member == METADATA && !is_array) q->metadata = whole;
+        if (r->member == TOOLS || r->member == SYSTEM)
+            note_head(r, whole.p, whole.len);
     }
     return 1;
 }
@@ -253,6 +297,8 @@ void question_read(struct question *q, const char *body, size_t len) {
     q->tools.len = 0;
     q->metadata.len = 0;
     q->prompt_bytes = 0;
+    q->head = 0;
+    q->nmessages = 0;
     q->inputs = 0;
     q->max_tokens = INT64_MIN;
     q->max_output_tokens = INT64_MIN;
@@ -277,6 +323,7 @@ void question_free(struct question *q) {
     buf_free(&q->model);
     buf_free(&q->instructions);
     buf_free(&q->complaint);
+    free(q->messages);
 }
 
 int64_t question_prompt_tokens(const struct question *q) {

@@ -9,6 +9,10 @@ package Cloud;
 #     $cloud->ledger->{total}{requests}
 #     $cloud->requests(3)      the last three as they arrived, newest last
 #     $cloud->last             the last one
+#
+#     $cloud->pass(3600)       its time of day goes on by an hour; at() sets it
+#     $cloud->bill->{accounts}{alice}{nano_usd}
+#     $cloud->asked('alice', '/api/balance')    when it was, in milliseconds
 
 use warnings;
 use strict;
@@ -28,7 +32,8 @@ sub start {
     $self->{process} = Process->start([ Process::build('cloud-sim'),
                                         '--port', $self->{port},
                                         @{ $self->{arguments} // [] } ],
-                                      name => 'cloud-sim');
+                                      name => 'cloud-sim',
+                                      env => $self->{env});
 
     $self->{process}->says(qr/listening on \S+:$self->{port}/)
         or Test::More::BAIL_OUT("the simulator does not start: "
@@ -81,6 +86,23 @@ sub rules {
 sub reset { $_[0]->control('POST', 'reset') }
 sub knobs { $_[0]->control('POST', 'knobs', $_[1]) }
 sub ledger { $_[0]->control('GET', 'ledger') }
+
+sub prices { $_[0]->control('POST', 'prices', { prices => $_[1] // {} }) }
+sub bill { $_[0]->control('GET', 'bill') }
+sub balances { $_[0]->control('GET', 'balances') }
+sub pass { $_[0]->control('POST', 'clock', { pass => $_[1] + 0 }) }
+sub at { $_[0]->control('POST', 'clock', { at => $_[1] + 0 }) }
+sub now { $_[0]->control('GET', 'clock')->{now} / 1000 }
+
+
+# when an account was asked for a page that is no model's answer
+
+sub asked {
+    my ($self, $account, $path) = @_;
+    my $asked = $self->control('GET', 'asked')->{$account}{$path};
+
+    return $asked ? @{ $asked->{at} } : ();
+}
 
 
 sub requests {

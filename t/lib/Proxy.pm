@@ -185,8 +185,9 @@ sub environment {
                %{ $self->{environ} // {} });
 
     # read by a build with SANITIZE=1 only
-    $env{"${_}_OPTIONS"} = $ENV{"${_}_OPTIONS"}
-                           // "log_path=$self->{dir}/sanitizer"
+    $env{"${_}_OPTIONS"} = join ':', $ENV{"${_}_OPTIONS"}
+                           // "log_path=$self->{dir}/sanitizer",
+                           $env{"${_}_OPTIONS"} // ()
         for qw/ ASAN UBSAN /;
 
     return \%env;
