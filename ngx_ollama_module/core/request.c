@@ -29,7 +29,12 @@ typedef enum {
     member_messages,
     member_input,
     member_images,
-    member_keep_alive
+    member_keep_alive,
+    member_system,
+    member_instructions,
+    member_metadata,
+    member_cache_key,
+    member_previous
 } request_member_e;
 
 
@@ -56,6 +61,7 @@ struct ollama_request_s {
 
     ollama_request_text_t    text;      /* a name, or a value that matters */
     ollama_request_media_t   media;     /* what is deeper, if options is 0 */
+    ollama_request_session_t session;
 
     ollama_request_edits_t   model_edits;
     ollama_request_edits_t   usage_edits;
@@ -66,8 +72,8 @@ struct ollama_request_s {
 
 static request_member_e request_find(ollama_request_t *r, const char *text,
     size_t len);
-static int request_folds(const unsigned char *text, size_t len);
 static void request_key(ollama_request_t *r);
+static void request_turns(ollama_request_t *r);
 static void request_string(ollama_request_t *r);
 static void request_null(ollama_request_t *r);
 static void request_bool(ollama_request_t *r, unsigned value);
@@ -75,7 +81,6 @@ static void request_other(ollama_request_t *r, ollama_scan_token_e token);
 static void request_object(ollama_request_t *r);
 static void request_object_end(ollama_request_t *r);
 static void request_model(ollama_request_t *r);
-static int request_zero_duration(const ollama_request_text_t *text);
 
 
 static const request_name_t  request_names[] = {
@@ -89,6 +94,11 @@ static const request_name_t  request_names[] = {
     { request_text("input"),          1, member_input },
     { request_text("images"),         1, member_images },
     { request_text("keep_alive"),     1, member_keep_alive },
+    { request_text("system"),         1, member_system },
+    { request_text("instructions"),   1, member_instructions },
+    { request_text("metadata"),       1, member_metadata },
+    { request_text("prompt_cache_key"), 1, member_cache_key },
+    { request_text("previous_response_id"), 1, member_previous },
     { NULL, 0, 0, member_other }
 };
 
@@ -106,6 +116,11 @@ static const unsigned char  request_roots[] = {
     deep_part,                      /* member_messages */
     deep_part,                      /* member_input */
     deep_images,                    /* member_images */
+    deep_other,
+    deep_system,                    /* member_system */
+    deep_other,
+    deep_metadata,                  /* member_metadata */
+    deep_other,
     deep_other
 };
 
@@ -153,6 +168,7 @@ ollama_request_reset(ollama_request_t *r, unsigned route_flags)
 
     ollama_request_text_begin(&r->text);
     ollama_request_media_begin(&r->media);
+    ollama_request_session_begin(&r->session);
 
     r->model_edits.n = 0;
     r->usage_edits.n = 0;
@@ -166,7 +182,7 @@ ollama_request_reset(ollama_request_t *r, unsigned route_flags)
 int
 ollama_request_feed(ollama_request_t *r, const unsigned char *p, size_t n)
 {
-    const unsigned char  *end;
+    const unsigned char  *end, *from;
     ollama_scan_token_e   token;
 
     r->facts.bytes += n;
@@ -183,7 +199,12 @@ ollama_request_feed(ollama_request_t *r, const unsigned char *p, size_t n)
 
     for ( ;; ) {
 
+        from = p;
         token = ollama_scan_next(&r->scan, &p, end);
+
+        if (r->session.tap) {
+            ollama_request_session_heard(&r->session, &r->scan, token, from, p);
+        }
 
         if (r->scan.depth > 1 && r->options == 0
             && ollama_request_media_token(&r->media, &r->scan, token,
@@ -274,6 +295,9 @@ ollama_request_finish(ollama_request_t *r)
     r->facts.streaming = r->facts.stream_present
                          ? r->facts.stream_true
                          : (r->flags & OLLAMA_REQUEST_NATIVE) != 0;
+
+    r->facts.session = ollama_request_session_end(&r->session, r->facts.model,
+                                                  r->facts.model_len);
 }
 
 
@@ -338,23 +362,6 @@ request_find(ollama_request_t *r, const char *text, size_t len)
 }
 
 
-/* Whether a name could be one of ours, written in another way. */
-
-static int
-request_folds(const unsigned char *text, size_t len)
-{
-    size_t  i;
-
-    for (i = 0; i < len; i++) {
-        if (text[i] >= 0x80 || (text[i] >= 'A' && text[i] <= 'Z')) {
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
 static void
 request_key(ollama_request_t *r)
 {
@@ -373,7 +380,7 @@ request_key(ollama_request_t *r)
         r->member = request_find(r, (const char *) scan->text, scan->text_len);
 
         if (r->member == member_other
-            && !request_folds(scan->text, scan->text_len))
+            && !ollama_request_text_folds(scan->text, scan->text_len))
         {
             return;
         }
@@ -420,6 +427,56 @@ request_key(ollama_request_t *r)
     default:
         break;
     }
+
+    if ((r->flags & OLLAMA_REQUEST_TURNS) && scan->depth == 1) {
+        request_turns(r);
+    }
+}
+
+
+/* what is to be listened to in the value that comes */
+
+static void
+request_turns(ollama_request_t *r)
+{
+    ollama_request_media_deafen(&r->media, &r->scan);
+
+    switch (r->member) {
+
+    case member_input:
+        ollama_request_session_listen(&r->session, &r->scan, session_first);
+
+        /* fall through */
+
+    case member_messages:
+        ollama_request_session_list(&r->session);
+        ollama_request_media_look(&r->media, &r->scan, &r->session);
+        break;
+
+    case member_system:
+        r->media.session = &r->session;
+
+        /* fall through */
+
+    case member_instructions:
+        r->session.system = 0;
+        ollama_request_session_listen(&r->session, &r->scan, session_system);
+        break;
+
+    case member_metadata:
+        if (r->flags & OLLAMA_REQUEST_USER) {
+            r->media.session = &r->session;
+        }
+
+        break;
+
+    case member_cache_key:
+        ollama_request_session_listen(&r->session, &r->scan, session_key);
+        break;
+
+    default:
+        break;
+    }
 }
 
 
@@ -442,7 +499,11 @@ request_string(ollama_request_t *r)
         break;
 
     case member_keep_alive:
-        r->facts.keep_alive_zero = request_zero_duration(&r->text);
+        r->facts.keep_alive_zero = ollama_request_text_zero(&r->text);
+        break;
+
+    case member_previous:
+        r->session.later = (r->scan.end - r->scan.start > 2);
         break;
 
     default:
@@ -636,32 +697,4 @@ request_model(ollama_request_t *r)
 
     memcpy(facts->model, text->data, len);
     facts->model[len] = '\0';
-}
-
-
-/* "0", "0s", "-0h0.0m": as Go's ParseDuration reads it, nothing but zeros */
-
-static int
-request_zero_duration(const ollama_request_text_t *text)
-{
-    size_t    i;
-    unsigned  zeros;
-
-    zeros = 0;
-
-    if (text->len > OLLAMA_MODEL_MAX) {
-        return 0;
-    }
-
-    for (i = 0; i < text->len; i++) {
-
-        if (text->data[i] == '0') {
-            zeros = 1;
-
-        } else if (text->data[i] >= '1' && text->data[i] <= '9') {
-            return 0;
-        }
-    }
-
-    return zeros;
 }

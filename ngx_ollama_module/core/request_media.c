@@ -19,6 +19,8 @@ static void media_close(ollama_request_media_t *m, ollama_scan_t *scan,
     ollama_request_facts_t *facts);
 static void media_key(ollama_request_media_t *m, ollama_scan_t *scan,
     const unsigned char *name, size_t len);
+static void media_listen(ollama_request_media_t *m, ollama_scan_t *scan,
+    unsigned deep, const unsigned char *name, size_t len);
 static void media_head(ollama_request_media_t *m, const ollama_scan_t *scan,
     ollama_scan_token_e token);
 static void media_string(ollama_request_media_t *m, ollama_scan_t *scan,
@@ -73,6 +75,36 @@ ollama_request_tokens(const ollama_request_facts_t *facts)
            + (uint64_t) facts->pictures * OLLAMA_USAGE_PICTURE
            + (uint64_t) facts->documents * OLLAMA_USAGE_DOCUMENT
            + (uint64_t) facts->audio * OLLAMA_USAGE_AUDIO;
+}
+
+
+void
+ollama_request_media_look(ollama_request_media_t *m, ollama_scan_t *scan,
+    ollama_request_session_t *session)
+{
+    m->session = session;
+    m->report = 2;
+
+    scan->report = 2;
+    scan->letters |= ollama_request_media_bit('r');
+    scan->openers &= ~ollama_request_media_bit('c');
+}
+
+
+void
+ollama_request_media_deafen(ollama_request_media_t *m, ollama_scan_t *scan)
+{
+    if (m->session == NULL) {
+        return;
+    }
+
+    m->session->looking = 0;
+    m->session = NULL;
+    m->report = 1;
+
+    scan->report = 1;
+    scan->letters = OLLAMA_REQUEST_MEDIA_LETTERS;
+    scan->openers = OLLAMA_REQUEST_MEDIA_OPENERS;
 }
 
 
@@ -151,7 +183,11 @@ media_open(ollama_request_media_t *m, ollama_scan_t *scan,
         deep = deep_other;
 
     } else if (m->array[depth - 1]) {
-        deep = (m->deep[depth - 1] == deep_part) ? deep_part : deep_other;
+        deep = m->deep[depth - 1];
+
+        if (deep != deep_part && deep != deep_system) {
+            deep = deep_other;
+        }
 
     } else {
         deep = scan->name_known ? m->child : deep_other;
@@ -194,7 +230,13 @@ media_close(ollama_request_media_t *m, ollama_scan_t *scan,
 {
     if (m->source && scan->depth == m->source - 1) {
         media_source_end(m, facts);
-        scan->report = 1;
+        scan->report = m->report;
+    }
+
+    if (scan->depth == 2 && m->session && m->session->looking
+        && ollama_request_session_message(m->session, facts->media_bytes))
+    {
+        ollama_request_media_deafen(m, scan);
     }
 }
 
@@ -221,6 +263,56 @@ media_key(ollama_request_media_t *m, ollama_scan_t *scan,
     }
 
     scan->want_text = (m->kind != media_none);
+
+    if (m->session) {
+        media_listen(m, scan, deep, name, len);
+    }
+}
+
+
+/* a name that says something of the conversation */
+
+static void
+media_listen(ollama_request_media_t *m, ollama_scan_t *scan, unsigned deep,
+    const unsigned char *name, size_t len)
+{
+    switch (deep) {
+
+    case deep_part:
+
+        if (!m->session->looking) {
+            break;
+        }
+
+        if ((len == 7 && media_same(name, "content", 7))
+            || (len == 4 && media_same(name, "text", 4)))
+        {
+            ollama_request_session_listen(m->session, scan, session_text);
+
+        } else if (scan->depth == 3 && len == 4 && media_same(name, "role", 4))
+        {
+            m->kind = media_role;
+            scan->want_text = 1;
+        }
+
+        break;
+
+    case deep_system:
+
+        if (len == 4 && media_same(name, "text", 4)) {
+            ollama_request_session_listen(m->session, scan, session_system);
+        }
+
+        break;
+
+    case deep_metadata:
+
+        if (len == 7 && media_same(name, "user_id", 7)) {
+            ollama_request_session_listen(m->session, scan, session_user);
+        }
+
+        break;
+    }
 }
 
 
@@ -286,6 +378,13 @@ media_string(ollama_request_media_t *m, ollama_scan_t *scan,
 
     case media_source_type:
         m->source_text = (m->head_len == 4 && media_begins(m, "text"));
+        break;
+
+    case media_role:
+        if (m->session) {
+            ollama_request_session_role(m->session, m->head, m->head_len);
+        }
+
         break;
 
     case media_source_media_type:
