@@ -9,6 +9,7 @@
  *     _module.c         directives, configuration, hooks
  *     _directives.c       what they take
  *     _lists.c            lines that change a list
+ *     _affinity.c         one of them
  *     _check.c            what only the whole configuration shows
  *     _config.c           config.yaml and .env
  *     _zones.c            what else is in shared memory
@@ -32,6 +33,7 @@
  *     _private.c          or ask it for the daemon, on a socket of its own
  *     _body.c             its body: read, scanned, edited
  *     _unpack.c             unpacked
+ *     _session.c          which conversation it goes on with
  *     _local.c            or answered at once, as a local daemon would
  *     _wait.c             or kept waiting for a slot
  *     _shed.c           a long body goes as soon as nobody needs it
@@ -114,6 +116,9 @@ typedef struct {
     ngx_msec_t                       queue_timeout;
     ngx_uint_t                       index;         /* of the queue */
     ngx_flag_t                       dry_run;
+    ngx_flag_t                       affinity;      /* _affinity.c */
+    ngx_uint_t                       slack;         /*   is said */
+    ngx_http_ollama_stay_t           stay;
 
     ngx_http_upstream_init_pt        original_init_upstream;
     ngx_http_upstream_init_peer_pt   original_init_peer;
@@ -152,6 +157,8 @@ typedef struct {
     ngx_str_t                        zone;          /* its name */
     ngx_http_ollama_rule_t           load;          /* of "ollama_keys" */
     ngx_http_ollama_rule_t           strategy;      /* likewise */
+    ngx_http_ollama_rule_t           sessions;      /* of "ollama_affinity", */
+    ngx_uint_t                       nsessions;     /*   0: nobody has */
 
     ngx_addr_t                       statsd;        /* if sockaddr: daemon's */
     ngx_str_t                        proxy;         /* its name for it */
@@ -238,6 +245,7 @@ typedef struct {
     off_t                            scanned;
     off_t                            size;          /* bytes, as it came */
     uint64_t                         tokens;        /* that it is likely to be */
+    uint64_t                         session;       /* as it says, or 0 */
     ngx_chain_t                     *bufs;          /* as it came */
     ngx_str_t                        model;         /* without "-cloud" */
     ngx_str_t                        model_sent;

@@ -69,6 +69,14 @@ ngx_http_ollama_body_flags(ngx_http_ollama_ctx_t *ctx)
         flags |= OLLAMA_REQUEST_NAME;
     }
 
+    if (ctx->route->flags & OLLAMA_ROUTE_TURNS) {
+        flags |= OLLAMA_REQUEST_TURNS;
+
+        if (ctx->route->family == OLLAMA_FAMILY_ANTHROPIC) {
+            flags |= OLLAMA_REQUEST_USER;
+        }
+    }
+
     return flags;
 }
 
@@ -198,6 +206,7 @@ ngx_http_ollama_body_facts(ngx_http_ollama_ctx_t *ctx)
     body->keep_alive_zero = facts->keep_alive_zero;
 
     body->tokens = ollama_request_tokens(facts);
+    body->session = facts->session;
 
     body->include_usage = (ctx->route->flags & OLLAMA_ROUTE_USAGE)
                           && facts->valid

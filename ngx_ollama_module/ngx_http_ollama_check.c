@@ -1,5 +1,6 @@
 
 #include "ngx_http_ollama_check.h"
+#include "ngx_http_ollama_affinity.h"
 
 
 #define NGX_HTTP_OLLAMA_SILENCE  300000     /* ms, which models may need */
@@ -47,6 +48,8 @@ ngx_http_ollama_check_upstreams(ngx_conf_t *cf)
         ngx_conf_init_uint_value(oscf->queue, 512);
         ngx_conf_init_msec_value(oscf->queue_timeout, 60000);
         ngx_conf_init_value(oscf->dry_run, 0);
+
+        ngx_http_ollama_affinity_init(omcf, oscf);
 
         oscf->index = omcf->queues++ % NGX_HTTP_OLLAMA_QUEUES;
 

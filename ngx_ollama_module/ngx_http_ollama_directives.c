@@ -12,7 +12,6 @@ static ngx_http_ollama_target_t *ngx_http_ollama_add_target(ngx_conf_t *cf,
     ngx_http_ollama_main_conf_t *omcf);
 static ngx_int_t ngx_http_ollama_rule(ngx_conf_t *cf, ngx_str_t *param,
     ngx_http_ollama_rule_t *rule, const char *usual, const char *other);
-static ngx_int_t ngx_http_ollama_where(ngx_conf_t *cf, ngx_str_t *at);
 
 
 char *
@@ -642,7 +641,7 @@ ngx_http_ollama_rule(ngx_conf_t *cf, ngx_str_t *param,
 
 /* the line that is being read, for what turns out to be wrong later */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_ollama_where(ngx_conf_t *cf, ngx_str_t *at)
 {
     ngx_str_t  *name;

@@ -94,6 +94,7 @@
 
 #include "pool.h"
 #include "account.h"
+#include "turns.h"
 #include "core/sha256.h"
 #include "core/words.h"
 
@@ -302,6 +303,7 @@ typedef struct {
     ngx_queue_t                      handed;    /* nodes, the oldest first */
 
     ngx_http_ollama_slots_t         *slots;
+    ngx_http_ollama_affinity_t      *affinity;  /* or NULL */
     ngx_http_ollama_key_t          **keys;      /* in the list's order */
     ngx_uint_t                       nkeys;
     ngx_uint_t                       nlive;     /* those that left, too */
@@ -361,6 +363,8 @@ struct ngx_http_ollama_pool_s {
     ngx_uint_t                       expiring;
     time_t                           interval;
     uint64_t                         usual;     /* an input token's price */
+    ngx_uint_t                       sessions;
+    ngx_uint_t                       sessions_said;
 
     /* what is prepared and not committed; this is the master's own memory */
 
@@ -369,6 +373,8 @@ struct ngx_http_ollama_pool_s {
     ngx_http_ollama_key_t          **keys;
     ngx_http_ollama_slots_t         *slots;
     void                            *notes;     /* pages of them */
+    ngx_http_ollama_affinity_t      *affinity;
+    ngx_uint_t                       same_affinity;
     ngx_uint_t                       existed;   /* the zone, before us */
 };
 
@@ -505,6 +511,18 @@ ngx_http_ollama_key_t *ngx_http_ollama_select_soft(
 ngx_uint_t ngx_http_ollama_soft_hope(ngx_http_ollama_shared_t *sh);
 
 
+/* affinity.c */
+
+ngx_http_ollama_key_t *ngx_http_ollama_affinity_select(
+    ngx_http_ollama_pool_t *pool, ngx_http_ollama_lease_t *lease,
+    ngx_http_ollama_want_t *want);
+void ngx_http_ollama_affinity_note(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_lease_t *lease, ngx_http_ollama_key_t *key);
+size_t ngx_http_ollama_affinity_size(ngx_uint_t size);
+ngx_int_t ngx_http_ollama_affinity_prepare(ngx_http_ollama_pool_t *pool);
+void ngx_http_ollama_affinity_commit(ngx_http_ollama_pool_t *pool);
+
+
 /* select.c */
 
 void ngx_http_ollama_key_place(ngx_http_ollama_shared_t *sh,
@@ -521,6 +539,8 @@ uint32_t ngx_http_ollama_account_slots(ngx_http_ollama_account_t *account);
 
 void ngx_http_ollama_want(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_lease_t *lease, ngx_http_ollama_want_t *want);
+ngx_uint_t ngx_http_ollama_want_fits(ngx_http_ollama_want_t *want,
+    ngx_http_ollama_key_t *key);
 ngx_uint_t ngx_http_ollama_want_tried(ngx_http_ollama_want_t *want,
     ngx_http_ollama_key_t *key);
 ngx_http_ollama_key_t *ngx_http_ollama_select(ngx_http_ollama_shared_t *sh,
@@ -539,6 +559,8 @@ ngx_int_t ngx_http_ollama_select_refuse(ngx_http_ollama_shared_t *sh,
 
 ngx_rbtree_key_t ngx_http_ollama_key_load(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_key_t *key);
+uint64_t ngx_http_ollama_key_score(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_key_t *key, uint64_t more);
 ngx_uint_t ngx_http_ollama_key_rank(ngx_http_ollama_key_t *key);
 uint64_t ngx_http_ollama_key_used(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_key_t *key);

@@ -60,7 +60,7 @@ ngx_http_ollama_lease_try(ngx_http_ollama_pool_t *pool,
 
     want.stale = pool->sh->nwaiting && !lease->dry;
 
-    key = ngx_http_ollama_select(pool->sh, &want);
+    key = ngx_http_ollama_affinity_select(pool, lease, &want);
 
     if (key == NULL) {
 
@@ -400,6 +400,7 @@ ngx_http_ollama_lease_serve(ngx_http_ollama_pool_t *pool,
     }
 
     ngx_http_ollama_lease_grant(lease, key);
+    ngx_http_ollama_affinity_note(pool, lease, key);
 }
 
 
@@ -454,6 +455,7 @@ ngx_http_ollama_pool_served(ngx_http_ollama_pool_t *pool, ngx_int_t *rc)
 
         ngx_http_ollama_queue_leave(pool->sh, node);
         ngx_http_ollama_lease_grant(lease, node->key);
+        ngx_http_ollama_affinity_note(pool, lease, node->key);
 
         *rc = NGX_OK;
 

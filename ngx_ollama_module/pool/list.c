@@ -276,7 +276,11 @@ ngx_http_ollama_list_allocate(ngx_http_ollama_pool_t *pool)
         return NGX_ERROR;
     }
 
-    return pool->existed ? NGX_OK : ngx_http_ollama_list_room(pool);
+    if (!pool->existed && ngx_http_ollama_list_room(pool) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_ollama_affinity_prepare(pool);
 }
 
 
@@ -346,6 +350,10 @@ ngx_http_ollama_list_discard(ngx_http_ollama_pool_t *pool)
             ngx_slab_free_locked(pool->shpool, pool->slots);
         }
 
+        if (pool->affinity) {
+            ngx_slab_free_locked(pool->shpool, pool->affinity);
+        }
+
         ngx_shmtx_unlock(&pool->shpool->mutex);
     }
 
@@ -355,6 +363,7 @@ ngx_http_ollama_list_discard(ngx_http_ollama_pool_t *pool)
     pool->keys = NULL;
     pool->slots = NULL;
     pool->notes = NULL;
+    pool->affinity = NULL;
 }
 
 
@@ -399,6 +408,8 @@ ngx_http_ollama_pool_commit(ngx_http_ollama_pool_t *pool)
 
         sh->nnotes += n;
     }
+
+    ngx_http_ollama_affinity_commit(pool);
 
     sh->generation++;
 

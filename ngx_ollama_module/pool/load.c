@@ -56,9 +56,7 @@ ngx_http_ollama_key_load(ngx_http_ollama_shared_t *sh,
                 - ngx_min(account->rate, NGX_HTTP_OLLAMA_SCORE_MAX);
 
     } else {
-        score = ngx_http_ollama_key_used(sh, key);
-        score = ngx_min(score, NGX_HTTP_OLLAMA_LOAD_MAX)
-                * NGX_HTTP_OLLAMA_LOAD_SCALE / key->weight;
+        score = ngx_http_ollama_key_score(sh, key, 0);
     }
 
     bits = NGX_HTTP_OLLAMA_SCORE_BITS;
@@ -69,6 +67,21 @@ ngx_http_ollama_key_load(ngx_http_ollama_shared_t *sh,
 #endif
 
     return (ngx_rbtree_key_t) ((rank << bits) | score);
+}
+
+
+/* its load, divided by its weight, if it had used so much more */
+
+uint64_t
+ngx_http_ollama_key_score(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_key_t *key, uint64_t more)
+{
+    uint64_t  used;
+
+    used = ngx_http_ollama_key_used(sh, key) + more;
+
+    return ngx_min(used, NGX_HTTP_OLLAMA_LOAD_MAX)
+           * NGX_HTTP_OLLAMA_LOAD_SCALE / key->weight;
 }
 
 
