@@ -33,7 +33,7 @@
  *     _private.c          or ask it for the daemon, on a socket of its own
  *     _body.c             its body: read, scanned, edited
  *     _unpack.c             unpacked
- *     _session.c          which conversation it goes on with
+ *     _session.c            which conversation it goes on with
  *     _local.c            or answered at once, as a local daemon would
  *     _wait.c             or kept waiting for a slot
  *     _shed.c           a long body goes as soon as nobody needs it
@@ -246,6 +246,7 @@ typedef struct {
     off_t                            size;          /* bytes, as it came */
     uint64_t                         tokens;        /* that it is likely to be */
     uint64_t                         session;       /* as it says, or 0 */
+    ngx_str_t                       *session_name;  /* of a header, or NULL */
     ngx_chain_t                     *bufs;          /* as it came */
     ngx_str_t                        model;         /* without "-cloud" */
     ngx_str_t                        model_sent;
@@ -256,6 +257,7 @@ typedef struct {
     unsigned                         messages_empty:1;
     unsigned                         keep_alive_zero:1;
     unsigned                         include_usage:1;   /* we asked for it */
+    unsigned                         named:1;       /* the session is */
     unsigned                         recorded:1;    /* _record.c: it is out */
     unsigned                         shed:1;        /* _shed.c: it is gone, */
     unsigned                         shedding:1;    /*   or waits to go: */

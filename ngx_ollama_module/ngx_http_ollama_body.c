@@ -1,5 +1,6 @@
 
 #include "ngx_http_ollama_body.h"
+#include "ngx_http_ollama_session.h"
 #include "ngx_http_ollama_unpack.h"
 
 
@@ -69,7 +70,7 @@ ngx_http_ollama_body_flags(ngx_http_ollama_ctx_t *ctx)
         flags |= OLLAMA_REQUEST_NAME;
     }
 
-    if (ctx->route->flags & OLLAMA_ROUTE_TURNS) {
+    if (ngx_http_ollama_session_asks(ctx)) {
         flags |= OLLAMA_REQUEST_TURNS;
 
         if (ctx->route->family == OLLAMA_FAMILY_ANTHROPIC) {
@@ -207,6 +208,7 @@ ngx_http_ollama_body_facts(ngx_http_ollama_ctx_t *ctx)
 
     body->tokens = ollama_request_tokens(facts);
     body->session = facts->session;
+    body->named = facts->named;
 
     body->include_usage = (ctx->route->flags & OLLAMA_ROUTE_USAGE)
                           && facts->valid

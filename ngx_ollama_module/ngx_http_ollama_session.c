@@ -6,8 +6,14 @@
 
 #define NGX_HTTP_OLLAMA_SESSION_HEADERS  5
 
+/* the lengths of their names */
+
+#define NGX_HTTP_OLLAMA_SESSION_LENGTHS                                       \
+    (1 << 10 | 1 << 12 | 1 << 16 | 1 << 18 | 1 << 24)
+
 
 static ngx_str_t *ngx_http_ollama_session_header(ngx_http_request_t *r);
+static uint64_t ngx_http_ollama_mix_address(ngx_connection_t *c);
 static uint64_t ngx_http_ollama_mix_text(uint64_t hash, u_char *data,
     size_t len);
 
@@ -31,24 +37,35 @@ static ngx_str_t  ngx_http_ollama_affinities[] = {
 };
 
 
+ngx_uint_t
+ngx_http_ollama_session_asks(ngx_http_ollama_ctx_t *ctx)
+{
+    if (ctx->route->kind != OLLAMA_ROUTE_INFERENCE) {
+        return 0;
+    }
+
+    ctx->body.session_name = ngx_http_ollama_session_header(ctx->request);
+
+    return ctx->body.session_name == NULL
+           && (ctx->route->flags & OLLAMA_ROUTE_TURNS);
+}
+
+
 void
 ngx_http_ollama_session_want(ngx_http_ollama_ctx_t *ctx,
     ngx_http_ollama_srv_conf_t *conf)
 {
-    uint64_t             hash;
-    ngx_str_t           *client, *header;
-    ngx_connection_t    *c;
+    uint64_t                  hash;
+    ngx_str_t                *client, *name;
+    ngx_http_ollama_lease_t  *lease;
 
-    ctx->lease.session = 0;
-    ctx->lease.stay = conf->affinity ? &conf->stay : NULL;
+    lease = &ctx->lease;
+    name = ctx->body.session_name;
 
-    if (!conf->affinity || ctx->route->kind != OLLAMA_ROUTE_INFERENCE) {
-        return;
-    }
+    lease->session = 0;
+    lease->stay = conf->affinity ? &conf->stay : NULL;
 
-    header = ngx_http_ollama_session_header(ctx->request);
-
-    if (header == NULL && ctx->body.session == 0) {
+    if (!conf->affinity || (name == NULL && ctx->body.session == 0)) {
         return;
     }
 
@@ -59,9 +76,7 @@ ngx_http_ollama_session_want(ngx_http_ollama_ctx_t *ctx,
                                         ngx_strlen(ctx->who->name));
 
     } else {
-        c = ctx->request->connection;
-        hash = ngx_http_ollama_mix_text(0, c->addr_text.data,
-                                        c->addr_text.len);
+        hash = ngx_http_ollama_mix_address(ctx->request->connection);
     }
 
     client = ngx_http_ollama_client(ctx);
@@ -70,14 +85,18 @@ ngx_http_ollama_session_want(ngx_http_ollama_ctx_t *ctx,
         hash = ngx_http_ollama_mix_text(hash, client->data, client->len);
     }
 
-    if (header) {
-        hash = ngx_http_ollama_mix_text(hash, header->data, header->len);
+    if (name) {
+        hash = ngx_http_ollama_mix_text(hash, name->data, name->len);
 
     } else {
         hash = ollama_mix(hash, ctx->body.session);
+
+        if (!ctx->body.named) {
+            hash = ollama_mix(hash, lease->hash);
+        }
     }
 
-    ctx->lease.session = hash ? hash : 1;
+    lease->session = hash ? hash : 1;
 }
 
 
@@ -85,6 +104,7 @@ static ngx_str_t *
 ngx_http_ollama_session_header(ngx_http_request_t *r)
 {
     size_t            len;
+    u_char            c;
     ngx_str_t        *name, *found;
     ngx_uint_t        i, j, first;
     ngx_list_part_t  *part;
@@ -111,12 +131,13 @@ ngx_http_ollama_session_header(ngx_http_request_t *r)
 
         len = h[i].key.len;
 
-        /* "session-id", "x-session-id", and nothing else that is so short */
+        if (len > 24 || (NGX_HTTP_OLLAMA_SESSION_LENGTHS >> len & 1) == 0) {
+            continue;
+        }
 
-        if (len < 10 || (h[i].lowcase_key[0] != 'x'
-                         && h[i].lowcase_key[0] != 's')
-            || h[i].value.len == 0)
-        {
+        c = h[i].lowcase_key[0];
+
+        if ((c != 'x' && c != 's') || h[i].value.len == 0) {
             continue;
         }
 
@@ -131,6 +152,20 @@ ngx_http_ollama_session_header(ngx_http_request_t *r)
             }
         }
     }
+}
+
+
+static uint64_t
+ngx_http_ollama_mix_address(ngx_connection_t *c)
+{
+    struct sockaddr_in  *sin;
+
+    if (c->sockaddr->sa_family == AF_INET) {
+        sin = (struct sockaddr_in *) c->sockaddr;
+        return ollama_mix(2, sin->sin_addr.s_addr);
+    }
+
+    return ngx_http_ollama_mix_text(3, c->addr_text.data, c->addr_text.len);
 }
 
 

@@ -16,6 +16,10 @@
 #include "ngx_http_ollama.h"
 
 
+/* before the body is read: is it to be looked at? */
+
+ngx_uint_t ngx_http_ollama_session_asks(ngx_http_ollama_ctx_t *ctx);
+
 /* before its lease is taken */
 
 void ngx_http_ollama_session_want(ngx_http_ollama_ctx_t *ctx,

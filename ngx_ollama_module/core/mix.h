@@ -8,8 +8,9 @@
  *     hash = ollama_mix(hash, another);       in this order
  *
  * 16 bytes a step: a multiplication whose both halves are folded.  It is for
- * telling things apart that nobody forges, or where whoever forges gains
- * nothing: it has no key.  Other machines may have other hashes.
+ * text (eight NULs in a row lose what was before them) that nobody forges, or
+ * where whoever forges gains nothing: it has no key.  Other machines may have
+ * other hashes.
  */
 
 #ifndef OLLAMA_MIX_H_INCLUDED
@@ -30,24 +31,22 @@ typedef struct {
 } ollama_mix_t;
 
 
+/* a product's halves, folded */
+
 static inline uint64_t
-ollama_mix(uint64_t a, uint64_t b)
+ollama_mix_fold(uint64_t a, uint64_t b)
 {
 #if defined(__SIZEOF_INT128__)
 
     unsigned __int128  m;
 
-    m = (unsigned __int128) (a ^ 0x2d358dccaa6c78a5)
-        * (b ^ 0x8bb84b93962eacc9);
+    m = (unsigned __int128) a * b;
 
     return (uint64_t) m ^ (uint64_t) (m >> 64);
 
 #else
 
     uint64_t  ah, al, bh, bl, high, low, middle;
-
-    a ^= 0x2d358dccaa6c78a5;
-    b ^= 0x8bb84b93962eacc9;
 
     ah = a >> 32;
     al = (uint32_t) a;
@@ -63,6 +62,13 @@ ollama_mix(uint64_t a, uint64_t b)
     return ((middle << 32) | (uint32_t) low) ^ high;
 
 #endif
+}
+
+
+static inline uint64_t
+ollama_mix(uint64_t a, uint64_t b)
+{
+    return ollama_mix_fold(a ^ 0x2d358dccaa6c78a5, b ^ 0x8bb84b93962eacc9);
 }
 
 

@@ -1,6 +1,7 @@
 #include "request.h"
 #include "request_edit.h"
 #include "request_media.h"
+#include "request_member.h"
 #include "request_text.h"
 #include "scan.h"
 
@@ -18,34 +19,6 @@
 #define request_text(s)     (s), sizeof(s) - 1
 
 
-typedef enum {
-    member_other = 0,
-    member_model,
-    member_name,
-    member_stream,
-    member_stream_options,
-    member_include_usage,
-    member_prompt,
-    member_messages,
-    member_input,
-    member_images,
-    member_keep_alive,
-    member_system,
-    member_instructions,
-    member_metadata,
-    member_cache_key,
-    member_previous
-} request_member_e;
-
-
-typedef struct {
-    const char        *name;
-    unsigned char      len;
-    unsigned char      depth;
-    request_member_e   member;
-} request_name_t;
-
-
 struct ollama_request_s {
     ollama_request_facts_t   facts;
 
@@ -55,7 +28,7 @@ struct ollama_request_s {
     unsigned                 options_seen;      /* members, of any type */
     unsigned                 usage_seen;        /* within the open object */
 
-    request_member_e         member;            /* whose value comes */
+    ollama_request_member_e  member;            /* whose value comes */
     uint64_t                 root;              /* behind the first brace */
     uint64_t                 options;           /* the open object, likewise */
 
@@ -70,8 +43,6 @@ struct ollama_request_s {
 };
 
 
-static request_member_e request_find(ollama_request_t *r, const char *text,
-    size_t len);
 static void request_key(ollama_request_t *r);
 static void request_turns(ollama_request_t *r);
 static void request_string(ollama_request_t *r);
@@ -81,26 +52,6 @@ static void request_other(ollama_request_t *r, ollama_scan_token_e token);
 static void request_object(ollama_request_t *r);
 static void request_object_end(ollama_request_t *r);
 static void request_model(ollama_request_t *r);
-
-
-static const request_name_t  request_names[] = {
-    { request_text("model"),          1, member_model },
-    { request_text("name"),           1, member_name },
-    { request_text("stream"),         1, member_stream },
-    { request_text("stream_options"), 1, member_stream_options },
-    { request_text("include_usage"),  2, member_include_usage },
-    { request_text("prompt"),         1, member_prompt },
-    { request_text("messages"),       1, member_messages },
-    { request_text("input"),          1, member_input },
-    { request_text("images"),         1, member_images },
-    { request_text("keep_alive"),     1, member_keep_alive },
-    { request_text("system"),         1, member_system },
-    { request_text("instructions"),   1, member_instructions },
-    { request_text("metadata"),       1, member_metadata },
-    { request_text("prompt_cache_key"), 1, member_cache_key },
-    { request_text("previous_response_id"), 1, member_previous },
-    { NULL, 0, 0, member_other }
-};
 
 
 /* what there is in their values for request_media.h */
@@ -156,15 +107,9 @@ ollama_request_reset(ollama_request_t *r, unsigned route_flags)
     r->facts.prompt_empty = 1;
     r->facts.messages_empty = 1;
 
+    memset(&r->flags, 0, offsetof(ollama_request_t, text)
+                         - offsetof(ollama_request_t, flags));
     r->flags = route_flags;
-    r->invalid = 0;
-    r->model_seen = 0;
-    r->options_seen = 0;
-    r->usage_seen = 0;
-
-    r->member = member_other;
-    r->root = 0;
-    r->options = 0;
 
     ollama_request_text_begin(&r->text);
     ollama_request_media_begin(&r->media);
@@ -211,6 +156,11 @@ ollama_request_feed(ollama_request_t *r, const unsigned char *p, size_t n)
                                           request_roots[r->member], &r->text,
                                           &r->facts))
         {
+            if (token == OLLAMA_SCAN_OBJECT && r->scan.depth == 3) {
+                ollama_request_media_message(&r->media, &r->scan, &r->facts,
+                                             p, end);
+            }
+
             continue;
         }
 
@@ -296,8 +246,9 @@ ollama_request_finish(ollama_request_t *r)
                          ? r->facts.stream_true
                          : (r->flags & OLLAMA_REQUEST_NATIVE) != 0;
 
-    r->facts.session = ollama_request_session_end(&r->session, r->facts.model,
-                                                  r->facts.model_len);
+    r->facts.session = ollama_request_session_end(&r->session,
+                                                  r->facts.media_bytes,
+                                                  &r->facts.named);
 }
 
 
@@ -345,23 +296,6 @@ ollama_request_edits(const ollama_request_t *r, unsigned want,
 }
 
 
-static request_member_e
-request_find(ollama_request_t *r, const char *text, size_t len)
-{
-    const request_name_t  *name;
-
-    for (name = request_names; name->name; name++) {
-        if (len == name->len && r->scan.depth == name->depth
-            && memcmp(text, name->name, len) == 0)
-        {
-            return name->member;
-        }
-    }
-
-    return member_other;
-}
-
-
 static void
 request_key(ollama_request_t *r)
 {
@@ -377,7 +311,8 @@ request_key(ollama_request_t *r)
 
         /* nearly always it is in one piece, and written as it is meant */
 
-        r->member = request_find(r, (const char *) scan->text, scan->text_len);
+        r->member = ollama_request_member((const char *) scan->text,
+                                          scan->text_len, scan->depth);
 
         if (r->member == member_other
             && !ollama_request_text_folds(scan->text, scan->text_len))
@@ -395,7 +330,7 @@ request_key(ollama_request_t *r)
 
         if (r->text.len <= REQUEST_NAME_MAX && r->text.high == 0) {
             len = ollama_request_text_fold(&r->text, folded);
-            r->member = request_find(r, folded, len);
+            r->member = ollama_request_member(folded, len, scan->depth);
         }
 
         ollama_request_text_begin(&r->text);
@@ -428,7 +363,11 @@ request_key(ollama_request_t *r)
         break;
     }
 
-    if ((r->flags & OLLAMA_REQUEST_TURNS) && scan->depth == 1) {
+    if (r->media.session) {
+        ollama_request_media_deafen(&r->media, scan, &r->facts);
+    }
+
+    if (r->flags & OLLAMA_REQUEST_TURNS) {
         request_turns(r);
     }
 }
@@ -439,8 +378,6 @@ request_key(ollama_request_t *r)
 static void
 request_turns(ollama_request_t *r)
 {
-    ollama_request_media_deafen(&r->media, &r->scan);
-
     switch (r->member) {
 
     case member_input:

@@ -19,7 +19,7 @@ static void media_close(ollama_request_media_t *m, ollama_scan_t *scan,
     ollama_request_facts_t *facts);
 static void media_key(ollama_request_media_t *m, ollama_scan_t *scan,
     const unsigned char *name, size_t len);
-static void media_listen(ollama_request_media_t *m, ollama_scan_t *scan,
+static int media_listen(ollama_request_media_t *m, ollama_scan_t *scan,
     unsigned deep, const unsigned char *name, size_t len);
 static void media_head(ollama_request_media_t *m, const ollama_scan_t *scan,
     ollama_scan_token_e token);
@@ -83,28 +83,50 @@ ollama_request_media_look(ollama_request_media_t *m, ollama_scan_t *scan,
     ollama_request_session_t *session)
 {
     m->session = session;
-    m->report = 2;
 
-    scan->report = 2;
     scan->letters |= ollama_request_media_bit('r');
     scan->openers &= ~ollama_request_media_bit('c');
 }
 
 
 void
-ollama_request_media_deafen(ollama_request_media_t *m, ollama_scan_t *scan)
+ollama_request_media_deafen(ollama_request_media_t *m, ollama_scan_t *scan,
+    const ollama_request_facts_t *facts)
 {
-    if (m->session == NULL) {
+    if (m->session->looking) {
+        m->session->looking = 0;
+        (void) ollama_request_session_ends(m->session, facts->media_bytes);
+
+        scan->letters = OLLAMA_REQUEST_MEDIA_LETTERS;
+        scan->openers = OLLAMA_REQUEST_MEDIA_OPENERS;
+    }
+
+    m->session = NULL;
+}
+
+
+void
+ollama_request_media_message(ollama_request_media_t *m, ollama_scan_t *scan,
+    const ollama_request_facts_t *facts, const unsigned char *p,
+    const unsigned char *end)
+{
+    if (m->session == NULL || !m->array[2]) {
         return;
     }
 
-    m->session->looking = 0;
-    m->session = NULL;
-    m->report = 1;
+    if (ollama_request_session_ends(m->session, facts->media_bytes)) {
+        m->session->looking = 0;
+        m->session = NULL;
 
-    scan->report = 1;
-    scan->letters = OLLAMA_REQUEST_MEDIA_LETTERS;
-    scan->openers = OLLAMA_REQUEST_MEDIA_OPENERS;
+        scan->letters = OLLAMA_REQUEST_MEDIA_LETTERS;
+        scan->openers = OLLAMA_REQUEST_MEDIA_OPENERS;
+
+    } else if (ollama_request_session_begins(m->session, p, end)) {
+        scan->letters &= ~ollama_request_media_bit('r');
+
+    } else {
+        scan->letters |= ollama_request_media_bit('r');
+    }
 }
 
 
@@ -230,13 +252,7 @@ media_close(ollama_request_media_t *m, ollama_scan_t *scan,
 {
     if (m->source && scan->depth == m->source - 1) {
         media_source_end(m, facts);
-        scan->report = m->report;
-    }
-
-    if (scan->depth == 2 && m->session && m->session->looking
-        && ollama_request_session_message(m->session, facts->media_bytes))
-    {
-        ollama_request_media_deafen(m, scan);
+        scan->report = 1;
     }
 }
 
@@ -254,8 +270,14 @@ media_key(ollama_request_media_t *m, ollama_scan_t *scan,
     m->child = deep_other;
     m->head_len = 0;
 
+    if (m->session && media_listen(m, scan, deep, name, len)) {
+        return;
+    }
+
     for (known = media_names; known->name && known->len <= len; known++) {
-        if (known->len == len && known->deep == deep && media_same(name, known->name, len)) {
+        if (known->len == len && known->deep == deep
+            && media_same(name, known->name, len))
+        {
             m->kind = known->kind;
             m->child = known->child;
             break;
@@ -263,56 +285,58 @@ media_key(ollama_request_media_t *m, ollama_scan_t *scan,
     }
 
     scan->want_text = (m->kind != media_none);
-
-    if (m->session) {
-        media_listen(m, scan, deep, name, len);
-    }
 }
 
 
-/* a name that says something of the conversation */
+/* a name that says something of the conversation, and nothing else */
 
-static void
+static int
 media_listen(ollama_request_media_t *m, ollama_scan_t *scan, unsigned deep,
     const unsigned char *name, size_t len)
 {
-    switch (deep) {
+    ollama_request_tap_e  tap;
 
-    case deep_part:
+    if (deep == deep_part) {
 
         if (!m->session->looking) {
-            break;
+            return 0;
         }
 
-        if ((len == 7 && media_same(name, "content", 7))
-            || (len == 4 && media_same(name, "text", 4)))
-        {
-            ollama_request_session_listen(m->session, scan, session_text);
-
-        } else if (scan->depth == 3 && len == 4 && media_same(name, "role", 4))
+        if (len == 4 && scan->depth == 3 && m->array[2]
+            && m->session->speaks == 0 && media_same(name, "role", 4))
         {
             m->kind = media_role;
             scan->want_text = 1;
+            return 1;
         }
 
-        break;
+        if (len == 7 && (memcmp(name, "content", 7) == 0
+                         || media_same(name, "content", 7)))
+        {
+            m->child = deep_part;
 
-    case deep_system:
-
-        if (len == 4 && media_same(name, "text", 4)) {
-            ollama_request_session_listen(m->session, scan, session_system);
+        } else if (len != 4 || !media_same(name, "text", 4)) {
+            return 0;
         }
 
-        break;
+        tap = session_text;
 
-    case deep_metadata:
+    } else if (deep == deep_system && len == 4 && media_same(name, "text", 4)) {
+        tap = session_system;
 
-        if (len == 7 && media_same(name, "user_id", 7)) {
-            ollama_request_session_listen(m->session, scan, session_user);
-        }
+    } else if (deep == deep_metadata && len == 7
+               && media_same(name, "user_id", 7))
+    {
+        tap = session_user;
 
-        break;
+    } else {
+        return 0;
     }
+
+    scan->want_text = 0;
+    ollama_request_session_listen(m->session, scan, tap);
+
+    return 1;
 }
 
 

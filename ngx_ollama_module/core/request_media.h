@@ -96,7 +96,6 @@ typedef struct {
     unsigned                source_text;
     uint64_t                source_bytes;
 
-    unsigned                report; /* of the scanner, outside of it */
     ollama_request_session_t  *session;     /* or NULL: nobody listens */
 
     unsigned char           deep[OLLAMA_REQUEST_DEEP];      /* by depth */
@@ -107,7 +106,7 @@ typedef struct {
 
 #define ollama_request_media_begin(m)                                         \
     ((m)->kind = media_none, (m)->child = deep_other, (m)->head_len = 0,      \
-     (m)->source = 0, (m)->report = 1, (m)->session = NULL)
+     (m)->source = 0, (m)->session = NULL)
 
 /*
  * A token of which the depth is more than 1, or the end of a piece there.
@@ -119,13 +118,17 @@ int ollama_request_media_token(ollama_request_media_t *m, ollama_scan_t *scan,
     ollama_request_text_t *text, ollama_request_facts_t *facts);
 
 /*
- * In a list of messages that begins now: what session wants to know of them;
- * and nothing any more, of anything.
+ * In a list of messages that begins now: what session wants to know of them.
+ * Then, with what follows, at the bracket of each object in there; and at the
+ * latest before the next member, nothing any more.
  */
 void ollama_request_media_look(ollama_request_media_t *m, ollama_scan_t *scan,
     ollama_request_session_t *session);
+void ollama_request_media_message(ollama_request_media_t *m,
+    ollama_scan_t *scan, const ollama_request_facts_t *facts,
+    const unsigned char *p, const unsigned char *end);
 void ollama_request_media_deafen(ollama_request_media_t *m,
-    ollama_scan_t *scan);
+    ollama_scan_t *scan, const ollama_request_facts_t *facts);
 
 
 #endif /* OLLAMA_REQUEST_MEDIA_H_INCLUDED */

@@ -5,9 +5,15 @@
 
 
 enum {
+    speaks_user = 1,
+    speaks_system,
+    speaks_other
+};
+
+
+enum {
     session_by_key = 1,
-    session_by_user,
-    session_by_beginning
+    session_by_user
 };
 
 
@@ -114,34 +120,84 @@ void
 ollama_request_session_role(ollama_request_session_t *s, const char *role,
     size_t len)
 {
-    if (len == 4 && memcmp(role, "user", 4) == 0) {
-        s->speaks = OLLAMA_REQUEST_SPEAKS_USER;
+    size_t  i;
 
-    } else if ((len == 6 && memcmp(role, "system", 6) == 0)
-               || (len == 9 && memcmp(role, "developer", 9) == 0))
-    {
-        s->speaks = OLLAMA_REQUEST_SPEAKS_SYSTEM;
+    static const struct {
+        const char  *role;
+        size_t       len;
+        unsigned     speaks;
+    } roles[] = {
+        { "user", 4, speaks_user },
+        { "system", 6, speaks_system },
+        { "developer", 9, speaks_system }
+    };
 
-    } else {
-        s->speaks = 0;
+    if (s->speaks) {
+        return;
     }
+
+    for (i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
+        if (len == roles[i].len && memcmp(role, roles[i].role, len) == 0) {
+            s->speaks = roles[i].speaks;
+            return;
+        }
+    }
+
+    s->speaks = speaks_other;
 }
 
 
 int
-ollama_request_session_message(ollama_request_session_t *s, uint64_t media)
+ollama_request_session_begins(ollama_request_session_t *s,
+    const unsigned char *p, const unsigned char *end)
 {
-    if (s->speaks == OLLAMA_REQUEST_SPEAKS_USER) {
+    const unsigned char  *role;
+
+    if (end - p < 24 || memcmp(p, "\"role\":", 7) != 0) {
+        return 0;
+    }
+
+    role = p + 7;
+    role += (*role == ' ');
+
+    if (*role++ != '"') {
+        return 0;
+    }
+
+    if (memcmp(role, "user\"", 5) == 0) {
+        s->speaks = speaks_user;
+        return 1;
+    }
+
+    if (memcmp(role, "system\"", 7) == 0
+        || memcmp(role, "developer\"", 10) == 0)
+    {
+        s->speaks = speaks_system;
+        return 1;
+    }
+
+    return 0;
+}
+
+
+int
+ollama_request_session_ends(ollama_request_session_t *s, uint64_t media)
+{
+    unsigned  speaks;
+
+    speaks = s->speaks;
+    s->speaks = 0;
+
+    if (speaks == speaks_user) {
         s->began = 1;
         s->first = ollama_mix(s->text, media);
         return 1;
     }
 
-    if (s->speaks == OLLAMA_REQUEST_SPEAKS_SYSTEM) {
+    if (speaks == speaks_system) {
         s->said = ollama_mix(s->said, s->text);
     }
 
-    s->speaks = 0;
     s->text = 0;
 
     return 0;
@@ -149,10 +205,16 @@ ollama_request_session_message(ollama_request_session_t *s, uint64_t media)
 
 
 uint64_t
-ollama_request_session_end(ollama_request_session_t *s, const char *model,
-    size_t len)
+ollama_request_session_end(ollama_request_session_t *s, uint64_t media,
+    unsigned *named)
 {
     uint64_t  hash;
+
+    if (s->looking) {
+        (void) ollama_request_session_ends(s, media);
+    }
+
+    *named = 1;
 
     if (s->key) {
         hash = ollama_mix(session_by_key, s->key);
@@ -161,12 +223,9 @@ ollama_request_session_end(ollama_request_session_t *s, const char *model,
         hash = ollama_mix(session_by_user, s->user);
 
     } else if (s->began && !s->later) {
-        ollama_mix_begin(&s->mix);
-        ollama_mix_add(&s->mix, (const unsigned char *) model, len);
+        *named = 0;
 
-        hash = ollama_mix(session_by_beginning, ollama_mix_end(&s->mix));
-        hash = ollama_mix(hash, s->system);
-        hash = ollama_mix(hash, s->said);
+        hash = ollama_mix(s->system, s->said);
         hash = ollama_mix(hash, s->first);
 
     } else {

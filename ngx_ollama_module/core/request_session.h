@@ -7,7 +7,8 @@
  *
  *     prompt_cache_key
  *     metadata.user_id       of Anthropic's API alone
- *     model, system and first user message, of a list of messages
+ *     system and first user message, of a list of messages; whoever asks adds
+ *                            the model
  *
  * System is what comes before the first user message with a role of system or
  * developer, and `system` (Anthropic's) or `instructions` (Responses).  Of a
@@ -58,7 +59,7 @@ typedef struct {
     unsigned               looking;     /* for the first user message */
     unsigned               began;       /* and it was found */
     unsigned               later;       /* goes on with an older response */
-    unsigned               speaks;      /* who, in the open message: */
+    unsigned               speaks;      /* who, in the open message; 0: ? */
 
     uint64_t               text;        /* hashes, 0: none */
     uint64_t               said;        /* by system messages */
@@ -70,9 +71,6 @@ typedef struct {
     ollama_mix_t           mix;         /* of the string that passes */
 } ollama_request_session_t;
 
-
-#define OLLAMA_REQUEST_SPEAKS_SYSTEM  1
-#define OLLAMA_REQUEST_SPEAKS_USER    2
 
 
 void ollama_request_session_begin(ollama_request_session_t *s);
@@ -89,16 +87,20 @@ void ollama_request_session_heard(ollama_request_session_t *s,
     ollama_scan_t *scan, ollama_scan_token_e token,
     const unsigned char *from, const unsigned char *p);
 
+/* of several roles of a message the first one holds */
 void ollama_request_session_role(ollama_request_session_t *s,
     const char *role, size_t len);
 
-/* a message ends; true: no other matters.  media: bytes that are no text */
-int ollama_request_session_message(ollama_request_session_t *s,
-    uint64_t media);
+/* a message begins with a role, as nearly all do, and all of that is here */
+int ollama_request_session_begins(ollama_request_session_t *s,
+    const unsigned char *p, const unsigned char *end);
 
-/* 0: no conversation */
+/* a message ends; true: no other matters.  media: bytes that are no text */
+int ollama_request_session_ends(ollama_request_session_t *s, uint64_t media);
+
+/* 0: no conversation; named: the client has said so, as the first two do */
 uint64_t ollama_request_session_end(ollama_request_session_t *s,
-    const char *model, size_t len);
+    uint64_t media, unsigned *named);
 
 
 #endif /* OLLAMA_REQUEST_SESSION_H_INCLUDED */

@@ -118,21 +118,6 @@ ollama_request_text_fold(const ollama_request_text_t *t, char *out)
 
 
 int
-ollama_request_text_folds(const unsigned char *text, size_t len)
-{
-    size_t  i;
-
-    for (i = 0; i < len; i++) {
-        if (text[i] >= 0x80 || (text[i] >= 'A' && text[i] <= 'Z')) {
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
-int
 ollama_request_text_zero(const ollama_request_text_t *text)
 {
     size_t    i;

@@ -127,8 +127,8 @@ ngx_http_ollama_affinity_may(ngx_http_ollama_pool_t *pool,
         return 0;
     }
 
-    ahead = ngx_http_ollama_key_score(pool->sh, key, 0);
-    least = ngx_http_ollama_key_score(pool->sh, best, 0);
+    ahead = ngx_http_ollama_key_score(pool->sh, key);
+    least = ngx_http_ollama_key_score(pool->sh, best);
 
     if (ahead <= least) {
         return 1;
@@ -143,8 +143,7 @@ ngx_http_ollama_affinity_may(ngx_http_ollama_pool_t *pool,
 
     slack = stay->tokens * (pool->sh->tokens ? 1 : pool->usual);
 
-    return ahead <= ngx_http_ollama_key_score(pool->sh, key, slack)
-                    - ngx_http_ollama_key_score(pool->sh, key, 0);
+    return ahead <= ngx_http_ollama_key_share(key, slack);
 }
 
 

@@ -560,7 +560,8 @@ ngx_int_t ngx_http_ollama_select_refuse(ngx_http_ollama_shared_t *sh,
 ngx_rbtree_key_t ngx_http_ollama_key_load(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_key_t *key);
 uint64_t ngx_http_ollama_key_score(ngx_http_ollama_shared_t *sh,
-    ngx_http_ollama_key_t *key, uint64_t more);
+    ngx_http_ollama_key_t *key);
+uint64_t ngx_http_ollama_key_share(ngx_http_ollama_key_t *key, uint64_t used);
 ngx_uint_t ngx_http_ollama_key_rank(ngx_http_ollama_key_t *key);
 uint64_t ngx_http_ollama_key_used(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_key_t *key);
@@ -607,6 +608,7 @@ void ngx_http_ollama_key_tier(ngx_http_ollama_shared_t *sh,
 
 /* model.c */
 
+uint32_t ngx_http_ollama_model_hash(ngx_str_t *name);
 ngx_uint_t ngx_http_ollama_model_find(ngx_http_ollama_shared_t *sh,
     uint32_t hash, ngx_str_t *name);
 ngx_uint_t ngx_http_ollama_model_get(ngx_http_ollama_shared_t *sh,

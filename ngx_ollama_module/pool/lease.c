@@ -21,7 +21,7 @@ ngx_http_ollama_lease_want(ngx_http_ollama_lease_t *lease, ngx_str_t *model)
     lease->charge.cost = 0;
     lease->charge.guess = 0;
 
-    lease->hash = model->len ? ngx_crc32_short(model->data, model->len) : 0;
+    lease->hash = ngx_http_ollama_model_hash(model);
 }
 
 

@@ -86,6 +86,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_check(facts->bytes == n && other->bytes == n);
     fuzz_check(facts->media_bytes == other->media_bytes);
     fuzz_check(facts->session == other->session);
+    fuzz_check(facts->named == other->named);
     fuzz_check(facts->pictures == other->pictures);
     fuzz_check(facts->documents == other->documents);
     fuzz_check(facts->audio == other->audio);
@@ -559,24 +560,21 @@ fuzz_turns(const fuzz_node_t *root, unsigned flags)
 }
 
 
-/* of duplicates the last string holds */
+/* of several roles the first string holds */
 
 static int
 fuzz_speaks(const fuzz_node_t *message)
 {
-    int                 user;
     char                head[OLLAMA_REQUEST_HEAD];
     const fuzz_node_t  *node;
 
-    user = 0;
-
     for (node = message->first; node; node = node->next) {
         if (fuzz_named(node, "role") && node->type == node_string) {
-            user = (fuzz_head(node, head) == 4 && memcmp(head, "user", 4) == 0);
+            return fuzz_head(node, head) == 4 && memcmp(head, "user", 4) == 0;
         }
     }
 
-    return user;
+    return 0;
 }
 
 

@@ -58,6 +58,8 @@ t_bench(void)
     printf("%lu keys\n", (unsigned long) nkeys);
 
     t_prices(getenv("POOL_EXPIRING") != NULL);
+    t_rules.sessions = 100000;
+    t_rules.said = 1;
 
     t_begin();
     t_world(w, NULL, nkeys, 64 * 1024 * 1024);
@@ -89,6 +91,26 @@ t_bench(void)
         t_settle(p, &a, 500);
     }
     t_took("take and settle", 200000);
+
+    t_begin();
+    for (i = 0; i < 200000; i++) {
+        t_stays(&a, ollama_mix(1, i % 100000));
+        t_take(p, &a);
+        t_settle(p, &a, 500);
+        a.affinity = OLLAMA_AFFINITY_NONE;
+    }
+    t_took("the same, 100,000 conversations in turn", 200000);
+
+    t_begin();
+    for (i = 0; i < 200000; i++) {
+        t_stays(&a, ollama_mix(1, ollama_mix(2, i) % 100000));
+        t_take(p, &a);
+        t_settle(p, &a, 500);
+        a.affinity = OLLAMA_AFFINITY_NONE;
+    }
+    t_took("the same, in no order", 200000);
+
+    a.session = 0;
 
     for (n = 0; n < 300; n++) {
         t_lease(&l[n], "model", 1000);

@@ -982,4 +982,5 @@ t_cases(void)
     t_doubt();
     t_costs();
     t_balances();
+    t_turns();
 }
