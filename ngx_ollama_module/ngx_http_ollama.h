@@ -9,8 +9,8 @@
  *     _module.c         directives, configuration, hooks
  *     _directives.c       what they take
  *     _lists.c            lines that change a list
- *     _affinity.c         one of them
  *     _check.c            what only the whole configuration shows
+ *     _affinity.c         conversations: how they stay
  *     _config.c           config.yaml and .env
  *     _zones.c            what else is in shared memory
  *     _variables.c      for include files, log_format and map
@@ -257,7 +257,8 @@ typedef struct {
     unsigned                         messages_empty:1;
     unsigned                         keep_alive_zero:1;
     unsigned                         include_usage:1;   /* we asked for it */
-    unsigned                         named:1;       /* the session is */
+    unsigned                         named:1;       /* the session is, or */
+    unsigned                         begins:1;      /*   it is its first turn */
     unsigned                         recorded:1;    /* _record.c: it is out */
     unsigned                         shed:1;        /* _shed.c: it is gone, */
     unsigned                         shedding:1;    /*   or waits to go: */

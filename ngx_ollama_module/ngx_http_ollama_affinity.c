@@ -1,6 +1,6 @@
 
 #include "ngx_http_ollama_affinity.h"
-#include "ngx_http_ollama_directives.h"
+#include "ngx_http_ollama_config.h"
 
 
 #define NGX_HTTP_OLLAMA_AFFINITY_TTL       3600

@@ -209,6 +209,7 @@ ngx_http_ollama_body_facts(ngx_http_ollama_ctx_t *ctx)
     body->tokens = ollama_request_tokens(facts);
     body->session = facts->session;
     body->named = facts->named;
+    body->begins = facts->begins;
 
     body->include_usage = (ctx->route->flags & OLLAMA_ROUTE_USAGE)
                           && facts->valid

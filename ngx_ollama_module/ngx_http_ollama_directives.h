@@ -39,9 +39,5 @@ char *ngx_http_ollama_set_status(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_ollama_set_health(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
-/* the line that is being read */
-
-ngx_int_t ngx_http_ollama_where(ngx_conf_t *cf, ngx_str_t *at);
-
 
 #endif /* _NGX_HTTP_OLLAMA_DIRECTIVES_H_INCLUDED_ */

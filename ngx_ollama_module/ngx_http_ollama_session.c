@@ -63,6 +63,7 @@ ngx_http_ollama_session_want(ngx_http_ollama_ctx_t *ctx,
     name = ctx->body.session_name;
 
     lease->session = 0;
+    lease->begins = 0;
     lease->stay = conf->affinity ? &conf->stay : NULL;
 
     if (!conf->affinity || (name == NULL && ctx->body.session == 0)) {
@@ -93,6 +94,7 @@ ngx_http_ollama_session_want(ngx_http_ollama_ctx_t *ctx,
 
         if (!ctx->body.named) {
             hash = ollama_mix(hash, lease->hash);
+            lease->begins = ctx->body.begins;
         }
     }
 

@@ -249,6 +249,8 @@ ollama_request_finish(ollama_request_t *r)
     r->facts.session = ollama_request_session_end(&r->session,
                                                   r->facts.media_bytes,
                                                   &r->facts.named);
+    r->facts.begins = !r->facts.named
+                      && ollama_request_session_first(&r->session);
 }
 
 

@@ -111,7 +111,9 @@ typedef struct {
     unsigned      audio;
 
     uint64_t      session;            /* of its conversation, 0: none */
-    unsigned      named;              /* it: without regard to the model */
+    unsigned      named;              /* it: without regard to the model; if
+                                         not: */
+    unsigned      begins;             /* this is its first turn */
 
     unsigned      valid:1;            /* one JSON object */
     unsigned      stream_present:1;   /* a stream member that is not null */

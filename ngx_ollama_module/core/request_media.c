@@ -116,6 +116,7 @@ ollama_request_media_message(ollama_request_media_t *m, ollama_scan_t *scan,
 
     if (ollama_request_session_ends(m->session, facts->media_bytes)) {
         m->session->looking = 0;
+        m->session->more = 1;
         m->session = NULL;
 
         scan->letters = OLLAMA_REQUEST_MEDIA_LETTERS;

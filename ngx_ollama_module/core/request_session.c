@@ -29,6 +29,7 @@ ollama_request_session_list(ollama_request_session_t *s)
 {
     s->looking = 1;
     s->began = 0;
+    s->more = 0;
     s->speaks = 0;
     s->text = 0;
     s->said = 0;

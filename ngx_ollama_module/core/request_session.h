@@ -19,10 +19,13 @@
  * itself.  A body with a previous_response_id does not begin where all began:
  * only its prompt_cache_key tells.
  *
+ * What begins is told from what goes on: behind the first user message there is
+ * another one.  So a question that is asked again and again, of a thousand
+ * documents that look alike from afar, is a thousand beginnings.
+ *
  * Nothing is looked for in bodies without turns (generate, completions,
- * embeddings).  Equal prompts are no conversation: an editor's completions, or
- * a thousand documents with one question, had all gone to one account.  Nor is
- * `context` of /api/generate: it is another one in each turn.
+ * embeddings): nothing shows that one goes on with another.  `context` of
+ * /api/generate is another one in each turn.
  *
  * The bytes of a string are hashed as they stand in the body, escapes and all:
  * a client that sends a message again sends the same bytes.  They are hashed as
@@ -57,7 +60,8 @@ typedef enum {
 typedef struct {
     ollama_request_tap_e   tap;
     unsigned               looking;     /* for the first user message */
-    unsigned               began;       /* and it was found */
+    unsigned               began;       /* and it was found, */
+    unsigned               more;        /*   with others behind it */
     unsigned               later;       /* goes on with an older response */
     unsigned               speaks;      /* who, in the open message; 0: ? */
 
@@ -101,6 +105,9 @@ int ollama_request_session_ends(ollama_request_session_t *s, uint64_t media);
 /* 0: no conversation; named: the client has said so, as the first two do */
 uint64_t ollama_request_session_end(ollama_request_session_t *s,
     uint64_t media, unsigned *named);
+
+/* nothing has been said before: the first turn, after any end */
+#define ollama_request_session_first(s)  (!(s)->more)
 
 
 #endif /* OLLAMA_REQUEST_SESSION_H_INCLUDED */

@@ -51,7 +51,9 @@ ngx_http_ollama_affinity_select(ngx_http_ollama_pool_t *pool,
 
     key = ngx_http_ollama_select(pool->sh, want);
 
-    if (key && lease->session && lease->stay && pool->sh->affinity) {
+    if (key && lease->session && lease->stay && !lease->begins
+        && pool->sh->affinity)
+    {
         return ngx_http_ollama_affinity_stay(pool, lease, want, key);
     }
 
@@ -179,7 +181,7 @@ ngx_http_ollama_affinity_note(ngx_http_ollama_pool_t *pool,
         last = ngx_http_ollama_turn_key(pool->sh, turn);
 
         if (lease->affinity == OLLAMA_AFFINITY_NONE
-            && ngx_http_ollama_turn_over(turn, lease, now))
+            && (lease->begins || ngx_http_ollama_turn_over(turn, lease, now)))
         {
             lease->affinity = OLLAMA_AFFINITY_NEW;
 

@@ -30,7 +30,8 @@
  *
  * Conversations.  A lease with a session gets a key of the account that the one
  * before it with this session has got, as long as that is ready, as good as the
- * first in order, and not too far ahead of it (stay); else the first, at once.
+ * first in order, and not too far ahead of it (stay); else the first, at once,
+ * as does one that begins.
  * affinity says afterwards what became of it: kept; moved, also when it went on
  * to another account later; or new.
  *
@@ -112,6 +113,7 @@ typedef struct {
     uint64_t                         session;   /* of its conversation, or 0 */
     const ngx_http_ollama_stay_t    *stay;      /* NULL: it need not stay */
     ngx_http_ollama_charge_t         charge;    /* to reserve */
+    unsigned                         begins:1;  /* the session, as one knows */
     unsigned                         dry:1;     /* never refuse, never wait */
     unsigned                         used:1;    /* a try was made with it */
 

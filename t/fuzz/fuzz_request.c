@@ -87,6 +87,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_check(facts->media_bytes == other->media_bytes);
     fuzz_check(facts->session == other->session);
     fuzz_check(facts->named == other->named);
+    fuzz_check(facts->begins == other->begins);
     fuzz_check(facts->pictures == other->pictures);
     fuzz_check(facts->documents == other->documents);
     fuzz_check(facts->audio == other->audio);

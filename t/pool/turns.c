@@ -104,6 +104,7 @@ t_kept(void)
     world_t     w;
     lease_t     l, m;
     pool_t     *p;
+    uint32_t    by_begin[3];
     ngx_uint_t  i, by[3];
 
     t_begin_world(&w, &p, "a;b;c");
@@ -146,6 +147,26 @@ t_kept(void)
          && m.affinity == OLLAMA_AFFINITY_KEPT, "two turns at once");
     t_settle(p, &l, 0);
     t_settle(p, &m, 0);
+
+    /* the same beginning, again and again */
+
+    for (i = 0; i < 3; i++) {
+        t_turn(&l, 78);
+        l.begins = 1;
+        t_take(p, &l);
+        by_begin[i] = l.key;
+        t_ok(l.affinity == OLLAMA_AFFINITY_NEW, "what begins is new");
+        t_settle(p, &l, 100);
+    }
+
+    t_ok(by_begin[0] != by_begin[1] && by_begin[1] != by_begin[2],
+         "and spreads");
+
+    t_turn(&l, 78);
+    t_take(p, &l);
+    t_ok(l.key == by_begin[2] && l.affinity == OLLAMA_AFFINITY_KEPT,
+         "what goes on stays with the last of them");
+    t_settle(p, &l, 0);
 
     /* over reloads */
 

@@ -319,6 +319,49 @@ test_cases(void **state)
 }
 
 
+/* what begins, and what goes on */
+
+static void
+test_begins(void **state)
+{
+    size_t  i, k, len;
+
+    static const struct {
+        const char  *body;
+        unsigned     begins;
+    } turns[] = {
+        { CHAT(SAYS("user", "hi")), 1 },
+        { CHAT(SAYS("system", "be") "," SAYS("user", "hi")), 1 },
+        { "{\"messages\":[" SAYS("user", "hi") "],\"tools\":[{\"a\":{}},{}]}", 1 },
+        { CHAT(SAYS("user", "hi") "," SAYS("assistant", "ho")), 0 },
+        { CHAT(SAYS("user", "hi") "," SAYS("assistant", "ho") ","
+               SAYS("user", "hm")), 0 },
+        { "{\"input\":\"hi\"}", 1 },
+        { "{\"input\":[" SAYS("user", "hi") "]}", 1 },
+        { "{\"input\":[" SAYS("user", "hi") ",{\"type\":\"reasoning\"}]}", 0 },
+        { "{\"input\":\"hi\",\"prompt_cache_key\":\"k\"}", 0 },
+        { "{\"messages\":[" SAYS("user", "a") "," SAYS("user", "b") "],"
+          "\"messages\":[" SAYS("user", "a") "]}", 1 }
+    };
+
+    (void) state;
+
+    for (i = 0; i < sizeof(turns) / sizeof(turns[0]); i++) {
+
+        len = strlen(turns[i].body);
+
+        for (k = 0; k < pieces_ways(len); k++) {
+            ollama_request_reset(r, TURNS);
+            pieces_feed(turns[i].body, len, k, feed, r);
+            ollama_request_finish(r);
+
+            assert_true(ollama_request_facts(r)->session != 0);
+            assert_int_equal(ollama_request_facts(r)->begins, turns[i].begins);
+        }
+    }
+}
+
+
 /* 60 MB in the first message, in system, in a picture: all of it counts */
 
 static void
@@ -421,6 +464,7 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_cases),
+        cmocka_unit_test(test_begins),
         cmocka_unit_test(test_large),
         cmocka_unit_test(test_mix)
     };
