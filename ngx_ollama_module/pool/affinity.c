@@ -341,15 +341,6 @@ ngx_http_ollama_affinity_clear(ngx_http_ollama_affinity_t *table)
 }
 
 
-void
-ngx_http_ollama_pool_set_sessions(ngx_http_ollama_pool_t *pool,
-    ngx_uint_t sessions, ngx_uint_t said)
-{
-    pool->sessions = sessions;
-    pool->sessions_said = said;
-}
-
-
 size_t
 ngx_http_ollama_affinity_size(ngx_uint_t size)
 {
