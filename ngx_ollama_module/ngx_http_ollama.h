@@ -10,6 +10,7 @@
  *     _directives.c       what they take
  *     _lists.c            lines that change a list
  *     _check.c            what only the whole configuration shows
+ *     _affinity.c         conversations: how they stay
  *     _config.c           config.yaml and .env
  *     _zones.c            what else is in shared memory
  *     _variables.c      for include files, log_format and map
@@ -32,6 +33,7 @@
  *     _private.c          or ask it for the daemon, on a socket of its own
  *     _body.c             its body: read, scanned, edited
  *     _unpack.c             unpacked
+ *     _session.c            which conversation it goes on with
  *     _local.c            or answered at once, as a local daemon would
  *     _wait.c             or kept waiting for a slot
  *     _hold.c             or for a key that returns
@@ -118,6 +120,9 @@ typedef struct {
     ngx_uint_t                       hold_header;   /* whoever asks for it */
     ngx_uint_t                       index;         /* of the queue */
     ngx_flag_t                       dry_run;
+    ngx_flag_t                       affinity;      /* _affinity.c */
+    ngx_uint_t                       slack;         /*   is said */
+    ngx_http_ollama_stay_t           stay;
 
     ngx_http_upstream_init_pt        original_init_upstream;
     ngx_http_upstream_init_peer_pt   original_init_peer;
@@ -156,6 +161,8 @@ typedef struct {
     ngx_str_t                        zone;          /* its name */
     ngx_http_ollama_rule_t           load;          /* of "ollama_keys" */
     ngx_http_ollama_rule_t           strategy;      /* likewise */
+    ngx_http_ollama_rule_t           sessions;      /* of "ollama_affinity", */
+    ngx_uint_t                       nsessions;     /*   0: nobody has */
 
     ngx_addr_t                       statsd;        /* if sockaddr: daemon's */
     ngx_str_t                        proxy;         /* its name for it */
@@ -242,6 +249,8 @@ typedef struct {
     off_t                            scanned;
     off_t                            size;          /* bytes, as it came */
     uint64_t                         tokens;        /* that it is likely to be */
+    uint64_t                         session;       /* as it says, or 0 */
+    ngx_str_t                       *session_name;  /* of a header, or NULL */
     ngx_chain_t                     *bufs;          /* as it came */
     ngx_str_t                        model;         /* without "-cloud" */
     ngx_str_t                        model_sent;
@@ -252,6 +261,8 @@ typedef struct {
     unsigned                         messages_empty:1;
     unsigned                         keep_alive_zero:1;
     unsigned                         include_usage:1;   /* we asked for it */
+    unsigned                         named:1;       /* the session is, or */
+    unsigned                         begins:1;      /*   it is its first turn */
     unsigned                         recorded:1;    /* _record.c: it is out */
     unsigned                         shed:1;        /* _shed.c: it is gone, */
     unsigned                         shedding:1;    /*   or waits to go: */

@@ -1,5 +1,6 @@
 
 #include "ngx_http_ollama_body.h"
+#include "ngx_http_ollama_session.h"
 #include "ngx_http_ollama_unpack.h"
 
 
@@ -67,6 +68,14 @@ ngx_http_ollama_body_flags(ngx_http_ollama_ctx_t *ctx)
 
     if (ngx_strcmp(ctx->route->name, "show") == 0) {
         flags |= OLLAMA_REQUEST_NAME;
+    }
+
+    if (ngx_http_ollama_session_asks(ctx)) {
+        flags |= OLLAMA_REQUEST_TURNS;
+
+        if (ctx->route->family == OLLAMA_FAMILY_ANTHROPIC) {
+            flags |= OLLAMA_REQUEST_USER;
+        }
     }
 
     return flags;
@@ -198,6 +207,9 @@ ngx_http_ollama_body_facts(ngx_http_ollama_ctx_t *ctx)
     body->keep_alive_zero = facts->keep_alive_zero;
 
     body->tokens = ollama_request_tokens(facts);
+    body->session = facts->session;
+    body->named = facts->named;
+    body->begins = facts->begins;
 
     body->include_usage = (ctx->route->flags & OLLAMA_ROUTE_USAGE)
                           && facts->valid

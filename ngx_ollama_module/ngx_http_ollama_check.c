@@ -1,5 +1,6 @@
 
 #include "ngx_http_ollama_check.h"
+#include "ngx_http_ollama_affinity.h"
 
 
 #define NGX_HTTP_OLLAMA_SILENCE  300000     /* ms, which models may need */
@@ -99,6 +100,8 @@ ngx_http_ollama_check_upstreams(ngx_conf_t *cf)
         ngx_conf_init_value(oscf->hold, 0);
         ngx_conf_init_uint_value(oscf->hold_max, 512);
         ngx_conf_init_value(oscf->dry_run, 0);
+
+        ngx_http_ollama_affinity_init(omcf, oscf);
 
         oscf->index = omcf->queues++ % NGX_HTTP_OLLAMA_QUEUES;
 

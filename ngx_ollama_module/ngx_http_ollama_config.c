@@ -550,3 +550,24 @@ ngx_http_ollama_keep_environment(ngx_conf_t *cf)
 
     return NGX_OK;
 }
+
+
+/* the line that is being read, for what turns out to be wrong later */
+
+ngx_int_t
+ngx_http_ollama_where(ngx_conf_t *cf, ngx_str_t *at)
+{
+    ngx_str_t  *name;
+
+    name = &cf->conf_file->file.name;
+
+    at->data = ngx_pnalloc(cf->pool, name->len + 1 + NGX_INT_T_LEN);
+    if (at->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    at->len = ngx_sprintf(at->data, "%V:%ui", name, cf->conf_file->line)
+              - at->data;
+
+    return NGX_OK;
+}

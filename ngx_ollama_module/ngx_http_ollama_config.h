@@ -20,5 +20,9 @@ char *ngx_http_ollama_load_config(ngx_conf_t *cf,
 
 ngx_int_t ngx_http_ollama_keep_environment(ngx_conf_t *cf);
 
+/* the line of nginx's own that is being read: file:line */
+
+ngx_int_t ngx_http_ollama_where(ngx_conf_t *cf, ngx_str_t *at);
+
 
 #endif /* _NGX_HTTP_OLLAMA_CONFIG_H_INCLUDED_ */

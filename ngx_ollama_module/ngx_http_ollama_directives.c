@@ -1,6 +1,7 @@
 
 #include "ngx_http_ollama_directives.h"
 #include "ngx_http_ollama_balancer.h"
+#include "ngx_http_ollama_config.h"
 #include "ngx_http_ollama_health.h"
 #include "ngx_http_ollama_status.h"
 
@@ -12,7 +13,6 @@ static ngx_http_ollama_target_t *ngx_http_ollama_add_target(ngx_conf_t *cf,
     ngx_http_ollama_main_conf_t *omcf);
 static ngx_int_t ngx_http_ollama_rule(ngx_conf_t *cf, ngx_str_t *param,
     ngx_http_ollama_rule_t *rule, const char *usual, const char *other);
-static ngx_int_t ngx_http_ollama_where(ngx_conf_t *cf, ngx_str_t *at);
 
 
 char *
@@ -635,27 +635,6 @@ ngx_http_ollama_rule(ngx_conf_t *cf, ngx_str_t *param,
                            &rule->value, &rule->at, param);
         return NGX_ERROR;
     }
-
-    return NGX_OK;
-}
-
-
-/* the line that is being read, for what turns out to be wrong later */
-
-static ngx_int_t
-ngx_http_ollama_where(ngx_conf_t *cf, ngx_str_t *at)
-{
-    ngx_str_t  *name;
-
-    name = &cf->conf_file->file.name;
-
-    at->data = ngx_pnalloc(cf->pool, name->len + 1 + NGX_INT_T_LEN);
-    if (at->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    at->len = ngx_sprintf(at->data, "%V:%ui", name, cf->conf_file->line)
-              - at->data;
 
     return NGX_OK;
 }

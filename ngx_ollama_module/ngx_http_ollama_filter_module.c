@@ -12,6 +12,7 @@
 #include "ngx_http_ollama_keepalive.h"
 #include "ngx_http_ollama_request.h"
 #include "ngx_http_ollama_respond.h"
+#include "ngx_http_ollama_session.h"
 #include "ngx_http_ollama_shed.h"
 #include "ngx_http_ollama_tail.h"
 #include "ngx_http_ollama_trace.h"
@@ -250,12 +251,12 @@ ngx_http_ollama_cors(ngx_http_request_t *r)
 }
 
 
-/* by which key, after how many attempts */
+/* by which key, as the turn before or not, after how many attempts */
 
 static ngx_int_t
 ngx_http_ollama_key_headers(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
 {
-    ngx_str_t                    value;
+    ngx_str_t                    value, *affinity;
     ngx_http_ollama_attempt_t   *attempt;
     ngx_http_ollama_loc_conf_t  *olcf;
 
@@ -268,6 +269,15 @@ ngx_http_ollama_key_headers(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
 
     if (attempt->name.len
         && ngx_http_ollama_add_header(r, "X-Ollama-Key", &attempt->name)
+           == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    affinity = ngx_http_ollama_session_affinity(ctx);
+
+    if (affinity
+        && ngx_http_ollama_add_header(r, "X-Ollama-Affinity", affinity)
            == NULL)
     {
         return NGX_ERROR;

@@ -1,5 +1,6 @@
 
 #include "ngx_http_ollama_access.h"
+#include "ngx_http_ollama_affinity.h"
 #include "ngx_http_ollama_check.h"
 #include "ngx_http_ollama_config.h"
 #include "ngx_http_ollama_directives.h"
@@ -125,6 +126,13 @@ static ngx_command_t  ngx_http_ollama_commands[] = {
     { ngx_string("ollama_hold"),
       NGX_HTTP_UPS_CONF|NGX_CONF_TAKE123,
       ngx_http_ollama_set_hold,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ollama_affinity"),
+      NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1234,
+      ngx_http_ollama_set_affinity,
       NGX_HTTP_SRV_CONF_OFFSET,
       0,
       NULL },
@@ -371,10 +379,7 @@ ngx_http_ollama_create_main_conf(ngx_conf_t *cf)
      *     omcf->prices = NULL;
      *     omcf->token = { 0, NULL };
      *     omcf->statsd.sockaddr = NULL;
-     *     omcf->open = 0;
      *     omcf->origins = NULL;
-     *     omcf->nfirst_tokens = 0;
-     *     omcf->queues = 0;
      *     omcf->accounts = NULL;
      *     omcf->private = { 0, NULL };
      *     omcf->balance_interval = 0;
@@ -470,6 +475,7 @@ ngx_http_ollama_create_srv_conf(ngx_conf_t *cf)
     conf->hold = NGX_CONF_UNSET;
     conf->hold_max = NGX_CONF_UNSET_UINT;
     conf->dry_run = NGX_CONF_UNSET;
+    conf->affinity = NGX_CONF_UNSET;
 
     return conf;
 }

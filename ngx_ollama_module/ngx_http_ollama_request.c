@@ -12,6 +12,7 @@
 #include "ngx_http_ollama_record.h"
 #include "ngx_http_ollama_respond.h"
 #include "ngx_http_ollama_running.h"
+#include "ngx_http_ollama_session.h"
 #include "ngx_http_ollama_shed.h"
 #include "ngx_http_ollama_trace.h"
 #include "ngx_http_ollama_uri.h"
@@ -371,6 +372,8 @@ ngx_http_ollama_take(ngx_http_ollama_ctx_t *ctx,
                                ngx_http_ollama_pool_usual(pool, lease),
                                &lease->charge);
     }
+
+    ngx_http_ollama_session_want(ctx, conf);
 
     lease->dry = conf->dry_run;
 

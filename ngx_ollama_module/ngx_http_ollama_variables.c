@@ -3,6 +3,7 @@
 #include "ngx_http_ollama_access.h"
 #include "ngx_http_ollama_cost.h"
 #include "ngx_http_ollama_record.h"
+#include "ngx_http_ollama_session.h"
 #include "ngx_http_ollama_trace.h"
 #include "ngx_http_ollama_usage.h"
 
@@ -24,6 +25,8 @@ static ngx_int_t ngx_http_ollama_target_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_ollama_key_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_ollama_affinity_variable(
+    ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_ollama_model_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_ollama_client_variable(ngx_http_request_t *r,
@@ -66,6 +69,9 @@ static ngx_http_variable_t  ngx_http_ollama_vars[] = {
 
     { ngx_string("ollama_key"), NULL, ngx_http_ollama_key_variable, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("ollama_affinity"), NULL,
+      ngx_http_ollama_affinity_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("ollama_model"), NULL, ngx_http_ollama_model_variable, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
@@ -234,6 +240,25 @@ ngx_http_ollama_model_variable(ngx_http_request_t *r,
     }
 
     return ngx_http_ollama_value(v, ctx->body.model.data, ctx->body.model.len);
+}
+
+
+static ngx_int_t
+ngx_http_ollama_affinity_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_str_t              *affinity;
+    ngx_http_ollama_ctx_t  *ctx;
+
+    ctx = ngx_http_ollama_get_ctx(r);
+    affinity = ctx ? ngx_http_ollama_session_affinity(ctx) : NULL;
+
+    if (affinity == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    return ngx_http_ollama_value(v, affinity->data, affinity->len);
 }
 
 

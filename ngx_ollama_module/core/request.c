@@ -1,6 +1,7 @@
 #include "request.h"
 #include "request_edit.h"
 #include "request_media.h"
+#include "request_member.h"
 #include "request_text.h"
 #include "scan.h"
 
@@ -18,29 +19,6 @@
 #define request_text(s)     (s), sizeof(s) - 1
 
 
-typedef enum {
-    member_other = 0,
-    member_model,
-    member_name,
-    member_stream,
-    member_stream_options,
-    member_include_usage,
-    member_prompt,
-    member_messages,
-    member_input,
-    member_images,
-    member_keep_alive
-} request_member_e;
-
-
-typedef struct {
-    const char        *name;
-    unsigned char      len;
-    unsigned char      depth;
-    request_member_e   member;
-} request_name_t;
-
-
 struct ollama_request_s {
     ollama_request_facts_t   facts;
 
@@ -50,12 +28,13 @@ struct ollama_request_s {
     unsigned                 options_seen;      /* members, of any type */
     unsigned                 usage_seen;        /* within the open object */
 
-    request_member_e         member;            /* whose value comes */
+    ollama_request_member_e  member;            /* whose value comes */
     uint64_t                 root;              /* behind the first brace */
     uint64_t                 options;           /* the open object, likewise */
 
     ollama_request_text_t    text;      /* a name, or a value that matters */
     ollama_request_media_t   media;     /* what is deeper, if options is 0 */
+    ollama_request_session_t session;
 
     ollama_request_edits_t   model_edits;
     ollama_request_edits_t   usage_edits;
@@ -64,10 +43,8 @@ struct ollama_request_s {
 };
 
 
-static request_member_e request_find(ollama_request_t *r, const char *text,
-    size_t len);
-static int request_folds(const unsigned char *text, size_t len);
 static void request_key(ollama_request_t *r);
+static void request_turns(ollama_request_t *r);
 static void request_string(ollama_request_t *r);
 static void request_null(ollama_request_t *r);
 static void request_bool(ollama_request_t *r, unsigned value);
@@ -75,22 +52,6 @@ static void request_other(ollama_request_t *r, ollama_scan_token_e token);
 static void request_object(ollama_request_t *r);
 static void request_object_end(ollama_request_t *r);
 static void request_model(ollama_request_t *r);
-static int request_zero_duration(const ollama_request_text_t *text);
-
-
-static const request_name_t  request_names[] = {
-    { request_text("model"),          1, member_model },
-    { request_text("name"),           1, member_name },
-    { request_text("stream"),         1, member_stream },
-    { request_text("stream_options"), 1, member_stream_options },
-    { request_text("include_usage"),  2, member_include_usage },
-    { request_text("prompt"),         1, member_prompt },
-    { request_text("messages"),       1, member_messages },
-    { request_text("input"),          1, member_input },
-    { request_text("images"),         1, member_images },
-    { request_text("keep_alive"),     1, member_keep_alive },
-    { NULL, 0, 0, member_other }
-};
 
 
 /* what there is in their values for request_media.h */
@@ -106,6 +67,11 @@ static const unsigned char  request_roots[] = {
     deep_part,                      /* member_messages */
     deep_part,                      /* member_input */
     deep_images,                    /* member_images */
+    deep_other,
+    deep_system,                    /* member_system */
+    deep_other,
+    deep_metadata,                  /* member_metadata */
+    deep_other,
     deep_other
 };
 
@@ -141,18 +107,13 @@ ollama_request_reset(ollama_request_t *r, unsigned route_flags)
     r->facts.prompt_empty = 1;
     r->facts.messages_empty = 1;
 
+    memset(&r->flags, 0, offsetof(ollama_request_t, text)
+                         - offsetof(ollama_request_t, flags));
     r->flags = route_flags;
-    r->invalid = 0;
-    r->model_seen = 0;
-    r->options_seen = 0;
-    r->usage_seen = 0;
-
-    r->member = member_other;
-    r->root = 0;
-    r->options = 0;
 
     ollama_request_text_begin(&r->text);
     ollama_request_media_begin(&r->media);
+    ollama_request_session_begin(&r->session);
 
     r->model_edits.n = 0;
     r->usage_edits.n = 0;
@@ -166,7 +127,7 @@ ollama_request_reset(ollama_request_t *r, unsigned route_flags)
 int
 ollama_request_feed(ollama_request_t *r, const unsigned char *p, size_t n)
 {
-    const unsigned char  *end;
+    const unsigned char  *end, *from;
     ollama_scan_token_e   token;
 
     r->facts.bytes += n;
@@ -183,13 +144,23 @@ ollama_request_feed(ollama_request_t *r, const unsigned char *p, size_t n)
 
     for ( ;; ) {
 
+        from = p;
         token = ollama_scan_next(&r->scan, &p, end);
+
+        if (r->session.tap) {
+            ollama_request_session_heard(&r->session, &r->scan, token, from, p);
+        }
 
         if (r->scan.depth > 1 && r->options == 0
             && ollama_request_media_token(&r->media, &r->scan, token,
                                           request_roots[r->member], &r->text,
                                           &r->facts))
         {
+            if (token == OLLAMA_SCAN_OBJECT && r->scan.depth == 3) {
+                ollama_request_media_message(&r->media, &r->scan, &r->facts,
+                                             p, end);
+            }
+
             continue;
         }
 
@@ -274,6 +245,12 @@ ollama_request_finish(ollama_request_t *r)
     r->facts.streaming = r->facts.stream_present
                          ? r->facts.stream_true
                          : (r->flags & OLLAMA_REQUEST_NATIVE) != 0;
+
+    r->facts.session = ollama_request_session_end(&r->session,
+                                                  r->facts.media_bytes,
+                                                  &r->facts.named);
+    r->facts.begins = !r->facts.named
+                      && ollama_request_session_first(&r->session);
 }
 
 
@@ -321,40 +298,6 @@ ollama_request_edits(const ollama_request_t *r, unsigned want,
 }
 
 
-static request_member_e
-request_find(ollama_request_t *r, const char *text, size_t len)
-{
-    const request_name_t  *name;
-
-    for (name = request_names; name->name; name++) {
-        if (len == name->len && r->scan.depth == name->depth
-            && memcmp(text, name->name, len) == 0)
-        {
-            return name->member;
-        }
-    }
-
-    return member_other;
-}
-
-
-/* Whether a name could be one of ours, written in another way. */
-
-static int
-request_folds(const unsigned char *text, size_t len)
-{
-    size_t  i;
-
-    for (i = 0; i < len; i++) {
-        if (text[i] >= 0x80 || (text[i] >= 'A' && text[i] <= 'Z')) {
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
 static void
 request_key(ollama_request_t *r)
 {
@@ -370,10 +313,11 @@ request_key(ollama_request_t *r)
 
         /* nearly always it is in one piece, and written as it is meant */
 
-        r->member = request_find(r, (const char *) scan->text, scan->text_len);
+        r->member = ollama_request_member((const char *) scan->text,
+                                          scan->text_len, scan->depth);
 
         if (r->member == member_other
-            && !request_folds(scan->text, scan->text_len))
+            && !ollama_request_text_folds(scan->text, scan->text_len))
         {
             return;
         }
@@ -388,7 +332,7 @@ request_key(ollama_request_t *r)
 
         if (r->text.len <= REQUEST_NAME_MAX && r->text.high == 0) {
             len = ollama_request_text_fold(&r->text, folded);
-            r->member = request_find(r, folded, len);
+            r->member = ollama_request_member(folded, len, scan->depth);
         }
 
         ollama_request_text_begin(&r->text);
@@ -420,6 +364,58 @@ request_key(ollama_request_t *r)
     default:
         break;
     }
+
+    if (r->media.session) {
+        ollama_request_media_deafen(&r->media, scan, &r->facts);
+    }
+
+    if (r->flags & OLLAMA_REQUEST_TURNS) {
+        request_turns(r);
+    }
+}
+
+
+/* what is to be listened to in the value that comes */
+
+static void
+request_turns(ollama_request_t *r)
+{
+    switch (r->member) {
+
+    case member_input:
+        ollama_request_session_listen(&r->session, &r->scan, session_first);
+
+        /* fall through */
+
+    case member_messages:
+        ollama_request_session_list(&r->session);
+        ollama_request_media_look(&r->media, &r->scan, &r->session);
+        break;
+
+    case member_system:
+        r->media.session = &r->session;
+
+        /* fall through */
+
+    case member_instructions:
+        r->session.system = 0;
+        ollama_request_session_listen(&r->session, &r->scan, session_system);
+        break;
+
+    case member_metadata:
+        if (r->flags & OLLAMA_REQUEST_USER) {
+            r->media.session = &r->session;
+        }
+
+        break;
+
+    case member_cache_key:
+        ollama_request_session_listen(&r->session, &r->scan, session_key);
+        break;
+
+    default:
+        break;
+    }
 }
 
 
@@ -442,7 +438,11 @@ request_string(ollama_request_t *r)
         break;
 
     case member_keep_alive:
-        r->facts.keep_alive_zero = request_zero_duration(&r->text);
+        r->facts.keep_alive_zero = ollama_request_text_zero(&r->text);
+        break;
+
+    case member_previous:
+        r->session.later = (r->scan.end - r->scan.start > 2);
         break;
 
     default:
@@ -636,32 +636,4 @@ request_model(ollama_request_t *r)
 
     memcpy(facts->model, text->data, len);
     facts->model[len] = '\0';
-}
-
-
-/* "0", "0s", "-0h0.0m": as Go's ParseDuration reads it, nothing but zeros */
-
-static int
-request_zero_duration(const ollama_request_text_t *text)
-{
-    size_t    i;
-    unsigned  zeros;
-
-    zeros = 0;
-
-    if (text->len > OLLAMA_MODEL_MAX) {
-        return 0;
-    }
-
-    for (i = 0; i < text->len; i++) {
-
-        if (text->data[i] == '0') {
-            zeros = 1;
-
-        } else if (text->data[i] >= '1' && text->data[i] <= '9') {
-            return 0;
-        }
-    }
-
-    return zeros;
 }

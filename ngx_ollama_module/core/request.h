@@ -33,6 +33,8 @@
  * Pictures, sound and files that the body carries are counted, and their bytes
  * told apart from those of text: request_media.h.
  *
+ * Which conversation it goes on with: request_session.h.
+ *
  * A model's name is what the client sent, unescaped: any bytes, line feeds and
  * NULs among them.  Take model_len, and escape it wherever it is shown.
  *
@@ -84,6 +86,9 @@
 #define OLLAMA_REQUEST_NAME        0x02  /* /api/show: `name` may stand for
                                             `model`, and is edited alike */
 
+#define OLLAMA_REQUEST_TURNS       0x04  /* it is one of a conversation's */
+#define OLLAMA_REQUEST_USER        0x08  /* and metadata.user_id may say so */
+
 /* wanted edits */
 
 #define OLLAMA_EDIT_MODEL          0x01
@@ -104,6 +109,11 @@ typedef struct {
     unsigned      pictures;           /*   are so many */
     unsigned      documents;
     unsigned      audio;
+
+    uint64_t      session;            /* of its conversation, 0: none */
+    unsigned      named;              /* it: without regard to the model; if
+                                         not: */
+    unsigned      begins;             /* this is its first turn */
 
     unsigned      valid:1;            /* one JSON object */
     unsigned      stream_present:1;   /* a stream member that is not null */

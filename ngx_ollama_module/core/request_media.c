@@ -19,6 +19,8 @@ static void media_close(ollama_request_media_t *m, ollama_scan_t *scan,
     ollama_request_facts_t *facts);
 static void media_key(ollama_request_media_t *m, ollama_scan_t *scan,
     const unsigned char *name, size_t len);
+static int media_listen(ollama_request_media_t *m, ollama_scan_t *scan,
+    unsigned deep, const unsigned char *name, size_t len);
 static void media_head(ollama_request_media_t *m, const ollama_scan_t *scan,
     ollama_scan_token_e token);
 static void media_string(ollama_request_media_t *m, ollama_scan_t *scan,
@@ -73,6 +75,59 @@ ollama_request_tokens(const ollama_request_facts_t *facts)
            + (uint64_t) facts->pictures * OLLAMA_USAGE_PICTURE
            + (uint64_t) facts->documents * OLLAMA_USAGE_DOCUMENT
            + (uint64_t) facts->audio * OLLAMA_USAGE_AUDIO;
+}
+
+
+void
+ollama_request_media_look(ollama_request_media_t *m, ollama_scan_t *scan,
+    ollama_request_session_t *session)
+{
+    m->session = session;
+
+    scan->letters |= ollama_request_media_bit('r');
+    scan->openers &= ~ollama_request_media_bit('c');
+}
+
+
+void
+ollama_request_media_deafen(ollama_request_media_t *m, ollama_scan_t *scan,
+    const ollama_request_facts_t *facts)
+{
+    if (m->session->looking) {
+        m->session->looking = 0;
+        (void) ollama_request_session_ends(m->session, facts->media_bytes);
+
+        scan->letters = OLLAMA_REQUEST_MEDIA_LETTERS;
+        scan->openers = OLLAMA_REQUEST_MEDIA_OPENERS;
+    }
+
+    m->session = NULL;
+}
+
+
+void
+ollama_request_media_message(ollama_request_media_t *m, ollama_scan_t *scan,
+    const ollama_request_facts_t *facts, const unsigned char *p,
+    const unsigned char *end)
+{
+    if (m->session == NULL || !m->array[2]) {
+        return;
+    }
+
+    if (ollama_request_session_ends(m->session, facts->media_bytes)) {
+        m->session->looking = 0;
+        m->session->more = 1;
+        m->session = NULL;
+
+        scan->letters = OLLAMA_REQUEST_MEDIA_LETTERS;
+        scan->openers = OLLAMA_REQUEST_MEDIA_OPENERS;
+
+    } else if (ollama_request_session_begins(m->session, p, end)) {
+        scan->letters &= ~ollama_request_media_bit('r');
+
+    } else {
+        scan->letters |= ollama_request_media_bit('r');
+    }
 }
 
 
@@ -151,7 +206,11 @@ media_open(ollama_request_media_t *m, ollama_scan_t *scan,
         deep = deep_other;
 
     } else if (m->array[depth - 1]) {
-        deep = (m->deep[depth - 1] == deep_part) ? deep_part : deep_other;
+        deep = m->deep[depth - 1];
+
+        if (deep != deep_part && deep != deep_system) {
+            deep = deep_other;
+        }
 
     } else {
         deep = scan->name_known ? m->child : deep_other;
@@ -212,8 +271,14 @@ media_key(ollama_request_media_t *m, ollama_scan_t *scan,
     m->child = deep_other;
     m->head_len = 0;
 
+    if (m->session && media_listen(m, scan, deep, name, len)) {
+        return;
+    }
+
     for (known = media_names; known->name && known->len <= len; known++) {
-        if (known->len == len && known->deep == deep && media_same(name, known->name, len)) {
+        if (known->len == len && known->deep == deep
+            && media_same(name, known->name, len))
+        {
             m->kind = known->kind;
             m->child = known->child;
             break;
@@ -221,6 +286,58 @@ media_key(ollama_request_media_t *m, ollama_scan_t *scan,
     }
 
     scan->want_text = (m->kind != media_none);
+}
+
+
+/* a name that says something of the conversation, and nothing else */
+
+static int
+media_listen(ollama_request_media_t *m, ollama_scan_t *scan, unsigned deep,
+    const unsigned char *name, size_t len)
+{
+    ollama_request_tap_e  tap;
+
+    if (deep == deep_part) {
+
+        if (!m->session->looking) {
+            return 0;
+        }
+
+        if (len == 4 && scan->depth == 3 && m->array[2]
+            && m->session->speaks == 0 && media_same(name, "role", 4))
+        {
+            m->kind = media_role;
+            scan->want_text = 1;
+            return 1;
+        }
+
+        if (len == 7 && (memcmp(name, "content", 7) == 0
+                         || media_same(name, "content", 7)))
+        {
+            m->child = deep_part;
+
+        } else if (len != 4 || !media_same(name, "text", 4)) {
+            return 0;
+        }
+
+        tap = session_text;
+
+    } else if (deep == deep_system && len == 4 && media_same(name, "text", 4)) {
+        tap = session_system;
+
+    } else if (deep == deep_metadata && len == 7
+               && media_same(name, "user_id", 7))
+    {
+        tap = session_user;
+
+    } else {
+        return 0;
+    }
+
+    scan->want_text = 0;
+    ollama_request_session_listen(m->session, scan, tap);
+
+    return 1;
 }
 
 
@@ -286,6 +403,13 @@ media_string(ollama_request_media_t *m, ollama_scan_t *scan,
 
     case media_source_type:
         m->source_text = (m->head_len == 4 && media_begins(m, "text"));
+        break;
+
+    case media_role:
+        if (m->session) {
+            ollama_request_session_role(m->session, m->head, m->head_len);
+        }
+
         break;
 
     case media_source_media_type:

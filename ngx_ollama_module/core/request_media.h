@@ -31,6 +31,7 @@
 #ifndef OLLAMA_REQUEST_MEDIA_H_INCLUDED
 #define OLLAMA_REQUEST_MEDIA_H_INCLUDED
 
+#include "request_session.h"
 #include "request_text.h"
 #include "scan.h"
 
@@ -63,7 +64,9 @@ typedef enum {
     deep_video,
     deep_audio,                     /* {"data": ..} */
     deep_file,                      /* {"file_data": ..} */
-    deep_source
+    deep_source,
+    deep_system,                    /* Anthropic's, for request_session.h */
+    deep_metadata
 } ollama_request_deep_e;
 
 
@@ -76,7 +79,8 @@ typedef enum {
     media_audio,
     media_source,                   /* its neighbours say what */
     media_source_type,
-    media_source_media_type
+    media_source_media_type,
+    media_role                      /* of a message: request_session.h */
 } ollama_request_media_e;
 
 
@@ -92,6 +96,8 @@ typedef struct {
     unsigned                source_text;
     uint64_t                source_bytes;
 
+    ollama_request_session_t  *session;     /* or NULL: nobody listens */
+
     unsigned char           deep[OLLAMA_REQUEST_DEEP];      /* by depth */
     unsigned char           array[OLLAMA_REQUEST_DEEP];
     char                    head[OLLAMA_REQUEST_HEAD];
@@ -100,7 +106,7 @@ typedef struct {
 
 #define ollama_request_media_begin(m)                                         \
     ((m)->kind = media_none, (m)->child = deep_other, (m)->head_len = 0,      \
-     (m)->source = 0)
+     (m)->source = 0, (m)->session = NULL)
 
 /*
  * A token of which the depth is more than 1, or the end of a piece there.
@@ -110,6 +116,19 @@ typedef struct {
 int ollama_request_media_token(ollama_request_media_t *m, ollama_scan_t *scan,
     ollama_scan_token_e token, unsigned root,
     ollama_request_text_t *text, ollama_request_facts_t *facts);
+
+/*
+ * In a list of messages that begins now: what session wants to know of them.
+ * Then, with what follows, at the bracket of each object in there; and at the
+ * latest before the next member, nothing any more.
+ */
+void ollama_request_media_look(ollama_request_media_t *m, ollama_scan_t *scan,
+    ollama_request_session_t *session);
+void ollama_request_media_message(ollama_request_media_t *m,
+    ollama_scan_t *scan, const ollama_request_facts_t *facts,
+    const unsigned char *p, const unsigned char *end);
+void ollama_request_media_deafen(ollama_request_media_t *m,
+    ollama_scan_t *scan, const ollama_request_facts_t *facts);
 
 
 #endif /* OLLAMA_REQUEST_MEDIA_H_INCLUDED */

@@ -117,6 +117,32 @@ ollama_request_text_fold(const ollama_request_text_t *t, char *out)
 }
 
 
+int
+ollama_request_text_zero(const ollama_request_text_t *text)
+{
+    size_t    i;
+    unsigned  zeros;
+
+    zeros = 0;
+
+    if (text->len > OLLAMA_MODEL_MAX) {
+        return 0;
+    }
+
+    for (i = 0; i < text->len; i++) {
+
+        if (text->data[i] == '0') {
+            zeros = 1;
+
+        } else if (text->data[i] >= '1' && text->data[i] <= '9') {
+            return 0;
+        }
+    }
+
+    return zeros;
+}
+
+
 size_t
 ollama_model_strip(const char *name, size_t n)
 {

@@ -44,5 +44,23 @@ void ollama_request_text_end(ollama_request_text_t *t);
  */
 size_t ollama_request_text_fold(const ollama_request_text_t *t, char *out);
 
+/* Whether a name could be one of ours, written in another way. */
+static inline int
+ollama_request_text_folds(const unsigned char *text, size_t len)
+{
+    size_t  i;
+
+    for (i = 0; i < len; i++) {
+        if (text[i] >= 0x80 || (text[i] >= 'A' && text[i] <= 'Z')) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+/* "0", "0s", "-0h0.0m": as Go's ParseDuration reads it, nothing but zeros */
+int ollama_request_text_zero(const ollama_request_text_t *t);
+
 
 #endif /* OLLAMA_REQUEST_TEXT_H_INCLUDED */

@@ -76,6 +76,7 @@ typedef enum {
 #define OLLAMA_ROUTE_BARE    0x20   /* also known without its prefix */
 #define OLLAMA_ROUTE_UNDER   0x40   /* all that begins with the path */
 #define OLLAMA_ROUTE_UNKNOWN 0x80   /* in no table: waits for nobody */
+#define OLLAMA_ROUTE_TURNS   0x200  /* a body is a conversation's turn */
 #define OLLAMA_ROUTE_MODEL   0x100  /* the rest of the path is a model's name */
 
 

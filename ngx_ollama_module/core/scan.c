@@ -259,10 +259,12 @@ ollama_scan_next(ollama_scan_t *s, const unsigned char **pp,
 
                 if (named
                     && (reported
-                        || (s->key ? scan_matters(s, p, end) : s->want_text)))
+                        || (s->key ? scan_matters(s, p, end)
+                                   : s->want_text | s->want_end)))
                 {
                     s->end = s->offset + (p - from);
                     s->want_text = 0;
+                    s->want_end = 0;
                     token = s->key ? OLLAMA_SCAN_KEY : OLLAMA_SCAN_STRING;
                     goto done;
                 }
@@ -548,6 +550,7 @@ scan_matters(ollama_scan_t *s, const unsigned char *p,
 
     s->name_known = 0;
     s->want_text = 0;
+    s->want_end = 0;
 
     return 0;
 }

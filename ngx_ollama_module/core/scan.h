@@ -32,6 +32,10 @@
  * ESCAPE, one UTF-16 unit; in any number and order.  What a name ends with
  * comes with its KEY: usually all of it.
  *
+ * With `want_end`, likewise set at the KEY, there is a STRING, but no TEXT: for
+ * one whose bytes are read between `start` and `end`.  At MORE they pass while
+ * `want_end` is set and `key` is not.
+ *
  * Offsets count from the first byte of the document.  All fields under "the
  * token" hold until the next call.
  *
@@ -74,6 +78,7 @@ typedef struct {
     uint32_t              letters;
     uint32_t              openers;
     unsigned              want_text;
+    unsigned              want_end;
 
     /* the token */
 
@@ -89,13 +94,13 @@ typedef struct {
     unsigned              done;
     unsigned              name_known;
 
+    uint64_t              offset;     /* how far it has read */
+    unsigned              key;        /* in a name, or behind it */
+
     /* its own */
 
     unsigned              split;      /* some of the name was TEXT, ESCAPE */
-
-    uint64_t              offset;
     unsigned              state;
-    unsigned              key;
     unsigned              object;
     unsigned              hex;
     const char           *literal;

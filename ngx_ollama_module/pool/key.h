@@ -95,6 +95,8 @@
 
 #include "pool.h"
 #include "account.h"
+#include "bits.h"
+#include "turns.h"
 #include "core/sha256.h"
 #include "core/words.h"
 
@@ -309,6 +311,7 @@ typedef struct {
     ngx_queue_t                      handed;    /* nodes, the oldest first */
 
     ngx_http_ollama_slots_t         *slots;
+    ngx_http_ollama_affinity_t      *affinity;  /* or NULL */
     ngx_http_ollama_key_t          **keys;      /* in the list's order */
     ngx_uint_t                       nkeys;
     ngx_uint_t                       nlive;     /* those that left, too */
@@ -369,6 +372,8 @@ struct ngx_http_ollama_pool_s {
     ngx_uint_t                       expiring;
     time_t                           interval;
     uint64_t                         usual;     /* an input token's price */
+    ngx_uint_t                       sessions;
+    ngx_uint_t                       sessions_said;
 
     /* what is prepared and not committed; this is the master's own memory */
 
@@ -377,6 +382,8 @@ struct ngx_http_ollama_pool_s {
     ngx_http_ollama_key_t          **keys;
     ngx_http_ollama_slots_t         *slots;
     void                            *notes;     /* pages of them */
+    ngx_http_ollama_affinity_t      *affinity;
+    ngx_uint_t                       same_affinity;
     ngx_uint_t                       existed;   /* the zone, before us */
 };
 
@@ -527,6 +534,18 @@ ngx_http_ollama_key_t *ngx_http_ollama_select_soft(
 ngx_uint_t ngx_http_ollama_soft_hope(ngx_http_ollama_shared_t *sh);
 
 
+/* affinity.c */
+
+ngx_http_ollama_key_t *ngx_http_ollama_affinity_select(
+    ngx_http_ollama_pool_t *pool, ngx_http_ollama_lease_t *lease,
+    ngx_http_ollama_want_t *want);
+void ngx_http_ollama_affinity_note(ngx_http_ollama_pool_t *pool,
+    ngx_http_ollama_lease_t *lease, ngx_http_ollama_key_t *key);
+size_t ngx_http_ollama_affinity_size(ngx_uint_t size);
+ngx_int_t ngx_http_ollama_affinity_prepare(ngx_http_ollama_pool_t *pool);
+void ngx_http_ollama_affinity_commit(ngx_http_ollama_pool_t *pool);
+
+
 /* select.c */
 
 void ngx_http_ollama_key_place(ngx_http_ollama_shared_t *sh,
@@ -543,6 +562,8 @@ uint32_t ngx_http_ollama_account_slots(ngx_http_ollama_account_t *account);
 
 void ngx_http_ollama_want(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_lease_t *lease, ngx_http_ollama_want_t *want);
+ngx_uint_t ngx_http_ollama_want_fits(ngx_http_ollama_want_t *want,
+    ngx_http_ollama_key_t *key);
 ngx_uint_t ngx_http_ollama_want_tried(ngx_http_ollama_want_t *want,
     ngx_http_ollama_key_t *key);
 ngx_http_ollama_key_t *ngx_http_ollama_select(ngx_http_ollama_shared_t *sh,
@@ -561,6 +582,9 @@ ngx_int_t ngx_http_ollama_select_refuse(ngx_http_ollama_shared_t *sh,
 
 ngx_rbtree_key_t ngx_http_ollama_key_load(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_key_t *key);
+uint64_t ngx_http_ollama_key_score(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_key_t *key);
+uint64_t ngx_http_ollama_key_share(ngx_http_ollama_key_t *key, uint64_t used);
 ngx_uint_t ngx_http_ollama_key_rank(ngx_http_ollama_key_t *key);
 uint64_t ngx_http_ollama_key_used(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_key_t *key);
@@ -607,6 +631,7 @@ void ngx_http_ollama_key_tier(ngx_http_ollama_shared_t *sh,
 
 /* model.c */
 
+uint32_t ngx_http_ollama_model_hash(ngx_str_t *name);
 ngx_uint_t ngx_http_ollama_model_find(ngx_http_ollama_shared_t *sh,
     uint32_t hash, ngx_str_t *name);
 ngx_uint_t ngx_http_ollama_model_get(ngx_http_ollama_shared_t *sh,
@@ -654,17 +679,6 @@ const char *ngx_http_ollama_state_name(ngx_http_ollama_key_t *key);
      + (nslots) * sizeof(ngx_http_ollama_key_t *)                             \
      + (nslots) / 64 * sizeof(uint64_t)                                       \
        * (6 + NGX_HTTP_OLLAMA_TIERS + NGX_HTTP_OLLAMA_MODELS))
-
-#define ngx_http_ollama_bit(slot)  ((uint64_t) 1 << ((slot) % 64))
-
-#define ngx_http_ollama_bit_test(map, slot)                                   \
-    ((map)[(slot) / 64] & ngx_http_ollama_bit(slot))
-
-#define ngx_http_ollama_bit_set(map, slot)                                    \
-    (map)[(slot) / 64] |= ngx_http_ollama_bit(slot)
-
-#define ngx_http_ollama_bit_clear(map, slot)                                  \
-    (map)[(slot) / 64] &= ~ngx_http_ollama_bit(slot)
 
 #define ngx_http_ollama_listed(sh, key)                                       \
     ((key)->generation == (sh)->generation)

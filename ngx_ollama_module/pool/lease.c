@@ -21,7 +21,7 @@ ngx_http_ollama_lease_want(ngx_http_ollama_lease_t *lease, ngx_str_t *model)
     lease->charge.cost = 0;
     lease->charge.guess = 0;
 
-    lease->hash = model->len ? ngx_crc32_short(model->data, model->len) : 0;
+    lease->hash = ngx_http_ollama_model_hash(model);
 }
 
 
@@ -60,7 +60,7 @@ ngx_http_ollama_lease_try(ngx_http_ollama_pool_t *pool,
 
     want.stale = pool->sh->nwaiting && !lease->dry;
 
-    key = ngx_http_ollama_select(pool->sh, &want);
+    key = ngx_http_ollama_affinity_select(pool, lease, &want);
 
     if (key == NULL) {
 
@@ -435,6 +435,7 @@ ngx_http_ollama_lease_serve(ngx_http_ollama_pool_t *pool,
     }
 
     ngx_http_ollama_lease_grant(lease, key);
+    ngx_http_ollama_affinity_note(pool, lease, key);
 }
 
 
@@ -489,6 +490,7 @@ ngx_http_ollama_pool_served(ngx_http_ollama_pool_t *pool, ngx_int_t *rc)
 
         ngx_http_ollama_queue_leave(pool->sh, node);
         ngx_http_ollama_lease_grant(lease, node->key);
+        ngx_http_ollama_affinity_note(pool, lease, node->key);
 
         *rc = NGX_OK;
 

@@ -35,6 +35,7 @@ static int ngx_libc_cdecl ngx_http_ollama_account_cmp(const void *one,
 ngx_int_t
 ngx_http_ollama_list_prepare(ngx_http_ollama_pool_t *pool, ngx_log_t *log)
 {
+    u_char      unit;
     size_t      size;
     ngx_int_t   rc;
 
@@ -54,18 +55,26 @@ ngx_http_ollama_list_prepare(ngx_http_ollama_pool_t *pool, ngx_log_t *log)
 
     size = ngx_http_ollama_list_need(pool);
 
-    if (size < 10 * 1024 * 1024) {
+    unit = 'k';
+    size = (size + 1023) / 1024;
+
+    if (size >= 10 * 1024) {
+        unit = 'm';
+        size = (size + 1023) / 1024;
+    }
+
+    if (pool->sessions_said) {
         ngx_log_error(NGX_LOG_EMERG, log, 0,
-                      "\"ollama_zone\" \"%V\" is too small for %uz keys, "
-                      "%uzk is needed", &pool->shm_zone->shm.name,
-                      pool->config->nkeys, (size + 1023) / 1024);
+                      "\"ollama_zone\" \"%V\" is too small for %uz keys and "
+                      "%ui conversations, %uz%c is needed",
+                      &pool->shm_zone->shm.name, pool->config->nkeys,
+                      pool->sessions, size, unit);
 
     } else {
         ngx_log_error(NGX_LOG_EMERG, log, 0,
                       "\"ollama_zone\" \"%V\" is too small for %uz keys, "
-                      "%uzm is needed", &pool->shm_zone->shm.name,
-                      pool->config->nkeys,
-                      (size + 1024 * 1024 - 1) / (1024 * 1024));
+                      "%uz%c is needed", &pool->shm_zone->shm.name,
+                      pool->config->nkeys, size, unit);
     }
 
     ngx_http_ollama_list_discard(pool);
@@ -276,7 +285,11 @@ ngx_http_ollama_list_allocate(ngx_http_ollama_pool_t *pool)
         return NGX_ERROR;
     }
 
-    return pool->existed ? NGX_OK : ngx_http_ollama_list_room(pool);
+    if (!pool->existed && ngx_http_ollama_list_room(pool) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_ollama_affinity_prepare(pool);
 }
 
 
@@ -346,6 +359,10 @@ ngx_http_ollama_list_discard(ngx_http_ollama_pool_t *pool)
             ngx_slab_free_locked(pool->shpool, pool->slots);
         }
 
+        if (pool->affinity) {
+            ngx_slab_free_locked(pool->shpool, pool->affinity);
+        }
+
         ngx_shmtx_unlock(&pool->shpool->mutex);
     }
 
@@ -355,6 +372,7 @@ ngx_http_ollama_list_discard(ngx_http_ollama_pool_t *pool)
     pool->keys = NULL;
     pool->slots = NULL;
     pool->notes = NULL;
+    pool->affinity = NULL;
 }
 
 
@@ -399,6 +417,8 @@ ngx_http_ollama_pool_commit(ngx_http_ollama_pool_t *pool)
 
         sh->nnotes += n;
     }
+
+    ngx_http_ollama_affinity_commit(pool);
 
     sh->generation++;
 

@@ -35,6 +35,14 @@ static uint64_t ngx_http_ollama_load_short(uint64_t score);
 #endif
 
 
+static ngx_inline uint64_t
+ngx_http_ollama_load_score(uint64_t used, ngx_http_ollama_key_t *key)
+{
+    return ngx_min(used, NGX_HTTP_OLLAMA_LOAD_MAX)
+           * NGX_HTTP_OLLAMA_LOAD_SCALE / key->weight;
+}
+
+
 ngx_rbtree_key_t
 ngx_http_ollama_key_load(ngx_http_ollama_shared_t *sh,
     ngx_http_ollama_key_t *key)
@@ -56,9 +64,8 @@ ngx_http_ollama_key_load(ngx_http_ollama_shared_t *sh,
                 - ngx_min(account->rate, NGX_HTTP_OLLAMA_SCORE_MAX);
 
     } else {
-        score = ngx_http_ollama_key_used(sh, key);
-        score = ngx_min(score, NGX_HTTP_OLLAMA_LOAD_MAX)
-                * NGX_HTTP_OLLAMA_LOAD_SCALE / key->weight;
+        score = ngx_http_ollama_load_score(ngx_http_ollama_key_used(sh, key),
+                                           key);
     }
 
     bits = NGX_HTTP_OLLAMA_SCORE_BITS;
@@ -69,6 +76,33 @@ ngx_http_ollama_key_load(ngx_http_ollama_shared_t *sh,
 #endif
 
     return (ngx_rbtree_key_t) ((rank << bits) | score);
+}
+
+
+/* of one that is ready: its load, divided by its weight */
+
+uint64_t
+ngx_http_ollama_key_score(ngx_http_ollama_shared_t *sh,
+    ngx_http_ollama_key_t *key)
+{
+#if (NGX_PTR_SIZE == 8)
+
+    if (key->account->rate == 0) {
+        return key->ready_node.key & NGX_HTTP_OLLAMA_SCORE_MAX;
+    }
+
+#endif
+
+    return ngx_http_ollama_load_score(ngx_http_ollama_key_used(sh, key), key);
+}
+
+
+/* what so much use adds to it */
+
+uint64_t
+ngx_http_ollama_key_share(ngx_http_ollama_key_t *key, uint64_t used)
+{
+    return ngx_http_ollama_load_score(used, key);
 }
 
 

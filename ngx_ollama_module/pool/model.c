@@ -4,6 +4,7 @@
  */
 
 #include "key.h"
+#include "core/mix.h"
 
 
 static ngx_http_ollama_note_t *ngx_http_ollama_note_of(
@@ -18,6 +19,27 @@ static void ngx_http_ollama_note_open(ngx_http_ollama_shared_t *sh,
 
 #define ngx_http_ollama_map(sh, model)                                        \
     ((sh)->slots->blocked + (model) * (sh)->slots->nwords)
+
+
+/* 0 for none */
+
+uint32_t
+ngx_http_ollama_model_hash(ngx_str_t *name)
+{
+    uint64_t      hash;
+    ollama_mix_t  mix;
+
+    if (name->len == 0) {
+        return 0;
+    }
+
+    ollama_mix_begin(&mix);
+    ollama_mix_add(&mix, name->data, name->len);
+
+    hash = ollama_mix_end(&mix);
+
+    return (uint32_t) (hash ^ hash >> 32);
+}
 
 
 ngx_uint_t
@@ -130,8 +152,8 @@ ngx_http_ollama_note_add(ngx_http_ollama_shared_t *sh,
     ngx_queue_t             *q;
     ngx_http_ollama_note_t  *note;
 
-    model = ngx_http_ollama_model_get(sh, ngx_crc32_short(name->data,
-                                                          name->len), name);
+    model = ngx_http_ollama_model_get(sh, ngx_http_ollama_model_hash(name),
+                                      name);
 
     if (model == NGX_HTTP_OLLAMA_OTHER) {
         return NULL;

@@ -111,6 +111,15 @@ ngx_http_ollama_pool_set_interval(ngx_http_ollama_pool_t *pool, time_t interval)
 }
 
 
+void
+ngx_http_ollama_pool_set_sessions(ngx_http_ollama_pool_t *pool,
+    ngx_uint_t sessions, ngx_uint_t said)
+{
+    pool->sessions = sessions;
+    pool->sessions_said = said;
+}
+
+
 static ngx_int_t
 ngx_http_ollama_pool_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 {

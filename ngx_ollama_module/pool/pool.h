@@ -28,6 +28,13 @@
  * served although there is no memory for its lease gets a key all the same; its
  * tokens are booked, but it is not counted as in flight.
  *
+ * Conversations.  A lease with a session gets a key of the account that the one
+ * before it with this session has got, as long as that is ready, as good as the
+ * first in order, and not too far ahead of it (stay); else the first, at once,
+ * as does one that begins.
+ * affinity says afterwards what became of it: kept; moved, also when it went on
+ * to another account later; or new.
+ *
  * Hand-off.  Whoever frees a slot (a lease settled, a penalty's end, a key
  * proven, a higher limit, a reset, a reload) hands it, under the lock that is
  * held anyway, to the first waiter whom that key may serve.  The owner only
@@ -88,6 +95,15 @@ typedef struct {
 } ngx_http_ollama_charge_t;
 
 
+/* how far a conversation may stay with an account that is not the first */
+
+typedef struct {
+    time_t                           ttl;       /* since its last turn */
+    ngx_uint_t                       percent;   /* ahead of the first's load, */
+    uint64_t                         tokens;    /*   or input, if more */
+} ngx_http_ollama_stay_t;
+
+
 typedef struct {
 
     /* wanted */
@@ -95,10 +111,12 @@ typedef struct {
     ngx_str_t                        model;
     uint32_t                         hash;      /* of the model's name */
     uint64_t                         session;   /* of its conversation, or 0 */
+    const ngx_http_ollama_stay_t    *stay;      /* NULL: it need not stay */
     ngx_http_ollama_charge_t         charge;    /* to reserve */
     time_t                           hold;      /* may wait until then for a
                                                    key that returns; 0: no */
     ngx_uint_t                       held_max;  /* if no more do so */
+    unsigned                         begins:1;  /* the session, as one knows */
     unsigned                         dry:1;     /* never refuse, never wait */
     unsigned                         used:1;    /* a try was made with it */
 
@@ -273,6 +291,15 @@ void ngx_http_ollama_pool_set_expiring(ngx_http_ollama_pool_t *pool,
     ngx_uint_t on);
 void ngx_http_ollama_pool_set_interval(ngx_http_ollama_pool_t *pool,
     time_t interval);
+
+/*
+ * How many conversations are kept, 0: none; if it is not said, fewer will do
+ * where the zone is small.  A list that is committed with another number begins
+ * with none.
+ */
+
+void ngx_http_ollama_pool_set_sessions(ngx_http_ollama_pool_t *pool,
+    ngx_uint_t sessions, ngx_uint_t said);
 
 void ngx_http_ollama_pool_commit(ngx_http_ollama_pool_t *pool);
 

@@ -566,6 +566,7 @@ ngx_http_ollama_queue_hopeless(ngx_http_ollama_pool_t *pool, ngx_int_t *rc)
                 ngx_http_ollama_queue_leave(sh, node);
                 ngx_http_ollama_node_take(sh, node, key);
                 ngx_http_ollama_lease_grant(node->lease, key);
+                ngx_http_ollama_affinity_note(pool, node->lease, key);
 
                 node->lease->forced = 1;
 

@@ -102,6 +102,11 @@ ngx_http_ollama_list_need(ngx_http_ollama_pool_t *pool)
                             ngx_http_ollama_slots_size(ngx_align(n, 64)), 1);
     pages += ngx_http_ollama_list_pages(sizeof(ngx_http_ollama_shared_t), 1);
 
+    if (pool->sessions && pool->sessions_said) {
+        pages += ngx_http_ollama_list_pages(
+                          ngx_http_ollama_affinity_size(pool->sessions), 1);
+    }
+
     n = ngx_http_ollama_per_page(ngx_http_ollama_note_t);
     pages += (NGX_HTTP_OLLAMA_NOTES + 2 * nkeys + n - 1) / n;
 

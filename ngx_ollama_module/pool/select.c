@@ -8,8 +8,6 @@
 
 static void ngx_http_ollama_map_set(uint64_t *map, ngx_uint_t slot,
     ngx_uint_t on);
-static ngx_uint_t ngx_http_ollama_want_fits(ngx_http_ollama_want_t *want,
-    ngx_http_ollama_key_t *key);
 static ngx_http_ollama_key_t *ngx_http_ollama_map_least(
     ngx_http_ollama_shared_t *sh, uint64_t *map, ngx_http_ollama_want_t *want);
 static ngx_http_ollama_key_t *ngx_http_ollama_map_least_of(
@@ -243,7 +241,7 @@ ngx_http_ollama_want_tried(ngx_http_ollama_want_t *want,
 }
 
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_ollama_want_fits(ngx_http_ollama_want_t *want,
     ngx_http_ollama_key_t *key)
 {

@@ -419,11 +419,14 @@ static void on_tick(evutil_socket_t fd, short what, void *arg) {
     for (struct account *a = NULL;
          k->running < ASKER_AT_ONCE && (a = map_next(k->accounts.map, a));) {
         if (a->listed == 0 || a->fetch || now < gap_ends(k, a)) continue;
-        if (now >= next_balance(a, interval)) {
-            question(k, a, now, 0);
-        } else if (now >= a->usage_due && a->usage_day != usage_day(a, wall)) {
+
+        /* once a day, and before a balance: with an interval of one minute
+         * that is always due as soon as anything may be asked */
+        if (now >= a->usage_due && a->usage_day != usage_day(a, wall)) {
             a->usage_day = usage_day(a, wall);
             question(k, a, now, 1);
+        } else if (now >= next_balance(a, interval)) {
+            question(k, a, now, 0);
         }
     }
 }

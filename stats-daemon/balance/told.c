@@ -89,7 +89,7 @@ static int64_t time_of(ollama_json_token_e kind, const char *text, size_t len) {
 
 struct balance_in {
     ollama_record_balance_t *b;
-    int money, windows;
+    int money, windows, wrong;
 };
 
 /* Per cent in 1/1000 of the whole. */
@@ -120,6 +120,7 @@ static void on_balance(struct document *d, ollama_json_token_e kind,
         b->included = (uint64_t)n;
         in->money = 1;
     } else if (is_at(d, "included", "allowance_usd", NULL)) {
+        if (*text == '-') in->wrong = 1; /* and read as 0: money.h */
         b->allowance = (uint64_t)n;
     } else if (is_at(d, "purchased", "balance_usd", NULL)) {
         b->purchased = (uint64_t)n;
@@ -139,7 +140,8 @@ void told_balance(const char *body, size_t len, ollama_record_balance_t *b) {
 
     memset(b, 0, sizeof(*b));
     b->session = b->week = OLLAMA_BALANCE_NO_SHARE;
-    if (read_document(&d, body, len) != 0) in.money = in.windows = 0;
+    if (read_document(&d, body, len) != 0 || in.wrong)
+        in.money = in.windows = 0;
     b->kind = in.windows ? OLLAMA_BALANCE_WINDOWS
               : in.money ? OLLAMA_BALANCE_MONEY
                          : OLLAMA_BALANCE_UNKNOWN;

@@ -6,6 +6,7 @@
  *  - its edits are in order, and the edited body is, read by yajl, the same
  *    tree but for the changes that are wanted, made here to the tree of the
  *    original; the facts are those of that tree;
+ *  - it is of a conversation if its tree says so: fuzz_turns();
  *  - it carries as many pictures, files and sounds as stand in that tree.
  *
  * First byte: route flags and wanted edits; second: how to split.
@@ -25,11 +26,14 @@ static ollama_request_t  *whole, *split;
 static int                fuzz_nested;      /* a source within a source */
 
 
+static size_t fuzz_object(const uint8_t *data, size_t n);
 static int fuzz_is(const fuzz_node_t *node, const char *name);
 static size_t fuzz_strip(const char *text, size_t n);
 static int fuzz_model(fuzz_node_t *root, unsigned flags, unsigned want);
 static int fuzz_usage(fuzz_node_t *root, unsigned flags, unsigned want);
 static fuzz_node_t *fuzz_option(void);
+static int fuzz_turns(const fuzz_node_t *root, unsigned flags);
+static int fuzz_speaks(const fuzz_node_t *message);
 static unsigned fuzz_media(const fuzz_node_t *root);
 static unsigned fuzz_part(const fuzz_node_t *node, unsigned depth);
 static unsigned fuzz_source(const fuzz_node_t *node, unsigned depth);
@@ -62,8 +66,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_check(whole != NULL && split != NULL);
     }
 
-    flags = data[0] & 3;
-    want = data[0] >> 2 & 3;
+    flags = data[0] & 15;
+    want = data[0] >> 4 & 3;
 
     ollama_request_reset(whole, flags);
     fuzz_pieces(data + 2, size - 2, 0, fuzz_feed, whole);
@@ -81,6 +85,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     fuzz_check(facts->bytes == n && other->bytes == n);
     fuzz_check(facts->media_bytes == other->media_bytes);
+    fuzz_check(facts->session == other->session);
+    fuzz_check(facts->named == other->named);
+    fuzz_check(facts->begins == other->begins);
     fuzz_check(facts->pictures == other->pictures);
     fuzz_check(facts->documents == other->documents);
     fuzz_check(facts->audio == other->audio);
@@ -113,6 +120,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_check(edits[i].insert_len == again[i].insert_len);
     }
 
+    /* what follows the object is not read */
+
+    n = fuzz_object(data, n);
+
     tree = fuzz_parse(data, n);
 
     /* yajl takes these two for white space, JSON does not */
@@ -131,8 +142,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                       == media);
     }
 
+    if (facts->valid) {
+        fuzz_check((facts->session != 0) == fuzz_turns(tree, flags));
+    }
+
     if (!facts->valid) {
         fuzz_check(count == 0);
+        fuzz_check(facts->session == 0);
         fuzz_check(facts->media_bytes + facts->pictures + facts->documents
                    + facts->audio == 0);
         fuzz_free(tree);
@@ -178,6 +194,43 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     free(out);
 
     return 0;
+}
+
+
+/* How long the first value in brackets is, with what stands before it. */
+
+static size_t
+fuzz_object(const uint8_t *data, size_t n)
+{
+    int     string;
+    size_t  i, depth;
+
+    depth = 0;
+    string = 0;
+
+    for (i = 0; i < n; i++) {
+
+        if (string) {
+            if (data[i] == '\\') {
+                i++;
+
+            } else if (data[i] == '"') {
+                string = 0;
+            }
+
+        } else if (data[i] == '"') {
+            string = 1;
+
+        } else if (data[i] == '{' || data[i] == '[') {
+            depth++;
+
+        } else if ((data[i] == '}' || data[i] == ']') && depth && --depth == 0)
+        {
+            return i + 1;
+        }
+    }
+
+    return n;
 }
 
 
@@ -446,6 +499,83 @@ fuzz_strip(const char *text, size_t n)
     }
 
     return n;
+}
+
+
+/* Is there a conversation?  Told from the whole tree. */
+
+static int
+fuzz_turns(const fuzz_node_t *root, unsigned flags)
+{
+    int                 began, key, later, user;
+    const fuzz_node_t  *node, *message, *role;
+
+    if (!(flags & OLLAMA_REQUEST_TURNS)) {
+        return 0;
+    }
+
+    began = 0;
+    key = 0;
+    later = 0;
+    user = 0;
+
+    for (node = root->first; node; node = node->next) {
+
+        if (fuzz_is(node, "prompt_cache_key") && node->type == node_string) {
+            key = (node->len != 0);
+        }
+
+        if (fuzz_is(node, "previous_response_id")
+            && node->type == node_string)
+        {
+            later = (node->len != 0);
+        }
+
+        if (fuzz_is(node, "metadata") && node->type == node_object
+            && (flags & OLLAMA_REQUEST_USER))
+        {
+            for (role = node->first; role; role = role->next) {
+                if (fuzz_named(role, "user_id") && role->type == node_string) {
+                    user = (role->len != 0);
+                }
+            }
+        }
+
+        if (fuzz_is(node, "input") || fuzz_is(node, "messages")) {
+            began = fuzz_is(node, "input") && node->type == node_string;
+
+            if (node->type != node_array) {
+                continue;
+            }
+
+            for (message = node->first; message; message = message->next) {
+                if (message->type == node_object && fuzz_speaks(message)) {
+                    began = 1;
+                    break;
+                }
+            }
+        }
+    }
+
+    return key || user || (began && !later);
+}
+
+
+/* of several roles the first string holds */
+
+static int
+fuzz_speaks(const fuzz_node_t *message)
+{
+    char                head[OLLAMA_REQUEST_HEAD];
+    const fuzz_node_t  *node;
+
+    for (node = message->first; node; node = node->next) {
+        if (fuzz_named(node, "role") && node->type == node_string) {
+            return fuzz_head(node, head) == 4 && memcmp(head, "user", 4) == 0;
+        }
+    }
+
+    return 0;
 }
 
 

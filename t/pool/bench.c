@@ -43,7 +43,9 @@ t_bench(void)
     uint64_t                     begun;
     uint64_t                     most;
     ngx_int_t                    rc;
-    ngx_uint_t                   i, n, nkeys;
+    ngx_uint_t                   i, n, nkeys, kept;
+    ngx_http_ollama_key_t       *key;
+    ngx_http_ollama_want_t       want;
     ollama_verdict_t             v;
     ollama_record_usage_t        usage;
     ngx_http_ollama_cursor_t     cursor;
@@ -51,6 +53,7 @@ t_bench(void)
 
     env = getenv("POOL_KEYS");
     nkeys = env ? (ngx_uint_t) atol(env) : 10000;
+    kept = 0;
 
     w = calloc(1, sizeof(world_t));
     l = calloc(20000, sizeof(lease_t));
@@ -58,6 +61,8 @@ t_bench(void)
     printf("%lu keys\n", (unsigned long) nkeys);
 
     t_prices(getenv("POOL_EXPIRING") != NULL);
+    t_rules.sessions = 100000;
+    t_rules.said = 1;
 
     t_begin();
     t_world(w, NULL, nkeys, 64 * 1024 * 1024);
@@ -89,6 +94,45 @@ t_bench(void)
         t_settle(p, &a, 500);
     }
     t_took("take and settle", 200000);
+
+    t_begin();
+    for (i = 0; i < 200000; i++) {
+        t_stays(&a, ollama_mix(1, i % 100000));
+        t_take(p, &a);
+        t_settle(p, &a, 500);
+        a.affinity = OLLAMA_AFFINITY_NONE;
+    }
+    t_took("the same, 100,000 conversations in turn", 200000);
+
+    t_begin();
+    for (i = 0; i < 200000; i++) {
+        t_stays(&a, ollama_mix(1, ollama_mix(2, i) % 100000));
+        t_take(p, &a);
+        t_settle(p, &a, 500);
+        a.affinity = OLLAMA_AFFINITY_NONE;
+    }
+    t_took("the same, in no order", 200000);
+
+    /* choosing alone, and what is noted of it */
+
+    for (n = 0; n < 2; n++) {
+        t_begin();
+        for (i = 0; i < 200000; i++) {
+            t_stays(&a, n ? ollama_mix(1, ollama_mix(2, i) % 100000) : 0);
+            a.affinity = OLLAMA_AFFINITY_NONE;
+
+            ngx_http_ollama_want(p->sh, &a, &want);
+            key = ngx_http_ollama_affinity_select(p, &a, &want);
+            ngx_http_ollama_affinity_note(p, &a, key);
+            kept += (a.affinity == OLLAMA_AFFINITY_KEPT);
+        }
+        t_took(n ? "choosing alone, 100,000 conversations in no order"
+                 : "choosing alone, no conversation", 200000);
+    }
+
+    printf("          (%lu were kept)\n", (unsigned long) kept);
+
+    a.session = 0;
 
     for (n = 0; n < 300; n++) {
         t_lease(&l[n], "model", 1000);

@@ -983,4 +983,5 @@ t_cases(void)
     t_costs();
     t_balances();
     t_ramps();
+    t_turns();
 }

@@ -7,6 +7,7 @@
 static const char *t_check_keys(world_t *w);
 static const char *t_check_nodes(world_t *w);
 static const char *t_check_waiters(world_t *w);
+static const char *t_check_turns(ngx_http_ollama_affinity_t *table);
 static ngx_uint_t t_blocked(ngx_http_ollama_shared_t *sh, pkey_t *key,
     uint32_t hash);
 
@@ -39,7 +40,51 @@ t_check(world_t *w)
         wrong = t_check_waiters(w);
     }
 
+    if (wrong == NULL && sh->affinity) {
+        wrong = t_check_turns(sh->affinity);
+    }
+
     return wrong;
+}
+
+
+/* all in order, to and fro, and each at its place */
+
+static const char *
+t_check_turns(ngx_http_ollama_affinity_t *table)
+{
+    uint32_t     i, k, n, newer;
+
+    newer = 0;
+    n = 0;
+
+    for (i = table->turns[0].older; i; i = table->turns[i].older) {
+
+        if (n++ == table->size || i > table->n) {
+            return "more turns than there are";
+        }
+
+        if (table->turns[i].newer != newer) {
+            return "the order of turns";
+        }
+
+        for (k = table->places[(table->turns[i].session * table->secret)
+                               >> table->shift];
+             k && k != i;
+             k = table->turns[k].next) { /* void */ }
+
+        if (k != i) {
+            return "a turn is not at its place";
+        }
+
+        newer = i;
+    }
+
+    if (table->turns[0].newer != newer || n != table->n) {
+        return "the number of turns";
+    }
+
+    return NULL;
 }
 
 

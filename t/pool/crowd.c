@@ -25,6 +25,8 @@ t_crowd(void)
     ngx_uint_t   i, failed;
 
     w = calloc(1, sizeof(world_t));
+    t_rules.sessions = 150;
+    t_rules.said = 1;
     t_world(w, "a slots=1;b slots=2;c slots=3 account=x;d account=x;e slots=1;"
             "f slots=5 weight=3", 0, 4 * 1024 * 1024);
 
@@ -110,6 +112,7 @@ t_process(pool_t *pool)
         if (l[i].key) {
             t_settle(pool, &l[i], 5);
             t_lease(&l[i], (i % 3) ? "m" : "", 10);
+            t_stays(&l[i], t_ns() / 1000 % 300);
 
             rc = t_wait(pool, &l[i]);
 

@@ -262,6 +262,7 @@ t_handle(world_t *w, pool_t **pool, ngx_pool_t **memory)
                                            || t_rules.usual == 0);
     ngx_http_ollama_pool_set_expiring(*pool, t_rules.expiring);
     ngx_http_ollama_pool_set_interval(*pool, t_rules.interval);
+    ngx_http_ollama_pool_set_sessions(*pool, t_rules.sessions, t_rules.said);
 
     (*pool)->shm_zone->shm.addr = w->addr;
     (*pool)->shm_zone->shm.size = w->size;

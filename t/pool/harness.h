@@ -23,6 +23,7 @@
 
 
 #include "pool/key.h"
+#include "core/mix.h"
 
 
 #define WORKERS  400
@@ -55,6 +56,8 @@ typedef struct {
     ngx_uint_t         tokens;
     ngx_uint_t         expiring;
     time_t             interval;
+    ngx_uint_t         sessions;
+    ngx_uint_t         said;
 } rules_t;
 
 
@@ -118,6 +121,10 @@ void t_answer(pool_t *pool, lease_t *lease, ngx_uint_t status,
 ngx_uint_t t_named(lease_t *lease, const char *name);
 pkey_t *t_key(world_t *w, ngx_uint_t i);
 
+/* turns.c: the lease is one of a conversation */
+
+void t_stays(lease_t *l, uint64_t session);
+
 /* NULL, or what is wrong */
 
 const char *t_check(world_t *w);
@@ -129,6 +136,7 @@ void t_doubt(void);
 void t_costs(void);
 void t_balances(void);
 void t_ramps(void);
+void t_turns(void);
 void t_random(void);
 void t_crowd(void);
 void t_bench(void);

@@ -77,6 +77,8 @@ t_rule(void)
     t_rules.tokens = (t_rand(4) == 0);
     t_rules.expiring = t_rand(2);
     t_rules.interval = t_rand(4) ? 300 : 0;
+    t_rules.sessions = t_rand(4) ? 100 + t_rand(2) : 0;
+    t_rules.said = t_rand(2);
 }
 
 
@@ -259,6 +261,11 @@ t_one(world_t *w, slot_t *s)
     case 0:
         t_model(model);
         t_lease(&s->lease, strdup(model), 0);
+
+        if (t_rand(3)) {
+            t_stays(&s->lease, t_rand(200));
+        }
+
         t_charge(&s->lease.charge, t_rand(1000));
         s->lease.dry = (t_rand(50) == 0);
 

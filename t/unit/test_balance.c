@@ -88,7 +88,8 @@ test_shapes(void **state)
         "{\"other\":{\"balance_usd\":5}}",
         "{\"x\":{\"included\":{\"balance_usd\":5}}}",
         "{\"included\":[{\"balance_usd\":5}]}",
-        "{\"included\":{\"balance_usd\":5}"
+        "{\"included\":{\"balance_usd\":5}",
+        "{\"included\":{\"balance_usd\":5,\"allowance_usd\":-1}}"
     };
 
     (void) state;

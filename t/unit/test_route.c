@@ -25,6 +25,7 @@
 #define PUBLIC     OLLAMA_ROUTE_PUBLIC
 #define SCAN       OLLAMA_ROUTE_SCAN
 #define STREAM     OLLAMA_ROUTE_STREAM
+#define TURNS      OLLAMA_ROUTE_TURNS
 #define UNDER      OLLAMA_ROUTE_UNDER
 #define UNKNOWN    (OLLAMA_ROUTE_UNKNOWN|OLLAMA_ROUTE_PUBLIC)
 #define USAGE      OLLAMA_ROUTE_USAGE
@@ -50,15 +51,18 @@ find(const char *method, const char *path)
 
 static const row_t  rows[] = {
 
-    { "POST", "/api/chat", NATIVE, INFERENCE, 0, STREAM|SCAN|JUDGES|BARE },
+    { "POST", "/api/chat", NATIVE, INFERENCE, 0,
+      STREAM|SCAN|JUDGES|BARE|TURNS },
     { "POST", "/api/generate", NATIVE, INFERENCE, 0,
       STREAM|SCAN|JUDGES|BARE },
     { "POST", "/v1/chat/completions", OPENAI, INFERENCE, 0,
-      USAGE|SCAN|JUDGES|BARE },
+      USAGE|SCAN|JUDGES|BARE|TURNS },
     { "POST", "/v1/completions", OPENAI, INFERENCE, 0,
       USAGE|SCAN|JUDGES|BARE },
-    { "POST", "/v1/responses", OPENAI, INFERENCE, 0, SCAN|JUDGES|BARE },
-    { "POST", "/v1/messages", ANTHROPIC, INFERENCE, 0, SCAN|JUDGES|BARE },
+    { "POST", "/v1/responses", OPENAI, INFERENCE, 0,
+      SCAN|JUDGES|BARE|TURNS },
+    { "POST", "/v1/messages", ANTHROPIC, INFERENCE, 0,
+      SCAN|JUDGES|BARE|TURNS },
 
     /* the cloud answers 401 or 404 there, whatever the key */
     { "POST", "/api/embed", NATIVE, INFERENCE, 0, SCAN|BARE },
