@@ -27,6 +27,8 @@ use Time::HiRes qw/ time /;
 our %window = (10 => 1, 60 => 1, 120 => 2, 240 => 5, 360 => 5, 720 => 10,
                1440 => 20);
 
+our $top = 40;       # of a chart's names: MOST of usage.js
+
 my @windows = sort { $a <=> $b } keys %window;
 my $opening = 3;     # seconds
 
@@ -87,7 +89,8 @@ sub page {
 
     my @often = (
         [ 2, sub { '/stats/24h?hours=48' } ],
-        [ 3, sub { "/stats/minute?window=$span&step=$window{$span}&by=$by" } ],
+        [ 3, sub { "/stats/minute?window=$span&step=$window{$span}&by=$by"
+                   . "&top=$top" } ],
         [ 5, sub { sums($sums, (days())[0]) } ],
         [ 10, sub { '/stats/minute?window=5&by=all' } ],
         [ 15, sub { '/stats/minute?window=120&step=5&by=key' } ],
