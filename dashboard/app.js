@@ -1,5 +1,6 @@
 // Starts the panels, then the stream that keeps them alive.
 
+import * as bill from "./bill.js";
 import * as conversations from "./conversations.js";
 import * as head from "./head.js";
 import * as keys from "./keys.js";
@@ -13,5 +14,5 @@ import * as sums from "./sums.js";
 import * as tokens from "./tokens.js";
 import * as usage from "./usage.js";
 
-for (const panel of [head, problems, keys, tokens, usage, now, running, queries, conversations, sums, logs]) panel.start();
+for (const panel of [head, problems, keys, tokens, usage, now, running, queries, bill, conversations, sums, logs]) panel.start();
 live.start();

@@ -151,6 +151,8 @@ is_deeply($of{date(-1)}, { account => 'anna', day => date(-1),
           difference => { requests => 30, usd => 2.4 } },
           'a day with twice as many as came through here');
 ok(!$of{date(-4)}{somebody_else}, 'before the ledger began it was nobody');
+is_deeply($of{date(-4)}{difference}, { requests => 100, usd => 1 },
+          '.. and all of it is more than nothing');
 
 my ($problem) = grep { $_->{name} eq 'account_shared' }
                 @{ $s->health->{to_acknowledge} };

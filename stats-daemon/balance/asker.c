@@ -230,6 +230,7 @@ static int ours_of(void *arg, int64_t day, struct reconcile_sum *sum) {
     for (int i = 0; i < k->accounts.nkeys; i++)
         if (k->accounts.keys[i].account == a)
             ours_add(k->ours, k->state->keys[i].key, day, sum);
+    if (sum->requests == 0) sum->usd = 0;
     return sum->requests > 0;
 }
 
