@@ -180,8 +180,7 @@ typedef struct {
     size_t                           nclients;      /*   own, by these */
 
     ngx_array_t                     *origins;       /* of ngx_str_t */
-    ollama_config_model_t           *first_tokens;  /* _late.c */
-    size_t                           nfirst_tokens;
+    ollama_config_models_t          *models;        /* of config.yaml */
 
     ngx_str_t                        prices_file;   /* if len */
     ollama_prices_t                 *own_prices;    /* of config.yaml */

@@ -92,8 +92,7 @@ ngx_http_ollama_load_config(ngx_conf_t *cf, ngx_http_ollama_main_conf_t *omcf)
 
     /* config lives as long as the cycle's pool */
 
-    omcf->first_tokens = config->first_tokens;
-    omcf->nfirst_tokens = config->nfirst_tokens;
+    omcf->models = &config->models;
     omcf->clients = config->clients;
     omcf->nclients = config->nclients;
     omcf->own_prices = config->prices;

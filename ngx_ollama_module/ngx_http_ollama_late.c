@@ -73,7 +73,7 @@ ngx_http_ollama_late_time(ngx_http_ollama_ctx_t *ctx)
 
     olcf = ngx_http_get_module_loc_conf(ctx->request, ngx_http_ollama_module);
 
-    if (olcf->first_token == 0 && ctx->conf->nfirst_tokens == 0) {
+    if (olcf->first_token == 0 && ctx->conf->models->nfirst_tokens == 0) {
         return 0;
     }
 
@@ -84,8 +84,8 @@ ngx_http_ollama_late_time(ngx_http_ollama_ctx_t *ctx)
     model = &ctx->body.model;
 
     if (model->len) {
-        m = ollama_config_model(ctx->conf->first_tokens,
-                                ctx->conf->nfirst_tokens,
+        m = ollama_config_model(ctx->conf->models->first_tokens,
+                                ctx->conf->models->nfirst_tokens,
                                 (char *) model->data, model->len);
         if (m) {
             return m->ms;

@@ -289,6 +289,16 @@ ngx_http_ollama_read(ngx_http_request_t *r, ngx_http_ollama_ctx_t *ctx)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    if (ctx->route->kind == OLLAMA_ROUTE_INFERENCE
+        && !ollama_config_served(ctx->conf->models,
+                                 (char *) ctx->body.model.data,
+                                 ctx->body.model.len))
+    {
+        return ngx_http_ollama_error(r, NGX_HTTP_FORBIDDEN, 0,
+                                     "model \"%V\" is not served here",
+                                     &ctx->body.model);
+    }
+
     if (ctx->who && ctx->route->kind == OLLAMA_ROUTE_INFERENCE
         && !ollama_config_client_may(ctx->who, (char *) ctx->body.model.data,
                                      ctx->body.model.len))

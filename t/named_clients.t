@@ -98,6 +98,22 @@ $r = $t->post('/v1/messages', { model => 'kimi-k3', max_tokens => 9, messages =>
 is($r->status, 403, 'over another API as well');
 is($r->json->{error}{type}, 'permission_error', '.. in its shape');
 
+# models that nobody is served
+
+Process::spill($t->dir . '/config.yaml', config("$clients\nmodels:\n"
+    . "  allow: [gpt-oss:*, kimi-*]\n  deny: [kimi-k3]\n"));
+ok($t->reload, 'models are allowed and denied');
+$r = chat('ben', 'kimi-k3');
+is($r->status, 403, 'one that is denied');
+is($r->json->{error}, 'model "kimi-k3" is not served here', '.. in words');
+is(chat('admin', 'kimi-k3')->status, 403, '.. nor to an operator');
+is(chat('ben', 'glm-5.3')->status, 403, 'one that is not allowed');
+is(chat('ben', 'kimi-k2:1t')->status, 200, 'one that is');
+is(chat('anna', 'kimi-k2:1t')->status, 403, 'a client has limits of its own');
+Process::spill($t->dir . '/config.yaml', config($clients));
+ok($t->reload, 'and all again');
+is(chat('ben', 'glm-5.3')->status, 200, 'a reload takes it back');
+
 # it is over
 
 $r = chat('old');

@@ -95,7 +95,10 @@ ollama_config_free(ollama_config_t *conf)
         ollama_config_wipe(conf->keys[i].account);
     }
 
-    ollama_config_models_free(conf->first_tokens, conf->nfirst_tokens);
+    ollama_config_models_free(conf->models.first_tokens,
+                              conf->models.nfirst_tokens);
+    ollama_config_models_free(conf->models.allow, conf->models.nallow);
+    ollama_config_models_free(conf->models.deny, conf->models.ndeny);
     ollama_config_clients_free(conf->clients, conf->nclients);
     ollama_prices_free(conf->prices);
     free(conf->keys);

@@ -80,8 +80,7 @@ typedef struct {
     char                 *metrics_token;
     int                   allow_unauthenticated;    /* 0, 1, -1: not given */
 
-    ollama_config_model_t  *first_tokens;
-    size_t                  nfirst_tokens;
+    ollama_config_models_t   models;
 
     ollama_config_client_t  *clients;               /* by their tokens */
     size_t                   nclients;

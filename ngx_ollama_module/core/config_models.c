@@ -11,6 +11,8 @@
 
 
 static int ollama_config_first_token(ollama_config_ctx_t *ctx);
+static int ollama_config_allow(ollama_config_ctx_t *ctx);
+static int ollama_config_deny(ollama_config_ctx_t *ctx);
 static int ollama_config_subject(ollama_config_ctx_t *ctx,
     const char *subject, ollama_config_model_t **models, size_t *n,
     int (*read)(ollama_config_ctx_t *ctx, ollama_config_model_t *model));
@@ -23,6 +25,8 @@ static int ollama_config_time(const char *value, size_t len, uint32_t *ms);
 
 static const ollama_config_field_t  ollama_config_subjects[] = {
     { "first_token", ollama_config_first_token },
+    { "allow", ollama_config_allow },
+    { "deny", ollama_config_deny },
     { NULL, NULL }
 };
 
@@ -60,6 +64,22 @@ ollama_config_model(const ollama_config_model_t *models, size_t n,
 
 
 int
+ollama_config_served(const ollama_config_models_t *models, const char *model,
+    size_t len)
+{
+    if (models->ndeny
+        && ollama_config_model(models->deny, models->ndeny, model, len))
+    {
+        return 0;
+    }
+
+    return models->nallow == 0
+           || ollama_config_model(models->allow, models->nallow, model, len)
+              != NULL;
+}
+
+
+int
 ollama_config_models(ollama_config_ctx_t *ctx)
 {
     if (ollama_config_null(ctx)) {
@@ -87,9 +107,25 @@ static int
 ollama_config_first_token(ollama_config_ctx_t *ctx)
 {
     return ollama_config_subject(ctx, "first_token",
-                                 &ctx->conf->first_tokens,
-                                 &ctx->conf->nfirst_tokens,
+                                 &ctx->conf->models.first_tokens,
+                                 &ctx->conf->models.nfirst_tokens,
                                  ollama_config_model_time);
+}
+
+
+static int
+ollama_config_allow(ollama_config_ctx_t *ctx)
+{
+    return ollama_config_patterns(ctx, "allow", &ctx->conf->models.allow,
+                                  &ctx->conf->models.nallow);
+}
+
+
+static int
+ollama_config_deny(ollama_config_ctx_t *ctx)
+{
+    return ollama_config_patterns(ctx, "deny", &ctx->conf->models.deny,
+                                  &ctx->conf->models.ndeny);
 }
 
 
@@ -154,8 +190,9 @@ ollama_config_patterns(ollama_config_ctx_t *ctx, const char *field,
     }
 
     if (*n == 0) {
-        return ollama_config_here(ctx, "\"%s\"%s is empty: leave it out for "
-                                  "all", field, ctx->where);
+        return ollama_config_here(ctx, "\"%s\"%s is empty: leave it out%s",
+                                  field, ctx->where,
+                                  strcmp(field, "deny") ? " for all" : "");
     }
 
     return 0;

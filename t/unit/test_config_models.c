@@ -27,7 +27,8 @@ ms(ollama_config_t *conf, const char *model)
 {
     const ollama_config_model_t  *m;
 
-    m = ollama_config_model(conf->first_tokens, conf->nfirst_tokens, model,
+    m = ollama_config_model(conf->models.first_tokens,
+                            conf->models.nfirst_tokens, model,
                             strlen(model));
 
     return m ? (int) m->ms : -1;
@@ -78,6 +79,43 @@ test_times(void **state)
 }
 
 
+static int
+served(const ollama_config_t *conf, const char *model)
+{
+    return ollama_config_served(&conf->models, model, strlen(model));
+}
+
+
+static void
+test_served(void **state)
+{
+    char             err[OLLAMA_CONFIG_ERROR_MAX];
+    ollama_config_t  conf;
+
+    (void) state;
+
+    assert_int_equal(parse(&conf, KEYS "  allow: [gpt-oss:*, kimi-k3]\n"
+                           "  deny: [gpt-oss:120b-cloud, kimi-*]\n", err), 0);
+
+    assert_int_equal(served(&conf, "gpt-oss:20b"), 1);
+    assert_int_equal(served(&conf, "gpt-oss:120b"), 0);
+    assert_int_equal(served(&conf, "kimi-k3"), 0);      /* deny is stronger */
+    assert_int_equal(served(&conf, "glm-5.3"), 0);
+    assert_int_equal(served(&conf, ""), 0);
+    ollama_config_free(&conf);
+
+    assert_int_equal(parse(&conf, KEYS "  deny: [glm-*]\n", err), 0);
+    assert_int_equal(served(&conf, "gpt-oss:20b"), 1);
+    assert_int_equal(served(&conf, "glm-5.3"), 0);
+    assert_int_equal(served(&conf, ""), 1);
+    ollama_config_free(&conf);
+
+    assert_int_equal(parse(&conf, KEYS, err), 0);
+    assert_int_equal(served(&conf, "glm-5.3"), 1);
+    ollama_config_free(&conf);
+}
+
+
 static void
 test_refused(void **state)
 {
@@ -108,6 +146,13 @@ test_refused(void **state)
         { "  first_token: {a*: 1s, a*: 2s}\n", "twice" },
         { "  first_token: {a:8b: 1s, a:8b-cloud: 2s}\n", "twice" },
         { "  first_token: {}\n  first_token: {}\n", "twice" },
+        { "  allow: a\n", "\"allow\" of models must be a list of models" },
+        { "  allow: {a: b}\n", "must be a list of models" },
+        { "  allow: []\n", "\"allow\" of models is empty: leave it out for" },
+        { "  deny: []\n", "\"deny\" of models is empty: leave it out" },
+        { "  deny: [a, 'b*c']\n", "only at the end" },
+        { "  deny: [a, a:cloud]\n", "twice" },
+        { "  allow: [a]\n  allow: [b]\n", "twice" },
     };
 
     (void) state;
@@ -133,6 +178,7 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_times),
+        cmocka_unit_test(test_served),
         cmocka_unit_test(test_refused),
     };
 
