@@ -71,6 +71,15 @@ for my $i (0 .. 39) {
 }
 turns(1, model => 'same', affinity => $kept, cached => 990);
 
+# long prompts have the same in either case, and nearly all of the tokens
+
+for my $n (0 .. 59) {
+    turns(1, model => 'long', affinity => $kept, prompt => 100, cached => 30 + $n % 21);
+    turns(1, model => 'long', affinity => $moved, prompt => 100, cached => 0);
+    turns(1, model => 'long', affinity => $_, prompt => 100_000, cached => 90_000)
+        for $kept, $moved;
+}
+
 # a cache for all accounts: none is better
 
 turns(40, model => 'shared', affinity => $kept, cached => 500);
@@ -101,12 +110,20 @@ ok(told('unpriced')->{significant}, 'without a price it is significant');
 is(told('unpriced')->{saved_usd}, undef, '.. but no dollars');
 is(told('good')->{kept}{turns}, 60, 'errors, guesses and the rest do not count');
 
+my $long = told('long');
+
+ok($long->{significant}, 'short prompts alone are significant');
+is($long->{moved}{cached_share}, 0.45, '.. by the share of each turn');
+cmp_ok(abs($long->{saved_usd} - 60 * 40 * 136e-9), '<', 60 * 136e-9,
+       '.. and dollars go by tokens: what was saved is theirs');
+
 my $all = told();
 
 ok($all->{significant}, 'of all models it is significant');
-is($all->{saved_usd}, told('good')->{saved_usd}, '.. the sum of the models');
+cmp_ok(abs($all->{saved_usd} - $good->{saved_usd} - $long->{saved_usd}), '<', 1e-8,
+       '.. the sum of the models');
 is_deeply([ map { $_->{model} } @{ $all->{models} } ],
-          [ qw/ few good same shared unpriced / ], 'models by their names');
+          [ qw/ few good long same shared unpriced / ], 'models by their names');
 
 # windows, and over a crash
 
