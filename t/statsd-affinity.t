@@ -7,6 +7,8 @@ use strict;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use POSIX qw/ strftime /;
+use Poll;
 use Statsd;
 use Test::More;
 use Time::HiRes qw/ time /;
@@ -144,5 +146,22 @@ $f->acked($seq);
 like($s->get('/metrics')->{body}, qr/^ollama_proxy_affinity_$_\{model="good",
                                      affinity="kept"\}\ /mx, "metrics: $_")
     for qw/ turns_total prompt_tokens_total cached_tokens_total /;
+
+
+# they go with the sums by hour
+
+my $now = int(time * 1000);
+my $old = 'from=' . strftime('%Y-%m-%dT%H:%M:%SZ', gmtime($now / 1000 - 30 * 86400));
+
+turns(10, model => 'aged', affinity => $_->[0], time => $now - $_->[1] * 86_400_000)
+    for [ $kept, 20 ], [ $moved, 1 ];
+$f->acked($seq);
+is(told('aged', "?$old")->{kept}{turns}, 10, 'turns of before');
+is(told('aged')->{kept}{turns}, 0, '.. are not of this week');
+$s->stop;
+$s->{config} = "hour_age 10d\n";
+$s->launch;
+eventually { told('aged', "?$old")->{kept}{turns} == 0 } 'they go in time', 30;
+is(told('aged', "?$old")->{moved}{turns}, 10, '.. and later ones stay');
 
 done_testing();
