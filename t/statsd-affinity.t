@@ -8,7 +8,6 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use POSIX qw/ strftime /;
-use Poll;
 use Statsd;
 use Test::More;
 use Time::HiRes qw/ time /;
