@@ -7,6 +7,7 @@ use strict;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use POSIX qw/ strftime /;
 use Statsd;
 use Test::More;
 use Time::HiRes qw/ time /;
@@ -71,6 +72,15 @@ for my $i (0 .. 39) {
 }
 turns(1, model => 'same', affinity => $kept, cached => 990);
 
+# long prompts have the same in either case, and nearly all of the tokens
+
+for my $n (0 .. 59) {
+    turns(1, model => 'long', affinity => $kept, prompt => 100, cached => 30 + $n % 21);
+    turns(1, model => 'long', affinity => $moved, prompt => 100, cached => 0);
+    turns(1, model => 'long', affinity => $_, prompt => 100_000, cached => 90_000)
+        for $kept, $moved;
+}
+
 # a cache for all accounts: none is better
 
 turns(40, model => 'shared', affinity => $kept, cached => 500);
@@ -101,12 +111,20 @@ ok(told('unpriced')->{significant}, 'without a price it is significant');
 is(told('unpriced')->{saved_usd}, undef, '.. but no dollars');
 is(told('good')->{kept}{turns}, 60, 'errors, guesses and the rest do not count');
 
+my $long = told('long');
+
+ok($long->{significant}, 'short prompts alone are significant');
+is($long->{moved}{cached_share}, 0.45, '.. by the share of each turn');
+cmp_ok(abs($long->{saved_usd} - 60 * 40 * 136e-9), '<', 60 * 136e-9,
+       '.. and dollars go by tokens: what was saved is theirs');
+
 my $all = told();
 
 ok($all->{significant}, 'of all models it is significant');
-is($all->{saved_usd}, told('good')->{saved_usd}, '.. the sum of the models');
+cmp_ok(abs($all->{saved_usd} - $good->{saved_usd} - $long->{saved_usd}), '<', 1e-8,
+       '.. the sum of the models');
 is_deeply([ map { $_->{model} } @{ $all->{models} } ],
-          [ qw/ few good same shared unpriced / ], 'models by their names');
+          [ qw/ few good long same shared unpriced / ], 'models by their names');
 
 # windows, and over a crash
 
@@ -127,5 +145,22 @@ $f->acked($seq);
 like($s->get('/metrics')->{body}, qr/^ollama_proxy_affinity_$_\{model="good",
                                      affinity="kept"\}\ /mx, "metrics: $_")
     for qw/ turns_total prompt_tokens_total cached_tokens_total /;
+
+
+# they go with the sums by hour
+
+my $now = int(time * 1000);
+my $old = 'from=' . strftime('%Y-%m-%dT%H:%M:%SZ', gmtime($now / 1000 - 30 * 86400));
+
+turns(10, model => 'aged', affinity => $_->[0], time => $now - $_->[1] * 86_400_000)
+    for [ $kept, 20 ], [ $moved, 1 ];
+$f->acked($seq);
+is(told('aged', "?$old")->{kept}{turns}, 10, 'turns of before');
+is(told('aged')->{kept}{turns}, 0, '.. are not of this week');
+$s->stop;
+$s->{config} = "hour_age 10d\n";
+$s->launch;
+eventually { told('aged', "?$old")->{kept}{turns} == 0 } 'they go in time', 30;
+is(told('aged', "?$old")->{moved}{turns}, 10, '.. and later ones stay');
 
 done_testing();

@@ -7,6 +7,7 @@ use strict;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use List::Util qw/ sum0 /;
 use Metrics;
 use Poll;
 use Schema;
@@ -19,6 +20,16 @@ my @keys = map { { key => "a000000$_", name => "team-$_" } } 0 .. 2;
 my $f = $s->frames(keys => [ @keys ]);
 my $now = int(time / 3600) * 3_600_000;
 my ($seq, %cost, %unpriced) = (0);
+
+
+sub sql {
+    my ($dir, $sql) = @_;
+    my $tool = Statsd::tool('sql');
+    my $out = `$tool '$dir/usage.db' "$sql" 2>&1`;
+
+    die $out if $?;
+    return $out;
+}
 
 
 # nano-dollars as the JSON has them
@@ -70,7 +81,7 @@ is((grep { !defined $_->{cost_usd} } @{ $s->json('/queries?limit=500') }) > 50,
 
 
 sub sums_are_right {
-    my ($words) = @_;
+    my ($words, $hours) = @_;
 
     for my $by (qw/ model key client /) {
         my $field = $by eq 'client' ? 'client_ip' : $by;
@@ -86,12 +97,12 @@ sub sums_are_right {
 
     my ($c, $u) = (0, 0);
 
-    for my $row (@{ $s->json('/stats?by=all&limit=5000&from='
+    for my $row (@{ $s->json("/stats?by=$hours&limit=5000&from="
                              . '2020-01-01T00:00:00Z') }) {
         $c += nano($row->{cost_usd});
         $u += $row->{unpriced_tokens};
     }
-    is("$c $u", "$cost{all}{''} $unpriced{all}{''}", "$words: hours of all");
+    is("$c $u", "$cost{all}{''} $unpriced{all}{''}", "$words: by $hours");
 
     my $total = $s->json('/stats/health')->{totals};
     is(nano($total->{cost_usd}), $cost{all}{''}, "$words: the total");
@@ -99,7 +110,7 @@ sub sums_are_right {
 }
 
 
-sums_are_right('as they come');
+sums_are_right('as they come', 'all');
 
 my $minutes = $s->json('/stats/minute?window=120&by=all');
 my $day = $s->json('/stats/24h');
@@ -114,29 +125,56 @@ my $sum = 0;
 
 $sum += nano($_->{value}) for $m->samples('ollama_proxy_cost_usd_total');
 is($sum, $cost{all}{''}, 'the metrics count them, too');
+is_deeply([ $m->faults ], [], '.. no series twice');
 is($m->sum('ollama_proxy_unpriced_tokens_total'), $unpriced{all}{''},
    '.. and what has no price');
 
-# over a crash, and with everything rolled up
+# over a crash
 
 $s->crash;
-sums_are_right('after a crash');
+sums_are_right('after a crash', 'all');
+
+# rolled up, and with nothing finer than days left of what is older than two
+
+$s->stop;
+$s->{config} = "minute_age 2h\nten_age 12h\ncube_age 1d\nhour_age 2d\n";
+$s->launch;
+
+my $least = $now / 3_600_000 - 49;
+my %finer = ("usage_minute WHERE minute < 60 * ($least + 46)" => 'minutes',
+             "usage_sum WHERE kind BETWEEN 8 AND 11 AND time < $least" => 'hours',
+             "usage_hour WHERE hour < $least + 24" => 'hours of series');
+
+for my $rows (sort keys %finer) {
+    eventually { sql($s->dir, "SELECT count(*) FROM $rows") == 0 }
+        "$finer{$rows} go", 30;
+}
+sums_are_right('rolled up', 'hour');
+$s->crash;
+sums_are_right('rolled up, after a crash', 'hour');
+
+# names that become "(other)" have cost something, too
+
+$f->connect;
+request(time => $now, key => 'a0000001', model => "a$_", status => 404,
+        prompt => 10, completion => 0, $_ % 2 ? (cost => 7_000 + $_) : ())
+    for 1 .. 100;
+ok($f->acked($seq), 'more names than one client may add');
+
+my %named = map { $_->{model} => $_ } @{ $s->json('/stats?by=model&limit=500') };
+my @gone = grep { !$named{"a$_"} } 1 .. 100;
+
+cmp_ok(scalar @gone, '>', 1, 'some are others');
+is(nano($named{'(other)'}{cost_usd}),
+   sum0(map { $_ % 2 ? 7_000 + $_ : 0 } @gone), '.. which have their costs');
+is($named{'(other)'}{unpriced_tokens}, 10 * grep({ $_ % 2 == 0 } @gone),
+   '.. and what has no price');
+is(sum0(map { nano($_->{cost_usd}) } @{ $s->json('/stats?by=model&limit=2') }),
+   $cost{all}{''}, 'so has what is behind a limit');
 
 # a ledger of before: all of it is unpriced
 
 $s->stop;
-
-
-sub sql {
-    my ($dir, $sql) = @_;
-    my $tool = Statsd::tool('sql');
-    my $out = `$tool '$dir/usage.db' "$sql" 2>&1`;
-
-    die $out if $?;
-    return $out;
-}
-
-
 sql($s->dir, Schema::back(5));
 $s->launch;
 

@@ -37,9 +37,9 @@ sub ledger {
     my $f = $s->frames(instance => 'feed',
                        keys => [ { key => 'a1b2c3d4', name => 'team-a' } ]);
 
-    # half of them rolled up
+    # half of them rolled up, and these have a price
     $f->request(seq => 1, count => $rows / 2, clients => 300, models => 10,
-                key => 'a1b2c3d4', prompt => 3, completion => 1,
+                key => 'a1b2c3d4', prompt => 3, completion => 1, cost => 7,
                 time => int(time() * 1000) - 5 * 3600_000);
     $f->request(seq => 1 + $rows / 2, count => $rows / 2, clients => 300,
                 models => 10, key => 'a1b2c3d4', prompt => 3, completion => 1);
@@ -59,6 +59,8 @@ sub sums {
 
     for my $row (@{ $s->json('/stats?by=client&limit=10000') }) {
         $sums{requests} += $row->{requests};
+        $sums{nano} += sprintf '%.0f', 1e9 * $row->{cost_usd};
+        $sums{unpriced} += $row->{unpriced_tokens};
     }
 
     return \%sums;
@@ -214,12 +216,15 @@ sub one_page {
     ok(problem($s), "a page of $name (@{[ scalar @leaves ]}): it is noticed");
 
     my $totals = $s->health->{totals};
-    my $left = sums($s)->{requests} // 0;
+    my $left = sums($s);
 
     is($totals->{requests}, $rows, '.. the total is there');
     is($totals->{prompt_tokens}, 3 * $rows, '.. and the tokens');
+    is(sprintf('%.0f', 1e9 * $totals->{cost_usd}), 7 * $rows / 2,
+       '.. and what they cost');
 
-    is($left, $rows, '.. all sums');
+    is_deeply($left, { requests => $rows, nano => 7 * $rows / 2,
+                       unpriced => 4 * $rows / 2 }, '.. all sums');
 
     my $cube = 0;
     $cube += $_->{requests} for @{ $s->json('/stats?limit=10000') };

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
 # A data folder as an earlier version left it: each number that it knew is
-# known still, and what comes is added.  t/data/*/make.pl made them.
+# known still, and what comes is added.  t/data/make.pl made them.
 
 use warnings;
 use strict;
@@ -52,6 +52,23 @@ sub upgraded {
         is($n, $said->{totals}{requests}, "$name: all sums by $by");
     }
 
+    # nothing had a price
+
+    my $totals = $s->health->{totals};
+
+    is($totals->{cost_usd}, 0, "$name: nothing is known of costs");
+    is($totals->{unpriced_tokens}, $totals->{total_tokens}, '.. of any token');
+
+    for my $by (qw/ model key client hour /) {
+        my @sums = @{ $s->json("/stats?by=$by&limit=10000") };
+
+        is((grep { $_->{cost_usd} != 0 || $_->{unpriced_tokens}
+                   != $_->{prompt_tokens} + $_->{completion_tokens} } @sums), 0,
+           ".. nor in a sum by $by");
+    }
+    is((grep { defined $_->{cost_usd} || defined $_->{affinity} }
+        @{ $s->json('/queries?limit=500') }), 0, '.. nor in a row');
+
     my ($event) = @{ $s->json('/stats/events') };
 
     is($event->{status}, 'exhausted', "$name: a key is exhausted");
@@ -63,11 +80,14 @@ sub upgraded {
     is($f->welcome, $said->{last}, 'the last number is known');
     $f->request(seq => $said->{last}, id => 7, prompt => 1000);
     $f->request(seq => $said->{last} + 1, id => 9000, prompt => 5, model => 'new',
-                client => '10.0.0.1', key => 'a1b2c300');
+                client => '10.0.0.1', key => 'a1b2c300', completion => 0,
+                cost => 750);
     $f->body(seq => $said->{last} + 2, id => 9000, data => '{"new":1}');
     ok($f->acked($said->{last} + 2), 'a request is added');
     is($s->health->{totals}{requests}, $said->{totals}{requests} + 1,
        'to the sums, the other one is not');
+    is(join(' ', @{ $s->health->{totals} }{qw/ cost_usd unpriced_tokens /}),
+       "7.5e-07 $totals->{unpriced_tokens}", '.. with what it costs');
 
     my ($new) = @{ $s->json('/queries?model=new') };
 

@@ -72,10 +72,12 @@ static int is_significant(const struct model *m) {
     return off > 0 && off > CERTAIN * sqrt(error(kept) + error(moved));
 }
 
-/* Dollars. */
+/* Dollars.  The share is that of all tokens, as costs are: long prompts, of
+ * which more is cached, weigh by their length. */
 static double saved(const struct model *m) {
     const struct store_turns *kept = &m->of[OLLAMA_AFFINITY_KEPT];
-    double share = mean(&m->of[OLLAMA_AFFINITY_MOVED]) / WHOLE;
+    const struct store_turns *moved = &m->of[OLLAMA_AFFINITY_MOVED];
+    double share = (double)moved->cached / (double)moved->prompt;
 
     return ((double)kept->saved - share * (double)kept->could) / 1e9;
 }

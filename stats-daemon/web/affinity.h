@@ -19,9 +19,11 @@
  * few, long conversations it says "significant" too early.
  *
  * saved_usd: what the prompts of the kept turns would have cost more, with the
- * prices that they had, if their cached share had been that of the moved ones.
- * null where the difference is not significant or nothing has a price; that of
- * all is the sum of those of the models.  It may be less than 0.
+ * prices that they had, if of their tokens as many had been cached as of the
+ * moved ones'.  This goes by tokens, not by turns: a difference in short
+ * prompts is not that of the long ones.  null where the difference is not
+ * significant or nothing has a price; that of all is the sum of those of the
+ * models.  It may be less than 0.
  *
  * The context of http is a struct api.
  */

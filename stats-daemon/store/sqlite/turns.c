@@ -83,12 +83,17 @@ static void give(struct map *sums, store_turns_cb *cb, void *arg) {
 
 static void add_row(struct map *sums, sqlite3_stmt *st) {
     const char *name = text(st, 0) ? text(st, 0) : "(other)";
-    char *key = xasprintf("%c%s", (int)('0' + number(st, 1)), name);
+    int64_t affinity = number(st, 1);
     int fresh;
+
+    if (affinity < OLLAMA_AFFINITY_NEW || affinity > OLLAMA_AFFINITY_MOVED)
+        return; /* nobody wrote it so */
+
+    char *key = xasprintf("%c%s", (int)('0' + affinity), name);
     struct store_turns *sum = map_put(sums, key, strlen(key) + 1, &fresh);
 
     free(key);
-    sum->affinity = (int)number(st, 1);
+    sum->affinity = (int)affinity;
     sum->turns += number(st, 2);
     sum->prompt += number(st, 3);
     sum->cached += number(st, 4);

@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
-# Made t/data/0.2: a data folder as the daemon of 0.2.0 left it, and what that
-# daemon answered about it.  To be run in a tree of that version, with its build:
+# Made the folders beside it: a data folder as an earlier daemon left it, and what
+# that daemon answered about it; 0.2 by 0.2.0, schema5 by the last one that knew no
+# prices (1ddb529).  To be run in a tree of that version, with its build:
 #
 #     perl -I t/lib make.pl FOLDER
 #
