@@ -403,17 +403,30 @@ ngx_http_ollama_access_denied(ngx_http_request_t *r)
 static ngx_uint_t
 ngx_http_ollama_token_equal(ngx_str_t *token, u_char *data, size_t len)
 {
-    size_t           i;
-    volatile u_char  diff;
+    u_char             *p;
+    uint64_t            a, b;
+    volatile uint64_t   diff;
 
     if (token->len == 0) {
         return 0;
     }
 
-    diff = (len != token->len);
+    /* one of another length takes its time with itself */
 
-    for (i = 0; i < len; i++) {
-        diff |= data[i] ^ token->data[i % token->len];
+    diff = (len != token->len);
+    p = diff ? data : token->data;
+
+    for ( /* void */ ; len >= sizeof(uint64_t); len -= sizeof(uint64_t)) {
+        ngx_memcpy(&a, data, sizeof(uint64_t));
+        ngx_memcpy(&b, p, sizeof(uint64_t));
+
+        diff |= a ^ b;
+        data += sizeof(uint64_t);
+        p += sizeof(uint64_t);
+    }
+
+    for ( /* void */ ; len; len--) {
+        diff |= *data++ ^ *p++;
     }
 
     return diff == 0;

@@ -44,14 +44,23 @@ sub waiting {
 }
 
 
-# one finds out that all are used up, and waits
+sub all_used_up {
+    my ($t, @r) = @_;
+
+    Http::until(sub { my $h = $t->health;
+                      2 == grep { $_->{status} =~ /quota/ } values %$h }, @r);
+}
+
+
+# one finds out that all are used up, and waits; how many wait is told once a
+# second, so the daemon may still know of those before
 
 sub dry {
     my ($t) = @_;
 
     my $r = $t->start_chat;
 
-    waiting($t, 1, $r);
+    all_used_up($t, $r);
     return $r;
 }
 
@@ -102,9 +111,7 @@ $t->cloud->rules(used_up(2), (map { { match => { key => $_ }, times => 1,
                                       delay_ms => 10 } } @k), used_up(3, -1));
 @chats = (dry($t), map { $t->start_chat } 1 .. 99);
 Http::until(sub { grep { $_->status == 200 } @chats }, @chats);
-Http::until(sub { my $h = $t->health;
-                  2 == grep { /quota/ } map { $_->{status} } values %$h },
-            @chats);
+all_used_up($t, @chats);
 
 my $refused = grep { $_->{status} == 429 } $t->cloud->requests;
 

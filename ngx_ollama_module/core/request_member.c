@@ -7,6 +7,8 @@
 
 #define member_text(s)  (s), sizeof(s) - 1
 
+#define MEMBER_DEPTH  2                     /* of the deepest one known */
+
 
 typedef struct {
     const char               *name;
@@ -54,7 +56,7 @@ ollama_request_member(const char *name, size_t len, unsigned depth)
 {
     const member_name_t  *known;
 
-    if (len < 4 || len >= sizeof(member_first)) {
+    if (depth > MEMBER_DEPTH || len < 4 || len >= sizeof(member_first)) {
         return member_other;
     }
 
