@@ -9,6 +9,7 @@ use strict;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use Poll;
 use Proxy;
 use Test::More;
 
@@ -123,8 +124,13 @@ $cloud->reset;
 $cloud->rules({ times => 1, preset => 'quota_session' },
               { times => 1, close => 'before_headers' });
 is($l->chat->status, 200, 'a stale connection at a second try');
-like(Process::slurp($l->dir . '/statuses.log'), qr!^/api/chat 429, 502, 200$!m,
-     'each has its own status');
+
+# it is written once the client has its answer
+
+my $log;
+
+poll { $log = Process::slurp($l->dir . '/statuses.log') } 'a line of the log';
+like($log, qr!^/api/chat 429, 502, 200$!m, 'each has its own status');
 
 # the cloud is restarted: kept connections are all stale
 

@@ -290,6 +290,7 @@ $t->get('/outside', headers => [ 'X-Test' => 'outside' ], only => 1);
 $line = line('outside');
 is($line->{status}, 200, 'a page that is not Ollama\'s');
 is_deeply([ grep { defined $line->{$_} } @names ], [], 'has none of it');
+poll { Process::slurp($t->dir . '/plain.log') =~ /^outside/m } 'a line of it';
 like(Process::slurp($t->dir . '/plain.log'), qr/^outside - - - - - -$/m,
      'which a log says with dashes');
 
