@@ -146,6 +146,6 @@ sub segment {
 
 sub on_disk {
     my $n = 0;
-    $n += -s $_ for glob $s->dir . '/requests/*/*.gz';
+    $n += -s $_ // 0 for glob $s->dir . '/requests/*/*.gz';
     return $n;
 }

@@ -106,10 +106,10 @@ $s->stop;
 sql('PRAGMA synchronous = OFF; PRAGMA cache_size = -400000;'
     . ' DROP INDEX usage_sum_ref;'
     . ' WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n'
-    . ' WHERE i < 3000000) INSERT OR IGNORE INTO usage_sum SELECT 15, '
-    . int($now / 24 / $hour) . ' - 402 + i / 7500, 1000 + i % 7500, 1, 0, 1, 0,'
+    . ' WHERE i < 6000000) INSERT OR IGNORE INTO usage_sum SELECT 15, '
+    . int($now / 24 / $hour) . ' - 402 + i / 15000, 1000 + i % 15000, 1, 0, 1, 0,'
     . ' 0, 0, 0, 0 FROM n; WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1'
-    . ' FROM n WHERE i < 7499) INSERT INTO client SELECT 1000 + i, i, 0 FROM n;'
+    . ' FROM n WHERE i < 14999) INSERT INTO client SELECT 1000 + i, i, 0 FROM n;'
     # names that have hours, too
     . ' INSERT INTO usage_sum SELECT 11, 24 * ('
     . int($now / 24 / $hour) . ' - 2) + 1, id, 1, 0, 1, 0, 0, 0, 0, 0 FROM client'
