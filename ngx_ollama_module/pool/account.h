@@ -39,7 +39,7 @@ typedef struct {
     uint16_t                         ramp;      /* at once, 0: any: ramp.c */
     uint16_t                         ramped;    /* in flight since then */
     uint16_t                         proven;    /* answered well */
-    uint16_t                         ramp_id;
+    uint32_t                         ramp_id;   /* one of the pool's ramps */
 
     unsigned                         full:1;
     unsigned                         low:1;

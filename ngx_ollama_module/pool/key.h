@@ -250,11 +250,11 @@ struct ngx_http_ollama_node_s {
     ngx_uint_t                       seen;      /* version */
 
     uint32_t                         hash;      /* of the model's name */
+    uint32_t                         ramp_id;   /* its account's, 0: none */
     uint32_t                         tried[NGX_HTTP_OLLAMA_MAX_TRIES];
 
     time_t                           hold;      /* waits without hope, 0 */
 
-    uint16_t                         ramp_id;   /* its account's, 0: none */
     uint16_t                         held_max;
     uint8_t                          ntried;
     uint8_t                          model;
@@ -333,6 +333,7 @@ typedef struct {
     ngx_uint_t                       swept;     /* next to look at */
     ngx_uint_t                       scan;      /* next word to begin with */
 
+    uint32_t                         ramps;     /* the last one's number */
     ngx_uint_t                       restored;  /* told by the daemon */
 
     ngx_uint_t                       tokens;    /* load is in tokens */

@@ -5,7 +5,8 @@
  * requests, so a quota that is used up again costs few of them.
  *
  * Only what was taken since it came back counts: streams from before may run
- * for hours.  Those of an earlier ramp are told by its number.
+ * for hours.  Those of an earlier ramp are told by its number, which no other
+ * account has: a key takes its streams along when it changes the account.
  */
 
 #include "key.h"
@@ -36,9 +37,11 @@ ngx_http_ollama_ramp_begin(ngx_http_ollama_shared_t *sh,
     account->ramped = 0;
     account->proven = 0;
 
-    if (++account->ramp_id == 0) {
-        account->ramp_id = 1;
+    if (++sh->ramps == 0) {
+        sh->ramps = 1;
     }
+
+    account->ramp_id = sh->ramps;
 
     ngx_http_ollama_account_place(sh, account);
 }

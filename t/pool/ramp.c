@@ -211,6 +211,48 @@ t_ramp_accounts(void)
 }
 
 
+/* a reload makes the account anew, while a stream of its last ramp goes on */
+
+static void
+t_ramp_reloaded(void)
+{
+    world_t            w;
+    lease_t            a, b;
+    pool_t            *p;
+    ollama_verdict_t   v;
+
+    t_world(&w, "one account=a;two account=a", 0, BIG);
+    p = t_worker(&w);
+
+    memset(&a, 0, sizeof(a));
+    memset(&b, 0, sizeof(b));
+
+    t_exhaust(p, &a, 10);
+    t_time(11, 0);
+    t_lease(&a, "m", 1);
+    t_ok(t_take(p, &a) == NGX_OK, "a stream that begins in a ramp");
+    t_answer(p, &a, 200, "", -1, &v);
+
+    t_ok(t_reload(&w, "one account=a;two account=a", 0, 1) == NGX_OK,
+         "goes on after a reload");
+    t_as(&w, p);
+
+    t_exhaust(p, &b, 10);
+    t_time(11, 0);
+    t_lease(&b, "m", 1);
+    t_ok(t_take(p, &b) == NGX_OK, "the next ramp");
+    t_right(&w, "two ramps");
+    t_settle(p, &b, 0);
+
+    t_settle(p, &a, 0);
+    t_lease(&b, "m", 1);
+    t_ok(t_take(p, &b) == NGX_OK, "does not count the end of the stream");
+    t_right(&w, "the stream is over");
+    t_settle(p, &b, 0);
+    t_end(&w);
+}
+
+
 static void
 t_held(void)
 {
@@ -315,6 +357,7 @@ t_ramps(void)
     t_ramp_again();
     t_ramp_old();
     t_ramp_accounts();
+    t_ramp_reloaded();
     t_held();
     t_held_again();
 }
