@@ -38,7 +38,8 @@ typedef struct {
 
     uint16_t                         ramp;      /* at once, 0: any: ramp.c */
     uint16_t                         ramped;    /* in flight since then */
-    uint16_t                         proven;    /* answered well */
+    uint16_t                         good;      /* of these: answered well */
+    uint16_t                         proven;    /* likewise, in this step */
     uint32_t                         ramp_id;   /* one of the pool's ramps */
 
     unsigned                         full:1;

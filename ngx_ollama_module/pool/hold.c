@@ -4,6 +4,7 @@
  */
 
 #include "key.h"
+#include "ramp.h"
 
 
 #define NGX_HTTP_OLLAMA_BEHIND_LONGEST  31
@@ -37,7 +38,7 @@ ngx_http_ollama_key_hold(ngx_http_ollama_shared_t *sh,
 
     ngx_cpystrn(key->reason, hold->reason, NGX_HTTP_OLLAMA_REASON_LEN);
 
-    ngx_http_ollama_ramp_end(sh, key->account);
+    ngx_http_ollama_ramp_held(sh, key->account);
 
     ngx_http_ollama_key_deadline(sh, key);
     ngx_http_ollama_key_place(sh, key);

@@ -467,20 +467,6 @@ void ngx_http_ollama_model_allow(ngx_http_ollama_pool_t *pool, uint32_t hash);
 void ngx_http_ollama_hold_set_back(ngx_http_ollama_shared_t *sh, time_t now);
 
 
-/* ramp.c */
-
-void ngx_http_ollama_ramp_begin(ngx_http_ollama_shared_t *sh,
-    ngx_http_ollama_key_t *key);
-void ngx_http_ollama_ramp_end(ngx_http_ollama_shared_t *sh,
-    ngx_http_ollama_account_t *account);
-void ngx_http_ollama_ramp_proven(ngx_http_ollama_shared_t *sh,
-    ngx_http_ollama_account_t *account, ngx_http_ollama_node_t *node);
-void ngx_http_ollama_ramp_take(ngx_http_ollama_account_t *account,
-    ngx_http_ollama_node_t *node);
-void ngx_http_ollama_ramp_give_back(ngx_http_ollama_account_t *account,
-    ngx_http_ollama_node_t *node);
-
-
 /* process.c */
 
 ngx_http_ollama_process_t *ngx_http_ollama_process_create(

@@ -8,6 +8,7 @@
  */
 
 #include "key.h"
+#include "ramp.h"
 
 
 #define NGX_HTTP_OLLAMA_IDLE_TIME  7200
@@ -525,6 +526,7 @@ ngx_http_ollama_list_put(ngx_http_ollama_pool_t *pool, ngx_uint_t i)
                 account->spent = old->spent;
             }
 
+            ngx_http_ollama_ramp_inherit(sh, account, old);
             ngx_http_ollama_key_leave_account(pool, key);
         }
 

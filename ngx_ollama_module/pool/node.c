@@ -4,6 +4,7 @@
  */
 
 #include "key.h"
+#include "ramp.h"
 
 
 /* in place of a node, for a key that counts for nothing */

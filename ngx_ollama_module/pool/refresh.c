@@ -4,6 +4,7 @@
  */
 
 #include "key.h"
+#include "ramp.h"
 
 
 #define NGX_HTTP_OLLAMA_LEARNED_TIME  86400

@@ -353,6 +353,12 @@ t_check_keys(world_t *w)
             return t_wrong("the account's requests in flight", key);
         }
 
+        if (account->good > account->ramped
+            || (account->ramp && account->proven >= account->ramp))
+        {
+            return t_wrong("the account's ramp", key);
+        }
+
         slots = ngx_http_ollama_account_slots(account);
         full = (slots && sum >= slots) || ngx_http_ollama_ramp_full(account);
 

@@ -73,7 +73,7 @@ t_ramp(void)
 
     for (i = 1; i <= 64; i *= 2) {
         n = t_all(p, l, 100);
-        t_ok(n == i, "back: %ui at once", i);
+        t_ok(n == i, "back: %lu at once", (unsigned long) i);
         t_right(&w, "a step");
 
         /* their answers come before they end, and then others may begin */
@@ -102,6 +102,42 @@ t_ramp(void)
     n = t_all(p, l, 9);
     t_ok(n == 3, "then all three");
     t_good(p, l, n);
+    t_end(&w);
+}
+
+
+/* streams that have begun well keep their places, and the next step comes */
+
+static void
+t_ramp_streams(void)
+{
+    world_t            w;
+    lease_t            a, l[100];
+    pool_t            *p;
+    ngx_uint_t         i, n, next;
+    ollama_verdict_t   v;
+
+    t_world(&w, "one", 0, BIG);
+    p = t_worker(&w);
+
+    t_exhaust(p, &a, 5);
+    t_time(6, 0);
+
+    for (n = 0, next = 1; next <= 64; next *= 2) {
+        n += t_all(p, &l[n], 100 - n);
+        t_ok(n == next, "%lu streams at once", (unsigned long) next);
+
+        for (i = 0; i < n; i++) {
+            t_answer(p, &l[i], 200, "", -1, &v);
+        }
+
+        t_right(&w, "streams that go on");
+    }
+
+    n += t_all(p, &l[n], 100 - n);
+    t_ok(n == 100, "and then all");
+    t_good(p, l, n);
+    t_right(&w, "streams have ended");
     t_end(&w);
 }
 
@@ -198,6 +234,10 @@ t_ramp_accounts(void)
     t_good(p, l, 1);
     n = t_all(p, l, 9);
     t_ok(n == 2, "two for all three of them");
+
+    ngx_http_ollama_pool_penalize(p, t_key(&w, 2)->number, 600);
+    t_ok(t_all(p, &l[2], 7) == 0, "a pause of one key frees no other");
+    t_right(&w, "a key paused in a ramp");
     t_good(p, l, n);
 
     ngx_http_ollama_pool_reset(p, t_key(&w, 0)->number);
@@ -217,7 +257,7 @@ static void
 t_ramp_reloaded(void)
 {
     world_t            w;
-    lease_t            a, b;
+    lease_t            a, b, c[2];
     pool_t            *p;
     ollama_verdict_t   v;
 
@@ -236,6 +276,17 @@ t_ramp_reloaded(void)
     t_ok(t_reload(&w, "one account=a;two account=a", 0, 1) == NGX_OK,
          "goes on after a reload");
     t_as(&w, p);
+
+    t_lease(&b, "m", 1);
+    t_ok(t_take(p, &b) == NGX_OK, "so does the ramp: another one");
+    t_lease(&c[0], "m", 1);
+    t_lease(&c[1], "m", 1);
+    t_ok(t_take(p, &c[0]) == NGX_OK && t_take(p, &c[1]) == NGX_AGAIN,
+         "and no more than its step");
+    t_right(&w, "a ramp after a reload");
+    t_settle(p, &b, 0);
+    t_settle(p, &c[0], 0);
+    t_settle(p, &c[1], 0);
 
     t_exhaust(p, &b, 10);
     t_time(11, 0);
@@ -276,7 +327,7 @@ t_held(void)
          "it returns too late to wait for it");
 
     for (i = 1; i < 5; i++) {
-        t_ok(t_wait(p, &l[i]) == NGX_AGAIN, "one that waits, %ui", i);
+        t_ok(t_wait(p, &l[i]) == NGX_AGAIN, "one that waits, %lu", (unsigned long) i);
     }
 
     t_ok(t_wait(p, &l[5]) == NGX_DECLINED, "there are enough");
@@ -324,7 +375,7 @@ t_held_again(void)
         t_lease(&l[i], "m", 1);
         l[i].hold = ngx_time() + (i == 2 ? 15 : 60);
         l[i].held_max = 9;
-        t_ok(t_wait(p, &l[i]) == NGX_AGAIN, "it waits, %ui", i);
+        t_ok(t_wait(p, &l[i]) == NGX_AGAIN, "it waits, %lu", (unsigned long) i);
     }
 
     t_time(11, 0);
@@ -354,6 +405,7 @@ void
 t_ramps(void)
 {
     t_ramp();
+    t_ramp_streams();
     t_ramp_again();
     t_ramp_old();
     t_ramp_accounts();
