@@ -9,8 +9,12 @@
 static int ollama_config_same_clients(ollama_config_ctx_t *ctx,
     int (*by)(const void *one, const void *two), const char *what);
 static int ollama_config_own_tokens(ollama_config_ctx_t *ctx);
+static int ollama_config_known_keys(ollama_config_ctx_t *ctx);
+static int ollama_config_known_keys_of(ollama_config_ctx_t *ctx,
+    ollama_config_client_t *client, const ollama_config_key_t **keys);
 static int ollama_config_client_fail(ollama_config_ctx_t *ctx,
     const ollama_config_client_t *client, const char *words);
+static int ollama_config_by_key_name(const void *one, const void *two);
 static int ollama_config_by_client_name(const void *one, const void *two);
 static int ollama_config_by_client_token(const void *one, const void *two);
 
@@ -70,6 +74,7 @@ ollama_config_clients_check(ollama_config_ctx_t *ctx)
 
     if (ollama_config_same_clients(ctx, ollama_config_by_client_name, "name")
         != 0
+        || ollama_config_known_keys(ctx) != 0
         || ollama_config_same_clients(ctx, ollama_config_by_client_token,
                                       "token")
            != 0)
@@ -144,6 +149,75 @@ ollama_config_own_tokens(ollama_config_ctx_t *ctx)
 }
 
 
+/* which keys they name */
+
+static int
+ollama_config_known_keys(ollama_config_ctx_t *ctx)
+{
+    int                            rc;
+    size_t                         i, n;
+    const ollama_config_key_t    **keys;
+
+    for (i = 0, n = 0; i < ctx->conf->nclients; i++) {
+        n += ctx->conf->clients[i].nkeys;
+    }
+
+    if (n == 0) {
+        return 0;
+    }
+
+    keys = malloc((ctx->conf->nkeys + 1) * sizeof(keys[0]));
+    if (keys == NULL) {
+        return ollama_config_memory(ctx);
+    }
+
+    for (i = 0; i < ctx->conf->nkeys; i++) {
+        keys[i] = &ctx->conf->keys[i];
+    }
+
+    qsort(keys, ctx->conf->nkeys, sizeof(keys[0]), ollama_config_by_key_name);
+
+    for (i = 0, rc = 0; i < ctx->conf->nclients && rc == 0; i++) {
+        rc = ollama_config_known_keys_of(ctx, &ctx->conf->clients[i], keys);
+    }
+
+    free(keys);
+
+    return rc;
+}
+
+
+static int
+ollama_config_known_keys_of(ollama_config_ctx_t *ctx,
+    ollama_config_client_t *client, const ollama_config_key_t **keys)
+{
+    char                         words[80];
+    size_t                       i;
+    ollama_config_key_t          wanted;
+    const ollama_config_key_t   *p, **found;
+
+    p = &wanted;
+
+    for (i = 0; i < client->nkeys; i++) {
+        wanted.name = client->keys[i].name;
+
+        found = bsearch(&p, keys, ctx->conf->nkeys, sizeof(keys[0]),
+                        ollama_config_by_key_name);
+
+        if (found == NULL) {
+            snprintf(words, sizeof(words), "names in \"keys\" at place %zu no "
+                     "key of this file", i + 1);
+
+            return ollama_config_client_fail(ctx, client, words);
+        }
+
+        client->keys[i].at = (size_t) (*found - ctx->conf->keys);
+    }
+
+    return 0;
+}
+
+
 static int
 ollama_config_client_fail(ollama_config_ctx_t *ctx,
     const ollama_config_client_t *client, const char *words)
@@ -155,6 +229,14 @@ ollama_config_client_fail(ollama_config_ctx_t *ctx,
 
     return ollama_config_fail(ctx, &mark, "the client in line %u %s",
                               client->line, words);
+}
+
+
+static int
+ollama_config_by_key_name(const void *one, const void *two)
+{
+    return strcmp((*(const ollama_config_key_t *const *) one)->name,
+                  (*(const ollama_config_key_t *const *) two)->name);
 }
 
 

@@ -51,7 +51,14 @@ all_fields(void **state)
                   "- name: anna\n"
                   "  token: secret-of-anna\n"
                   "  models: [gpt-oss:*, kimi-k3:cloud, \"*\"]\n"
+                  "  keys: [team-a, key_1]\n"
+                  "  max_concurrent: 4\n"
+                  "  requests_per_minute: 60\n"
+                  "  tokens_per_day: 2m\n"
+                  "  usd_per_month: 12.50\n"
+                  "  weight: 2\n"
                   "  bodies: off\n"
+                  "  fallback: false\n"
                   "  expires: 2027-01-31\n"
                   "- {name: ben, token_sha256: " HEX "}\n"
                   "keys: [{key: a, name: team-a}, b]\n");
@@ -62,15 +69,28 @@ all_fields(void **state)
     assert_non_null(c);
     assert_string_equal(c->name, "anna");
     assert_int_equal(c->nmodels, 3);
+    assert_int_equal(c->nkeys, 2);
+    assert_string_equal(c->keys[1].name, "key_1");
+    assert_int_equal(c->keys[0].at, 0);
+    assert_int_equal(c->keys[1].at, 1);
+    assert_int_equal(c->max_concurrent, 4);
+    assert_int_equal(c->per_minute, 60);
+    assert_int_equal(c->tokens_per_day, 2000000);
+    assert_int_equal(c->per_month, 12500000000);
+    assert_int_equal(c->weight, 2);
     assert_true(c->no_bodies);
+    assert_true(c->no_fallback);
     assert_int_equal(c->expires, 1801353600 + DAY);     /* date -u -d .. +%s */
     assert_int_equal(c->line, 2);
 
     c = of(&conf, "test");
     assert_non_null(c);
     assert_string_equal(c->name, "ben");
-    assert_int_equal(c->nmodels + c->expires, 0);
-    assert_false(c->no_bodies);
+    assert_int_equal(c->nmodels + c->nkeys + c->max_concurrent + c->per_minute,
+                     0);
+    assert_int_equal(c->tokens_per_day + c->per_month + c->expires, 0);
+    assert_int_equal(c->weight, 1);
+    assert_false(c->no_bodies || c->no_fallback);
 
     assert_null(of(&conf, "tes"));
     assert_null(of(&conf, "test "));
@@ -128,7 +148,8 @@ static const struct {
                                  "\"token\"" },
     { "clients:\n- {name: a, token: t, colour: x}\n",
       "line 2, column 23: unknown field of clients[0]; known are name, token, "
-      "token_sha256, models, bodies, expires" },
+      "token_sha256, models, keys, max_concurrent, requests_per_minute, "
+      "tokens_per_day, usd_per_month, weight, bodies, fallback, expires" },
     { "clients:\n- {name: a, token: 't t'}\n", "line 2, column 20: \"token\" "
       "of clients[0] must consist of printable characters" },
     { "clients:\n- {name: a, token: t, token_sha256: " HEX "}\n",
@@ -145,6 +166,31 @@ static const struct {
       "line 2, column 32: \"models\" of clients[0] is empty" },
     { "clients:\n- {name: a, token: t, models: ['a*b']}\n",
       "line 2, column 32: a name in \"models\" of clients[0] must be a model" },
+    { "clients:\n- {name: a, token: t, keys: []}\n",
+      "line 2, column 30: \"keys\" of clients[0] is empty" },
+    { "clients:\n- {name: a, token: t, keys: [nobody]}\n",
+      "line 2, column 1: the client in line 2 names in \"keys\" at place 1 no "
+      "key of this file" },
+    { "clients:\n- {name: a, token: t, max_concurrent: 0}\n",
+      "line 2, column 39: \"max_concurrent\" of clients[0] must be a whole" },
+    { "clients:\n- {name: a, token: t, requests_per_minute: 1.5}\n",
+      "line 2, column 44: \"requests_per_minute\" of clients[0] must be a" },
+    { "clients:\n- {name: a, token: t, tokens_per_day: 2x}\n",
+      "line 2, column 39: \"tokens_per_day\" of clients[0] must be a whole" },
+    { "clients:\n- {name: a, token: t, tokens_per_day: 9999999g}\n",
+      "line 2, column 39: \"tokens_per_day\" of clients[0] must be a whole" },
+    { "clients:\n- {name: a, token: t, tokens_per_day: 18446744074g}\n",
+      "line 2, column 39: \"tokens_per_day\" of clients[0] must be a whole" },
+    { "clients:\n- {name: a, token: t, usd_per_month: -1}\n",
+      "line 2, column 38: \"usd_per_month\" of clients[0] must be dollars" },
+    { "clients:\n- {name: a, token: t, usd_per_month: 1.0000000001}\n",
+      "line 2, column 38: \"usd_per_month\" of clients[0] must be dollars" },
+    { "clients:\n- {name: a, token: t, usd_per_month: 1.}\n",
+      "line 2, column 38: \"usd_per_month\" of clients[0] must be dollars" },
+    { "clients:\n- {name: a, token: t, usd_per_month: 99999999999}\n",
+      "line 2, column 38: \"usd_per_month\" of clients[0] must be dollars" },
+    { "clients:\n- {name: a, token: t, weight: 1001}\n",
+      "line 2, column 31: \"weight\" of clients[0] must be a whole number" },
     { "clients:\n- {name: a, token: t, bodies: some}\n",
       "line 2, column 31: \"bodies\" of clients[0] must be true or false" },
     { "clients:\n- {name: a, token: t, expires: 2027-02-29}\n",
